@@ -1,0 +1,49 @@
+# make demo   the example's `make on-ec2-train` on a local EC2: no account, no bill
+# make test   everything that CI runs
+# Both set up what they need, as root or as a user with sudo, and are quick the second time.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+
+.PHONY: help demo test check format lint types docs coverage bench setup clean
+.DEFAULT_GOAL := help
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## the system packages and the virtual environment
+
+$(VENV)/.installed: pyproject.toml scripts/setup.sh
+	@PYTHON=$(PYTHON) scripts/setup.sh $(VENV)
+	@touch $@
+
+demo: setup ## a recipe of examples/project on an instance of the local EC2
+	@PATH="$(BIN):$$PATH" scripts/demo.sh
+
+test: setup ## set up, then all the checks: what CI runs
+	@$(MAKE) --no-print-directory check
+
+check: format lint types coverage docs ## format, lint, types, tests with coverage, docs
+
+format: setup
+	@$(BIN)/ruff format --check .
+
+lint: setup
+	@$(BIN)/ruff check .
+
+types: setup
+	@$(BIN)/mypy
+
+coverage: setup
+	@PATH="$(BIN):$$PATH" COVERAGE_PROCESS_START=pyproject.toml $(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report
+
+docs: setup
+	@$(BIN)/python scripts/docs.py --check
+
+bench: setup ## the speed of a warm run beside the plain commands it replaces
+	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench.py
+
+clean: ## everything that was made here
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,0 +1,24 @@
+"""Run the recipes of a Makefile on EC2 as if they had run here.
+
+`from ec2tasks import ns` in a tasks.py gives `inv ec2.run …`; `from ec2tasks import ec2` a collection to add
+to your own; `from ec2tasks import connect` a Fabric Connection to the project's instance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ec2tasks.tasks import connect, ec2, ns
+
+__version__ = "0.1.0"
+__all__ = ["connect", "ec2", "ns"]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that importing one module of the package does not import all of it.
+    if name in __all__:
+        from ec2tasks import tasks
+
+        return getattr(tasks, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,138 @@
+"""The clients that ask AWS, made once per call and handed on, and what its errors mean to a user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ec2tasks.endpoint import Endpoint
+from ec2tasks.errors import Failure
+
+if TYPE_CHECKING:
+    import boto3
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_iam import IAMClient
+    from types_boto3_ssm import SSMClient
+
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+HINTS = {
+    "AuthFailure": "check the credentials: `aws sts get-caller-identity`",
+    "InvalidClientTokenId": "check the credentials: `aws sts get-caller-identity`",
+    "SignatureDoesNotMatch": "check the credentials: `aws configure`",
+    "ExpiredToken": "log in again: `aws sso login`",
+    "ExpiredTokenException": "log in again: `aws sso login`",
+    "RequestExpired": "check this machine's clock, or log in again: `aws sso login`",
+    "OptInRequired": "switch this region on for the account: https://console.aws.amazon.com/billing/home#/account",
+    "PendingVerification": "AWS is still verifying the account; it writes an e-mail when done",
+    "VcpuLimitExceeded": (
+        "ask for a higher quota: `aws service-quotas request-service-quota-increase --service-code ec2"
+        " --quota-code L-DB2E81BA --desired-value 8`, or take a smaller --type"
+    ),
+    "MaxSpotInstanceCountExceeded": (
+        "ask for a higher quota: `aws service-quotas request-service-quota-increase --service-code ec2"
+        " --quota-code L-3819A6DF --desired-value 8`, or launch without --spot"
+    ),
+    "InstanceLimitExceeded": "end an instance (`ec2tasks ls` shows yours), or ask AWS for a higher quota",
+    "RequestLimitExceeded": "AWS throttles the account; try again in a minute",
+    "Throttling": "AWS throttles the account; try again in a minute",
+    "InvalidSubnetID.NotFound": "`aws ec2 describe-subnets` lists those of the region",
+    "InvalidBlockDeviceMapping": "give a larger disk_gb, or none for the image's own size",
+    "InsufficientInstanceCapacity": "try again later, or another --type or --region",
+    "InternalError": "an error inside AWS; try again in a minute",
+    "Unavailable": "AWS is not available right now; try again in a minute",
+    "ServiceUnavailable": "AWS is not available right now; try again in a minute",
+}
+DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aws:
+    """AWS in one region: its clients, each made when first asked for."""
+
+    endpoint: Endpoint
+    region: str
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        """A boto3 session with the endpoint's credentials, else the user's."""
+        import boto3
+
+        return boto3.Session(
+            region_name=self.region,
+            aws_access_key_id=self.endpoint.access_key,
+            aws_secret_access_key=self.endpoint.secret_key,
+        )
+
+    def _client(self, service: str) -> Any:
+        from botocore.config import Config
+
+        config = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 6})
+        if service not in self._kept:
+            self._kept[service] = self.session.client(
+                service,  # type: ignore[call-overload]
+                endpoint_url=self.endpoint.api_url,
+                config=config,
+            )
+        return self._kept[service]
+
+    @property
+    def ec2(self) -> EC2Client:
+        """EC2: instances, images, key pairs, security groups."""
+        client: EC2Client = self._client("ec2")
+        return client
+
+    @property
+    def ssm(self) -> SSMClient:
+        """Systems Manager: the public parameters that name the newest images."""
+        client: SSMClient = self._client("ssm")
+        return client
+
+    @property
+    def iam(self) -> IAMClient:
+        """IAM: whether an instance profile exists."""
+        client: IAMClient = self._client("iam")
+        return client
+
+
+def error_code(error: Exception) -> str:
+    """The code of an AWS error, empty for any other exception."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def error_text(error: Exception) -> str:
+    """AWS's own words for an error."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else str(error)
+
+
+def explain(error: Exception) -> Failure | None:
+    """What an exception of boto3 means to a user; None for one that a user can't have caused."""
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
+        return Failure(
+            "no AWS credentials found",
+            hint="`aws configure` (or AWS_PROFILE=…) for your account; --local for this machine, with none",
+        )
+    if isinstance(error, exceptions.ProfileNotFound):
+        return Failure(str(error), hint="`aws configure list-profiles` lists those there are")
+    if isinstance(error, exceptions.TokenRetrievalError | exceptions.SSOTokenLoadError):
+        return Failure(str(error), hint="log in again: `aws sso login`")
+    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
+        return Failure(
+            f"the AWS API can't be reached: {' '.join(str(error).split())}",
+            hint="check the network; with --local, `ec2tasks local.up`",
+        )
+    code = error_code(error)
+    operation = getattr(error, "operation_name", "")
+    if code in DENIED:
+        return Failure(
+            f"AWS refuses {operation}: {error_text(error)}",
+            hint=f"ask your administrator for the right to call `{operation}`",
+        )
+    if code in HINTS:
+        return Failure(f"AWS refuses {operation}: {code}: {error_text(error)}", hint=HINTS[code])
+    return None

@@ -1,0 +1,263 @@
+"""The project's instance: found by its tags, brought to life, and ended."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ec2tasks import report
+from ec2tasks.aws import Aws, error_code, error_text
+from ec2tasks.errors import Failure, UsageError
+from ec2tasks.price import cost
+from ec2tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from types_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
+
+OWNER_TAG = "ec2tasks:owner"
+PROJECT_TAG = "ec2tasks:project"
+USER_TAG = "ec2tasks:user"
+PRICE_TAG = "ec2tasks:price"
+ALIVE = ("pending", "running", "stopping", "stopped")
+CHANGE_LIMIT = 600.0  # seconds that AWS may take to stop or start an instance before we say so
+
+
+class Step(Enum):
+    """What the state of the project's instance asks for; the values are the lines shown."""
+
+    LAUNCH = "no instance yet: launching one"
+    START = "stopped: starting it"
+    WAIT = "changing its state: waiting"
+    USE = "running"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """One instance as AWS describes it. `launched` is when it last started."""
+
+    id: str
+    name: str
+    state: str
+    type: str
+    zone: str
+    address: str | None
+    user: str | None
+    owner: str
+    project: str | None
+    launched: datetime
+    spot: bool
+    price: float | None
+    group_ids: tuple[str, ...]
+    reason: str
+
+    @property
+    def where(self) -> str:
+        """The instance in a few words."""
+        return f"{self.name} ({self.id}, {self.type}, {self.zone})"
+
+    def cost_until(self, moment: datetime) -> float | None:
+        """Dollars since the last start, None where the price is not known or nothing runs."""
+        return cost(self.price, self.launched, moment) if self.state in ("pending", "running") else None
+
+
+def from_description(found: InstanceTypeDef) -> Instance:
+    """An instance from AWS's description of it."""
+    tags = {tag.get("Key", ""): tag.get("Value", "") for tag in found.get("Tags", [])}
+    return Instance(
+        id=found["InstanceId"],
+        name=tags.get("Name", ""),
+        state=found["State"]["Name"],
+        type=found["InstanceType"],
+        zone=found["Placement"]["AvailabilityZone"],
+        address=found.get("PublicIpAddress") or None,
+        user=tags.get(USER_TAG),
+        owner=tags.get(OWNER_TAG, ""),
+        project=tags.get(PROJECT_TAG),
+        launched=found["LaunchTime"],
+        spot=found.get("InstanceLifecycle") == "spot",
+        price=float(tags[PRICE_TAG]) if PRICE_TAG in tags else None,
+        group_ids=tuple(group["GroupId"] for group in found.get("SecurityGroups", [])),
+        reason=found.get("StateReason", {}).get("Message", ""),
+    )
+
+
+def launch_tags(settings: Settings, project_id: str) -> dict[str, str]:
+    """The tags of a launch. Those of ec2tasks come last, so that no setting can hide an instance from it."""
+    return {
+        **settings.tags,
+        "Name": settings.name,
+        "User": getpass.getuser(),
+        "Hostname": socket.gethostname(),
+        "Trigram": settings.key_name,
+        OWNER_TAG: settings.key_name,
+        PROJECT_TAG: project_id,
+    }
+
+
+def filters(*, owner: str, name: str | None, states: Iterable[str]) -> list[FilterTypeDef]:
+    """The question that finds a user's instances, of one name or all."""
+    found: list[FilterTypeDef] = [
+        {"Name": f"tag:{OWNER_TAG}", "Values": [owner]},
+        {"Name": "instance-state-name", "Values": list(states)},
+    ]
+    return [*found, {"Name": "tag:Name", "Values": [name]}] if name else found
+
+
+def list_instances(
+    aws: Aws, *, owner: str, name: str | None = None, states: Iterable[str] = ALIVE
+) -> list[Instance]:
+    """The user's instances in this region, of one name or all, oldest first."""
+    pages = aws.ec2.get_paginator("describe_instances").paginate(
+        Filters=filters(owner=owner, name=name, states=states)
+    )
+    found = [
+        from_description(one)
+        for page in pages
+        for reservation in page["Reservations"]
+        for one in reservation["Instances"]
+    ]
+    return sorted(found, key=lambda one: one.launched)
+
+
+def choose(found: Sequence[Instance], *, name: str, project_id: str, name_given: bool) -> Instance | None:
+    """The project's instance among those of its name.
+
+    Raises UsageError where there are several, or where the only one is another project's that merely
+    has the same folder name; a name given by the user is taken at its word.
+    """
+    if len(found) > 1:
+        words = ", ".join(f"{one.id} ({one.state})" for one in found)
+        raise UsageError(
+            f"{len(found)} instances are named `{name}`: {words}",
+            hint="`aws ec2 terminate-instances --instance-ids ID` ends one, or --name tells yours apart",
+        )
+    if found and not name_given and found[0].project not in (None, project_id):
+        raise UsageError(
+            f"instance `{name}` ({found[0].id}) belongs to another project of the same folder name",
+            hint=f"--name {name}-2 (or name: in ec2.yaml) for one of its own; --name {name} to share it",
+        )
+    return found[0] if found else None
+
+
+def next_step(instance: Instance | None) -> Step:
+    """What the instance needs before it takes commands."""
+    if instance is None:
+        return Step.LAUNCH
+    if instance.state == "stopped":
+        return Step.START
+    if instance.state == "running" and instance.address:
+        return Step.USE
+    return Step.WAIT
+
+
+def bring_up(
+    *,
+    observe: Callable[[], Instance | None],
+    launch: Callable[[], Instance],
+    start: Callable[[Instance], None],
+    watch: Callable[[str], Instance | None],
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Instance:
+    """Observe, decide, act, until the instance runs. Raises Failure when it ends or takes too long."""
+    deadline = clock() + CHANGE_LIMIT
+    said, mine = None, None
+    while clock() < deadline:
+        instance = observe()
+        if instance is None and mine:
+            # AWS's answers lag behind its promises for some seconds after a launch.
+            instance = still_alive(watch(mine.id) or mine)
+        step = next_step(instance)
+        if instance and step is not Step.LAUNCH and step is not said:
+            report.step(f"{instance.where}: {step.value}")
+        said = step
+        if step is Step.USE and instance:
+            return instance
+        if step is Step.LAUNCH:
+            report.step(step.value)
+            mine = launch()
+        elif step is Step.START and instance:
+            start(instance)
+        sleep(1)
+    raise Failure(
+        f"the instance is still not running after {CHANGE_LIMIT:.0f} s",
+        hint="`ec2tasks status` shows its state, `ec2tasks down` ends it",
+    )
+
+
+def still_alive(instance: Instance) -> Instance:
+    """The same instance. Raises Failure where it has ended, with AWS's reason."""
+    if instance.state not in ALIVE:
+        raise Failure(f"{instance.where} ended while it started: {instance.reason or 'AWS gives no reason'}")
+    return instance
+
+
+def start(aws: Aws, instance: Instance) -> None:
+    """Start a stopped instance. Raises Failure where AWS has no room for it now."""
+    try:
+        aws.ec2.start_instances(InstanceIds=[instance.id])
+    except Exception as error:
+        code = error_code(error)
+        if code == "IncorrectInstanceState":  # another client was quicker
+            return
+        if code != "InsufficientInstanceCapacity":
+            raise
+        raise Failure(
+            f"AWS can't start {instance.where} now: {error_text(error)}",
+            hint="try again later; its disk stays. `ec2tasks down --no-rsync` gives it up for a new one",
+        ) from error
+
+
+def watch(aws: Aws, instance_id: str) -> Instance | None:
+    """One instance as it is now, None where AWS no longer shows it."""
+    try:
+        answer = aws.ec2.describe_instances(InstanceIds=[instance_id])
+    except Exception as error:
+        if error_code(error) != "InvalidInstanceID.NotFound":
+            raise
+        return None
+    found = [one for reservation in answer["Reservations"] for one in reservation["Instances"]]
+    return from_description(found[0]) if found else None
+
+
+def end(aws: Aws, instance: Instance, final_state: str) -> None:
+    """Stop or terminate an instance; `leave` leaves it. An instance that is gone already is no error."""
+    try:
+        if final_state == "terminate":
+            aws.ec2.terminate_instances(InstanceIds=[instance.id])
+        elif final_state == "stop":
+            aws.ec2.stop_instances(InstanceIds=[instance.id])
+    except Exception as error:
+        if error_code(error) not in ("InvalidInstanceID.NotFound", "IncorrectInstanceState"):
+            raise
+
+
+def cost_between(instance: Instance, since: datetime, until: datetime) -> float | None:
+    """Dollars that a run's time on the instance costs, None where the price is not known."""
+    return cost(instance.price, since, until)
+
+
+def described(instance: Instance, *, now: datetime | None = None) -> dict[str, object]:
+    """What `status` and `ls` tell of an instance, as JSON can hold it."""
+    moment = now or datetime.now(timezone.utc)
+    spent = instance.cost_until(moment)
+    return {
+        "name": instance.name,
+        "id": instance.id,
+        "state": instance.state,
+        "type": instance.type,
+        "zone": instance.zone,
+        "address": instance.address,
+        "user": instance.user,
+        "spot": instance.spot,
+        "started": instance.launched.isoformat(),
+        "age_seconds": round((moment - instance.launched).total_seconds()),
+        "price_per_hour": instance.price,
+        "cost": None if spent is None else round(spent, 4),
+    }

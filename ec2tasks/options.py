@@ -1,0 +1,142 @@
+"""The options of the tasks: one table, from which Invoke's parser, the help and the settings are fed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from invoke.parser.argument import Argument
+from invoke.tasks import Task
+
+from ec2tasks.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option. `names` are Invoke's, its value arrives under the first; `setting` is what it sets."""
+
+    names: tuple[str, ...]
+    help: str
+    kind: type = str
+    setting: str | None = None
+    positional: bool = False
+
+
+END_OPTIONS = (
+    Option(names=("leave", "l"), kind=bool, help="leave the instance running afterwards"),
+    Option(
+        names=("stop", "s"),
+        kind=bool,
+        help="stop it afterwards: its disk stays, the next run starts it again",
+    ),
+    Option(names=("terminate", "t"), kind=bool, help="terminate it afterwards (the default)"),
+)
+PLACE_OPTIONS = (
+    Option(names=("name",), setting="name", help="the instance's name"),
+    Option(names=("region",), setting="region", help="AWS region"),
+    Option(names=("local",), kind=bool, setting="endpoint", help="on the local EC2: no account, no bill"),
+)
+KEY_OPTIONS = (
+    Option(names=("i",), setting="key_file", help="private key file"),
+    Option(names=("user",), setting="user", help="login user there"),
+)
+LAUNCH_OPTIONS = (
+    Option(
+        names=("type",), setting="instance_type", help="instance type, or several with commas, tried in order"
+    ),
+    Option(
+        names=("image",), setting="image", help="pytorch, base, an ami-… or a name pattern of Amazon's images"
+    ),
+    Option(names=("key_name",), setting="key_name", help="EC2 key pair"),
+    Option(
+        names=("tag",),
+        kind=list,
+        setting="tags",
+        help="a tag key=value for what is launched; may be repeated",
+    ),
+    Option(names=("spot",), kind=bool, setting="spot", help="launch at the spot price"),
+)
+SYNC_OPTIONS = (
+    Option(names=("no_rsync",), kind=bool, help="move no files, neither there nor back"),
+    Option(names=("verbose", "v"), kind=bool, help="show each file that moves"),
+    Option(names=("no_quiet",), kind=bool, help="the same as --verbose"),
+    Option(names=("quiet",), kind=bool, help="show no files that move (the default)"),
+)
+JOB_OPTIONS = (
+    Option(names=("env",), setting="env", help="auto, none, a conda environment's name or a venv's folder"),
+    Option(
+        names=("L",),
+        kind=list,
+        setting="ports",
+        help="a port there to reach here: 8888 or 8888:localhost:8888; may be repeated",
+    ),
+    Option(
+        names=("R",),
+        kind=list,
+        setting="reverse_ports",
+        help="a port here that the instance reaches: 9000:localhost:9000; may be repeated",
+    ),
+)
+REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS)
+UP_OPTIONS = (*LAUNCH_OPTIONS, *REACH_OPTIONS)
+RUN_OPTIONS = (*END_OPTIONS, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
+JSON_OPTION = Option(names=("json",), kind=bool, help="as JSON")
+
+
+class Ec2Task(Task[Callable[..., None]]):
+    """A task whose options come from the table above rather than from its signature.
+
+    Invoke derives a task's options from its parameters; here several tasks share twenty, so they are handed
+    to its parser as they stand in the table (https://docs.pyinvoke.org/en/stable/api/parser.html).
+    """
+
+    def __init__(self, body: Callable[..., Any], *, options: Sequence[Option], **rest: Any) -> None:
+        super().__init__(body, **rest)
+        self.options = tuple(options)
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002  # Invoke's signature
+        """The options as Invoke's parser takes them."""
+        ordered = sorted(self.options, key=lambda one: not one.positional)
+        return [_argument(option) for option in ordered]
+
+
+def _argument(option: Option) -> Argument:
+    return Argument(
+        names=tuple(name.replace("_", "-") for name in option.names),
+        attr_name=option.names[0],
+        kind=option.kind,
+        default=False if option.kind is bool else None,
+        help=option.help,
+        positional=option.positional,
+    )
+
+
+def setting_values(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, object]:
+    """What the options given say of the settings, the end of life among them."""
+    found: dict[str, object] = {}
+    for option in options:
+        value = given.get(option.names[0])
+        if option.setting and value not in (None, False, []):
+            found[option.setting] = "local" if option.setting == "endpoint" else value
+    end = final_state(given)
+    return {**found, "final_state": end} if end else found
+
+
+def final_state(given: Mapping[str, Any]) -> str | None:
+    """The end of life asked for by option. Raises UsageError for more than one."""
+    ends = [name for name in ("leave", "stop", "terminate") if given.get(name)]
+    if len(ends) > 1:
+        raise UsageError(
+            f"{' and '.join(f'--{name}' for name in ends)} contradict each other",
+            hint=f"give one of them, say --{ends[0]}",
+        )
+    return ends[0] if ends else None
+
+
+def is_verbose(given: Mapping[str, Any]) -> bool:
+    """Whether each file that moves is shown. Raises UsageError where both are asked for."""
+    verbose = bool(given.get("verbose") or given.get("no_quiet"))
+    if verbose and given.get("quiet"):
+        raise UsageError("--quiet and --verbose contradict each other", hint="give one of them")
+    return verbose

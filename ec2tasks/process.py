@@ -1,0 +1,111 @@
+"""Runs the local tools (ssh, rsync, ssh-keygen): argument lists in, exit code and output out."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from ec2tasks import report
+from ec2tasks.errors import Failure
+
+PACKAGES = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "rsync": "rsync", "make": "make"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """How commands are started here; with `echo`, each is shown first, as Invoke's --echo asks."""
+
+    echo: bool = False
+
+    def start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Start a tool. Raises Failure naming the package where it is not installed."""
+        if self.echo:
+            report.step(f"$ {shlex.join(argv)}")
+        try:
+            return subprocess.Popen(argv, **options)
+        except FileNotFoundError as error:
+            raise missing_tool(argv[0]) from error
+
+    def capture(
+        self, argv: Sequence[str], *, timeout: float | None = None, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a tool to its end and keep what it says; a timeout (seconds) ends it with code 124.
+
+        It gets a session of its own, so that a Ctrl-C meant for ec2tasks does not cut it in the middle.
+        """
+        with self.start(
+            argv, stdin=subprocess.PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+        ) as tool:
+            try:
+                out, err = tool.communicate(stdin, timeout=timeout)
+            except BaseException as error:
+                tool.kill()
+                out, err = tool.communicate()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                return subprocess.CompletedProcess(argv, 124, out, err + b"timed out")
+        return subprocess.CompletedProcess(argv, tool.returncode, out, err)
+
+    def wait_through_interrupts(
+        self, tool: subprocess.Popen[bytes], on_interrupt: Callable[[int], None]
+    ) -> int:
+        """Wait for a tool's end; each Ctrl-C meanwhile calls `on_interrupt` with its count."""
+        count = 0
+        while True:
+            try:
+                return tool.wait()
+            except KeyboardInterrupt:
+                count += 1
+                on_interrupt(count)
+
+
+PIPE = subprocess.PIPE
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let no Ctrl-C in between: for what must not be left half done."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def exit_code(returncode: int) -> int:
+    """A process's end as a shell says it: 128 + n for signal n."""
+    return returncode if returncode >= 0 else 128 - returncode
+
+
+def missing_tool(name: str) -> Failure:
+    """The failure that names a tool that is not installed here."""
+    package = PACKAGES.get(name, name)
+    return Failure(
+        f"`{name}` is not installed on this machine",
+        hint=f"sudo apt-get install -y {package}   (or: brew install {package})",
+    )
+
+
+def check_tools(names: Sequence[str], which: Callable[[str], str | None] = shutil.which) -> None:
+    """Raise Failure for the first of these tools that is not installed."""
+    for name in names:
+        if which(name) is None:
+            raise missing_tool(name)
+
+
+def end_quietly(tool: subprocess.Popen[bytes], stream: IO[bytes] | None) -> None:
+    """Close a tool's input and give it a moment to end by itself before it is told to."""
+    if stream:
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
+    try:
+        tool.wait(timeout=2)
+    except subprocess.TimeoutExpired:
+        tool.send_signal(signal.SIGTERM)
+        tool.wait()

@@ -1,0 +1,43 @@
+# One client's session on the instance: `session.sh END RUN_ID REMOTE_DIR`.
+#
+# Holds a shared lock for as long as the client is there, so that the last client out can tell that it is
+# the last. The lock belongs to this process: it goes when the client hangs up, dies, or says nothing for a
+# minute. The client sends a line now and then, then `leave`; the answer is `last END` or `others`.
+set -u
+end=$1 run_id=$2 remote_dir=$3
+home=$HOME/.ec2tasks
+run=$home/runs/$run_id
+
+mkdir -p "$run" "$HOME/$remote_dir" || exit 1
+chmod 700 "$home" "$run"
+
+exec 9>>"$home/sessions.lock"
+# Waits while a last client decides on the instance's end of life.
+flock --shared 9
+# The end asked for last is the one that counts; it is there for as long as someone is.
+[ "$end" = keep ] || printf '%s\n' "$end" >"$home/final_state"
+
+# What the client hands over for the run: files by name, base64 each, never on a command line.
+while IFS=' ' read -r word name body; do
+    case $word in
+    file) printf '%s' "$body" | base64 -d >"$run/$name" && chmod 600 "$run/$name" || exit 1 ;;
+    *) break ;;
+    esac
+done
+printf 'joined\n'
+
+while read -r -t 60 word; do
+    [ "$word" = leave ] || continue
+    # Two clients that leave at once must not both find the other still there: the shared lock goes first.
+    flock --unlock 9
+    if flock --exclusive --nonblock 9; then
+        printf 'last %s\n' "$(cat "$home/final_state" 2>/dev/null)"
+        rm -f "$home/final_state"
+    else
+        printf 'others\n'
+    fi
+    # The lock stays while the client ends the instance, so that nobody joins one that is going.
+    read -r -t 60 word
+    exit 0
+done
+exit 0

@@ -1,0 +1,60 @@
+"""The only module that prints: progress, warnings and hints on stderr, data on stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether text on this stream may be coloured (https://no-color.org)."""
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """The text in that colour where the stream can show it, else as it is."""
+    stream = stream or sys.stderr
+    return f"\033[{COLOURS[colour]}m{text}\033[0m" if wants_colour(stream) else text
+
+
+def _say(text: str, stream: TextIO) -> None:
+    try:
+        print(text, file=stream, flush=True)  # this is the module that prints
+    except BrokenPipeError:
+        # Whoever read this stream has gone; the work goes on, its exit code still counts.
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, stream.fileno())
+        os.close(sink)
+
+
+def step(text: str) -> None:
+    """Say on stderr what is going on."""
+    _say(paint("ec2: ", "cyan") + text, sys.stderr)
+
+
+def warning(text: str, *, hint: str | None = None) -> None:
+    """Say on stderr what the user should know, and what to type about it."""
+    _say(paint("ec2: warning: ", "yellow") + text, sys.stderr)
+    if hint:
+        _say(paint("hint: ", "cyan") + hint, sys.stderr)
+
+
+def hint(text: str) -> None:
+    """Say on stderr what to type next."""
+    _say(paint("hint: ", "cyan") + text, sys.stderr)
+
+
+def data(text: str) -> None:
+    """Put data on stdout."""
+    _say(text, sys.stdout)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines, each column as wide as its widest cell; the first row is the heading."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

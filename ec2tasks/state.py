@@ -1,0 +1,99 @@
+"""What ec2tasks keeps on this machine: pinned host keys, locks, sockets, and where an instance was last seen.
+
+Nothing here decides anything: whether an instance lives is AWS's to say, who it is its host key's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ec2tasks.errors import Failure
+
+# A socket's path must stay under 104 bytes on macOS, ssh adds 17 while it makes one; %C is 40 long.
+SOCKET_FOLDER_LIMIT = 45
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """The folder of ec2tasks on this machine, and the short one for its sockets."""
+
+    folder: Path
+    sockets: Path
+
+    @property
+    def known_hosts(self) -> Path:
+        """The pinned host keys, by instance id."""
+        return self.folder / "known_hosts"
+
+
+def open_state(environ: Mapping[str, str] = os.environ) -> State:
+    """The state folders, made where they are missing."""
+    home = Path(environ.get("HOME") or Path.home())
+    folder = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "ec2tasks"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(
+            f"`{folder}` can't be made: {error.strerror}", hint="set XDG_STATE_HOME to a folder"
+        ) from error
+    return State(folder=folder, sockets=_socket_folder(folder, environ))
+
+
+def _socket_folder(folder: Path, environ: Mapping[str, str]) -> Path:
+    """A folder of the user's own with a path short enough for a socket."""
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    wanted = [Path(runtime) / "ec2tasks"] if runtime and Path(runtime).is_dir() else []
+    short = hashlib.sha256(os.fspath(folder).encode()).hexdigest()[:8]
+    wanted += [
+        folder / "s",
+        Path(tempfile.gettempdir()) / f"ec2tasks-{os.getuid()}-{short}",
+        Path("/tmp") / f"ec2tasks-{os.getuid()}-{short}",  # noqa: S108  # made and checked below
+    ]
+    chosen = next((one for one in wanted if len(os.fspath(one)) <= SOCKET_FOLDER_LIMIT), wanted[-1])
+    chosen.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = chosen.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise Failure(f"`{chosen}` is not a folder of yours alone", hint=f"remove it: rm -r {chosen}")
+    return chosen
+
+
+@contextlib.contextmanager
+def lock(state: State, name: str) -> Iterator[None]:
+    """Hold a lock of this machine; the kernel frees it when its owner dies."""
+    folder = state.folder / "locks"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / digest(name)).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def digest(*parts: str) -> str:
+    """A short file name for these words."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def recall(state: State, key: str) -> dict[str, object] | None:
+    """Where an instance was last seen; a hint that its host key and AWS confirm or not."""
+    try:
+        found = json.loads((state.folder / "seen" / key).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def remember(state: State, key: str, values: Mapping[str, object]) -> None:
+    """Keep where an instance was seen, for the next call's head start."""
+    folder = state.folder / "seen"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    draft = folder / f"{key}.{os.getpid()}"
+    draft.write_text(json.dumps(values), encoding="utf-8")
+    draft.replace(folder / key)

@@ -1,0 +1,335 @@
+"""The tasks: each reads its options, then says in a line or two which stages it is."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from ec2tasks import instance as instances
+from ec2tasks import plan, report, workflow
+from ec2tasks.access import connection
+from ec2tasks.arrival import Arrival, Call, arrive, check_here, find
+from ec2tasks.aws import Aws, explain
+from ec2tasks.ending import Ending
+from ec2tasks.endpoint import AWS, Endpoint
+from ec2tasks.errors import INTERRUPTED_CODE, CommandFailed, UsageError
+from ec2tasks.local.tasks import ns as local
+from ec2tasks.options import (
+    END_OPTIONS,
+    JSON_OPTION,
+    PLACE_OPTIONS,
+    REACH_OPTIONS,
+    RUN_OPTIONS,
+    SYNC_OPTIONS,
+    UP_OPTIONS,
+    Ec2Task,
+    Option,
+    final_state,
+    is_verbose,
+    setting_values,
+)
+from ec2tasks.price import price_text
+from ec2tasks.process import Tools
+from ec2tasks.project import find_project
+from ec2tasks.recipes import asked, check_targets, make_argv
+from ec2tasks.scaffold import init_project, makefile_text
+from ec2tasks.settings import Settings, plain_values, printable, read_settings
+from ec2tasks.state import open_state
+
+if TYPE_CHECKING:
+    from fabric import Connection
+
+
+def ec2_task(*options: Option, name: str | None = None) -> Callable[[Callable[..., int | None]], Ec2Task]:
+    """Make a function a task with these options; its errors become one line, its result the exit code."""
+
+    def decorate(body: Callable[..., int | None]) -> Ec2Task:
+        @functools.wraps(body)
+        def edge(c: Context, **given: Any) -> None:
+            code = _translated(lambda: body(c, given))
+            if code:
+                raise CommandFailed(code)
+
+        return Ec2Task(edge, options=options, name=name or body.__name__.strip("_").replace("_", "-"))
+
+    return decorate
+
+
+def _translated(work: Callable[[], int | None]) -> int | None:
+    """Do the work; what a user or AWS can cause becomes a Failure, the rest flies as it is."""
+    try:
+        return work()
+    except Exit:
+        raise
+    except KeyboardInterrupt as error:
+        raise Exit(message="ec2tasks: interrupted", code=INTERRUPTED_CODE) from error
+    except Exception as error:
+        failure = explain(error)
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def _settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ()) -> Settings:
+    return read_settings(
+        find_project(Path.cwd()),
+        options=setting_values(ALL_OPTIONS, given),
+        invoke_values=plain_values(c.config.get("ec2", {})),
+        targets=targets,
+    )
+
+
+def _call(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ()) -> Call:
+    """Everything a task knows before it asks AWS. Starts the local EC2 where that is the endpoint."""
+    settings = _settings(c, given, targets)
+    endpoint = _endpoint(settings, dry=c.config.run.dry)
+    return Call(
+        settings=settings,
+        project=find_project(Path.cwd()),
+        aws=Aws(endpoint=endpoint, region=settings.region),
+        state=open_state(),
+        tools=Tools(echo=bool(c.config.run.echo)),
+        home=Path.home(),
+    )
+
+
+def _endpoint(settings: Settings, *, dry: bool) -> Endpoint:
+    if settings.endpoint != "local":
+        return AWS
+    from ec2tasks.local import control
+
+    return Endpoint(name="local") if dry else control.up()
+
+
+ALL_OPTIONS = RUN_OPTIONS
+
+
+@ec2_task(*UP_OPTIONS)
+def up(c: Context, given: Mapping[str, Any]) -> None:
+    """Find, launch or start the project's instance, and wait until it takes commands.
+
+    Prints where it is, what it costs per hour and what to type next.
+    """
+    call = _call(c, given)
+    if c.config.run.dry:
+        return _show_plan(plan.up_lines(call))
+    found = workflow.up(call)
+    report.data(f"{found.where} at {found.address}, {price_text(found.price)}")
+    report.hint('`ec2tasks run "COMMAND"` runs there, `ec2tasks down` ends it')
+    return None
+
+
+def _show_plan(lines: Sequence[str]) -> None:
+    for line in lines:
+        report.data(f"would {line}")
+
+
+def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
+    wish = workflow.Wish(command=command, sync=not given["no_rsync"], verbose=is_verbose(given))
+    call = _call(c, given, targets)
+    if c.config.run.dry:
+        _show_plan(plan.run_lines(call, command, sync=wish.sync))
+        return 0
+    return workflow.run(call, wish)
+
+
+@ec2_task(Option(names=("command",), positional=True, help="the command, as one text"), *RUN_OPTIONS)
+def run(c: Context, given: Mapping[str, Any]) -> int:
+    """Run a command in the project's folder on the instance: up, push, run, pull, end of life.
+
+    The command is one text, as bash reads it: `ec2tasks run "make eval | tee log"`. Ends with the
+    command's own exit code: 128 + n where signal n ended it, 130 after Ctrl-C, 125 where ec2tasks failed.
+    """
+    if not given["command"] or not given["command"].strip():
+        raise UsageError("there is no command to run", hint='`ec2tasks run "COMMAND"`, or `ec2tasks shell`')
+    return _run(c, given, given["command"])
+
+
+@ec2_task(
+    Option(names=("targets",), positional=True, help="the target, or several as one text"),
+    *RUN_OPTIONS,
+    name="make",
+)
+def make_(c: Context, given: Mapping[str, Any]) -> int:
+    """Run targets of the project's Makefile on the instance, as `make on-ec2-TARGET` does.
+
+    Called by make, it carries over that make's flags and command-line variables. A target that the
+    Makefile does not have is refused before anything is launched.
+    """
+    targets = given["targets"]
+    check_targets(targets, directory=Path.cwd())
+    command = shlex.join(make_argv(targets, makeflags=os.environ.get("MAKEFLAGS", "")))
+    return _run(c, given, command, asked(targets).goals)
+
+
+@ec2_task(*RUN_OPTIONS)
+def shell(c: Context, given: Mapping[str, Any]) -> int:
+    """Open a shell in the project's folder on the instance; afterwards pull and end of life as for `run`."""
+    return _run(c, given, None)
+
+
+@ec2_task(
+    Option(names=("push",), kind=bool, help="only from here to there"),
+    Option(names=("pull",), kind=bool, help="only from there to here"),
+    *(one for one in SYNC_OPTIONS if one.names[0] != "no_rsync"),
+    *REACH_OPTIONS,
+)
+def sync(c: Context, given: Mapping[str, Any]) -> None:
+    """Push the project's files to its instance, then pull what is new there."""
+    both = given["push"] == given["pull"]
+    verbose = is_verbose(given)
+    call = _call(c, given)
+    if c.config.run.dry:
+        return _show_plan(plan.sync_lines(call, push=both or given["push"], pull=both or given["pull"]))
+    workflow.sync(call, push=both or given["push"], pull=both or given["pull"], verbose=verbose)
+    return None
+
+
+@ec2_task(*(one for one in END_OPTIONS if one.names[0] != "leave"), *SYNC_OPTIONS, *REACH_OPTIONS)
+def down(c: Context, given: Mapping[str, Any]) -> int:
+    """Pull what is on the instance, then terminate it (`--stop`: stop it).
+
+    With `--no-rsync` what is there and not here is given up. Where the results can't be fetched whole, the
+    instance is stopped, not terminated.
+    """
+    wanted = Ending(final_state(given) or "terminate")
+    fetch, verbose = not given["no_rsync"], is_verbose(given)
+    call = _call(c, given)
+    if c.config.run.dry:
+        _show_plan(plan.down_lines(call, wanted, fetch=fetch))
+        return 0
+    return workflow.down(call, wanted, fetch=fetch, verbose=verbose)
+
+
+@ec2_task(JSON_OPTION, *PLACE_OPTIONS)
+def status(c: Context, given: Mapping[str, Any]) -> None:
+    """Show this project's instance: state, type, place, age, cost since its start."""
+    call = _call(c, given)
+    found = find(call)
+    if given["json"]:
+        report.data(json.dumps(instances.described(found) if found else None, indent=2))
+    elif found:
+        _table([found])
+    else:
+        report.step(f"no instance `{call.settings.name}` in {call.aws.region}")
+        report.hint("`ec2tasks up` launches it, `ec2tasks ls` lists yours")
+
+
+@ec2_task(
+    JSON_OPTION,
+    Option(names=("all_regions",), kind=bool, help="in every region of the account"),
+    *PLACE_OPTIONS,
+)
+def ls(c: Context, given: Mapping[str, Any]) -> None:
+    """List all your instances that ec2tasks launched in the region, or in all of them."""
+    call = _call(c, given)
+    regions = _all_regions(call.aws) if given["all_regions"] else [call.aws.region]
+
+    def ask(region: str) -> list[instances.Instance]:
+        return instances.list_instances(replace_region(call.aws, region), owner=call.settings.key_name)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        found = [one for many in pool.map(ask, regions) for one in many]
+    if given["json"]:
+        report.data(json.dumps([instances.described(one) for one in found], indent=2))
+    elif found:
+        _table(found)
+    else:
+        report.step(f"no instance of `{call.settings.key_name}` in {', '.join(regions)}")
+
+
+def _all_regions(aws: Aws) -> list[str]:
+    return sorted(one["RegionName"] for one in aws.ec2.describe_regions()["Regions"])
+
+
+def replace_region(aws: Aws, region: str) -> Aws:
+    """The same AWS in another region."""
+    return aws if region == aws.region else Aws(endpoint=aws.endpoint, region=region)
+
+
+def _table(found: Sequence[instances.Instance]) -> None:
+    rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "ADDRESS", "AGE", "COST")]
+    now = datetime.now(timezone.utc)
+    for one in found:
+        spent = one.cost_until(now)
+        age = workflow.duration((now - one.launched).total_seconds())
+        cost = "-" if spent is None else f"${spent:.2f}"
+        rows.append((one.name, one.id, one.state, one.type, one.zone, one.address or "-", age, cost))
+    report.data(report.columns(rows))
+
+
+@ec2_task(JSON_OPTION, *(one for one in RUN_OPTIONS if one.setting), *END_OPTIONS)
+def config(c: Context, given: Mapping[str, Any]) -> None:
+    """Show every setting, its value, and where it came from."""
+    rows = printable(_settings(c, given))
+    if given["json"]:
+        report.data(
+            json.dumps({name: {"value": value, "source": source} for name, value, source in rows}, indent=2)
+        )
+        return
+    texts = [(name, _value_text(value), source) for name, value, source in rows]
+    report.data(report.columns([("SETTING", "VALUE", "FROM"), *texts]))
+
+
+def _value_text(value: object) -> str:
+    if value is None or value in ((), {}):
+        return "-"
+    if isinstance(value, tuple):
+        return ", ".join(str(one) for one in value)
+    return (
+        json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value).replace("\n", "\\n")
+    )
+
+
+@ec2_task()
+def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
+    """Put Makefile.inc, ec2.yaml, .rsyncignore and tasks.py into this folder, never over an existing file."""
+    for line in init_project(Path.cwd()):
+        report.step(line)
+    report.hint("add `include Makefile.inc` to your Makefile, then `make on-ec2-TARGET`")
+
+
+@ec2_task()
+def makefile(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
+    """Print Makefile.inc, the rules that make `make on-ec2-TARGET` work."""
+    report.data(makefile_text().rstrip("\n"))
+
+
+@contextmanager
+def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
+    """A Fabric Connection to the project's running instance, for tasks of your own.
+
+    `options` are those of the tasks by name (`region="eu-west-1"`). Starts a stopped instance, launches none:
+    raises Failure where there is none. https://docs.fabfile.org/en/stable/api/connection.html
+
+        with connect() as there:
+            there.run("nvidia-smi")
+    """
+    context = c or Context()
+    call = _call(context, options)
+    check_here(call)
+    host = _translated_host(call)
+    with connection(host) as there:
+        yield there
+
+
+def _translated_host(call: Call) -> Any:
+    found: list[Any] = []
+    _translated(lambda: found.append(arrive(call, Arrival(), may_launch=False)))
+    return found[0]
+
+
+ec2 = Collection("ec2", up, run, make_, shell, sync, down, status, ls, config, init, makefile, local)
+ns = Collection(ec2)
