@@ -109,10 +109,15 @@ def master_argv(host: Host, *, strict: bool) -> list[str]:
     return ["ssh", *checking, *kept, *ssh_options(host), "-f", "-N", host.login]
 
 
+def is_connected(host: Host, tools: Tools) -> bool:
+    """Whether the control connection of an earlier call is still open."""
+    checked = tools.capture(["ssh", *ssh_options(host), "-O", "check", host.login], timeout=5)
+    return checked.returncode == 0
+
+
 def open_master(host: Host, tools: Tools, *, strict: bool = True) -> str | None:
     """Open the control connection, or find it open. What ssh says where it can't, None where it can."""
-    checked = tools.capture(["ssh", *ssh_options(host), "-O", "check", host.login], timeout=5)
-    if checked.returncode == 0:
+    if is_connected(host, tools):
         return None
     with (host.sockets / f"said-{host.instance_id}").open("w+b") as said:
         # Not a pipe: the connection stays in the background and would keep a pipe open for ever.

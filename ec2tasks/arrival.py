@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ec2tasks import instance as instances
 from ec2tasks import report
-from ec2tasks.access import Host, open_master, wait_ready
+from ec2tasks.access import Host, is_connected, open_master, wait_ready
 from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance, Step, next_step
@@ -41,12 +41,16 @@ class Call:
 
 @dataclass(kw_only=True)
 class Arrival:
-    """What has become of getting there so far; kept by the caller, so that a failure half way is not lost."""
+    """What has become of getting there so far; kept by the caller, so that a failure half way is not lost.
+
+    `sceptical`: what this machine remembers has been tried, and AWS is to be asked the next time.
+    """
 
     instance: Instance | None = None
     host: Host | None = None
     launched: bool = False
     started: bool = False
+    sceptical: bool = False
 
 
 def check_here(call: Call) -> None:
@@ -89,12 +93,19 @@ def host_of(call: Call, found: Instance) -> Host:
 def arrive(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
     """Get to the instance, filling in `arrival` on the way; launching one only where that is wanted.
 
-    Raises UsageError or Failure; what has been launched or started until then stands in `arrival`.
+    A control connection that is still open is the instance itself, alive, with its host key checked: AWS is
+    asked only where there is none. Raises UsageError or Failure; what has been launched or started until
+    then stands in `arrival`.
     """
+    seen = _seen(call)
+    if seen and not arrival.sceptical and is_connected(host_of(call, seen), call.tools):
+        arrival.instance = seen
+        arrival.sceptical = True
+        return _arrived(arrival, host_of(call, seen))
     with ThreadPoolExecutor(max_workers=1) as pool:
         # AWS's answer takes longer than a connection: both at once, and the answer decides.
         asked = pool.submit(find, call)
-        early = _head_start(call)
+        early = _head_start(call, seen)
         arrival.instance = asked.result()
     if next_step(arrival.instance) is not Step.USE:
         _bring_up(call, arrival, may_launch=may_launch)
@@ -102,30 +113,27 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
     host = host_of(call, arrival.instance)
     if host != early:
         _get_ready(call, arrival.instance, host)
+    remember(call.state, call.key, instances.as_json(arrival.instance))
+    return _arrived(arrival, host)
+
+
+def _arrived(arrival: Arrival, host: Host) -> Host:
     arrival.host = host
     return host
 
 
-def _head_start(call: Call) -> Host | None:
-    """The host that answered last time, connected already, where it still shows the same host key."""
-    seen = recall(call.state, call.key)
+def _seen(call: Call) -> Instance | None:
+    """The instance as it was when this machine last got to it."""
     try:
-        host = (
-            Host(
-                instance_id=str(seen["instance_id"]),
-                address=str(seen["address"]),
-                port=call.aws.endpoint.ssh_port,
-                user=str(seen["user"]),
-                identities=identity_files(call.settings.key_file, call.settings.key_name, call.home),
-                only_these=call.settings.key_file is not None,
-                known_hosts=call.state.known_hosts,
-                sockets=call.state.sockets,
-            )
-            if seen
-            else None
-        )
-    except KeyError:
+        found = instances.from_json(recall(call.state, call.key))
+    except (KeyError, TypeError, ValueError):
         return None
+    return found if found.address and (call.settings.user or found.user) else None
+
+
+def _head_start(call: Call, seen: Instance | None) -> Host | None:
+    """The host that answered last time, connected already, where it still shows the same host key."""
+    host = host_of(call, seen) if seen else None
     return host if host and open_master(host, call.tools) is None else None
 
 
@@ -139,11 +147,6 @@ def _get_ready(call: Call, found: Instance, host: Host) -> None:
         admit=lambda: admit(call.aws, found.group_ids, owner=settings.key_name, port=host.port),
     )
     prepare(host)
-    remember(
-        call.state,
-        call.key,
-        {"instance_id": host.instance_id, "address": host.address, "user": host.user},
-    )
 
 
 def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:

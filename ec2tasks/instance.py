@@ -5,11 +5,11 @@ from __future__ import annotations
 import getpass
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ec2tasks import report
 from ec2tasks.aws import Aws, error_code, error_text
@@ -236,6 +236,18 @@ def end(aws: Aws, instance: Instance, final_state: str) -> None:
     except Exception as error:
         if error_code(error) not in ("InvalidInstanceID.NotFound", "IncorrectInstanceState"):
             raise
+
+
+def as_json(instance: Instance) -> dict[str, object]:
+    """An instance as JSON can hold it, to be remembered."""
+    return {**asdict(instance), "launched": instance.launched.isoformat()}
+
+
+def from_json(found: Mapping[str, Any] | None) -> Instance:
+    """A remembered instance. Raises KeyError, TypeError or ValueError for anything else."""
+    values = dict(found or {})
+    launched = datetime.fromisoformat(values.pop("launched"))
+    return Instance(**{**values, "group_ids": tuple(values["group_ids"])}, launched=launched)
 
 
 def cost_between(instance: Instance, since: datetime, until: datetime) -> float | None:

@@ -32,6 +32,14 @@ END_OPTIONS = (
     ),
     Option(names=("terminate", "t"), kind=bool, help="terminate it afterwards (the default)"),
 )
+DEFAULT_END = Option(
+    names=("default_end",),
+    help="leave, stop or terminate, where neither a setting nor an option says it",
+)
+PLAN_OPTIONS = (
+    Option(names=("dry",), kind=bool, help="show what would be done, and do nothing"),
+    Option(names=("echo",), kind=bool, help="show each command of ssh and rsync"),
+)
 PLACE_OPTIONS = (
     Option(names=("name",), setting="name", help="the instance's name"),
     Option(names=("region",), setting="region", help="AWS region"),
@@ -79,8 +87,8 @@ JOB_OPTIONS = (
     ),
 )
 REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS)
-UP_OPTIONS = (*LAUNCH_OPTIONS, *REACH_OPTIONS)
-RUN_OPTIONS = (*END_OPTIONS, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
+UP_OPTIONS = (*LAUNCH_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
+RUN_OPTIONS = (*END_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
 JSON_OPTION = Option(names=("json",), kind=bool, help="as JSON")
 
 
@@ -102,9 +110,11 @@ class Ec2Task(Task[Callable[..., None]]):
 
 
 def _argument(option: Option) -> Argument:
+    names = tuple(name.replace("_", "-") for name in option.names)
     return Argument(
-        names=tuple(name.replace("_", "-") for name in option.names),
-        attr_name=option.names[0],
+        names=names,
+        # The parser takes an alias of a name to itself for an endless one.
+        attr_name=option.names[0] if option.names[0] != names[0] else None,
         kind=option.kind,
         default=False if option.kind is bool else None,
         help=option.help,

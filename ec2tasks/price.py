@@ -26,8 +26,5 @@ def price_text(price: float | None) -> str:
 
 
 def cost(price: float | None, since: datetime, until: datetime) -> float | None:
-    """What the time between two moments costs, in US dollars; EC2 bills by the second, a minute at least."""
-    if price is None:
-        return None
-    seconds = max(60.0, (until - since).total_seconds())
-    return price * seconds / 3600
+    """What the time between two moments costs, in US dollars; EC2 bills by the second."""
+    return None if price is None else price * (until - since).total_seconds() / 3600

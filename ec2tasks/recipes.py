@@ -7,7 +7,8 @@ The local make tells its recipes its own flags and variables in `MAKEFLAGS`
     3.81  `kI mk --jobserver-fds=3,4 -j -- EPOCHS=3`: values are words of their own, the number of jobs
           is lost; and `EPOCHS=3` alone, without `--`, when there is no flag
 
-It never tells them `-C`, `-f`, `-o` and `-W`, nor the variables where a Makefile empties `MAKEOVERRIDES`.
+It never tells them `-C`, `-f`, `-o` and `-W`, nor the variables under `-e` (a literal `$(MAKEOVERRIDES)`
+stands there) and where a Makefile empties `MAKEOVERRIDES`.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ PREFIX = "on-ec2-"
 # -n, -q and -t belong to this make alone; -w would name the folder there after this make named the one here.
 STAYING_LETTERS = "nqtw"
 STAYING_WORDS = ("--jobserver-auth", "--jobserver-fds", "--jobserver-style", "--print-directory")
-STAYING_VARIABLES = re.compile(r"(EC2_\w*|EC2TASKS)\s*[:+?!]*=")
-
+GOING_VARIABLE = re.compile(r"(?!(EC2_\w*|EC2TASKS)\s*[:+?!]*=)[^:#=\s]+\s*[:+?!]*=")
 ASSIGNMENT = re.compile(r"[^-:#=\s][^:#=\s]*\s*[:+?!]*=", re.DOTALL)
-VALUE_LETTERS = "CIWfo"
+# Flags with a value, and what the next word must be to be this value where it does not follow at once.
+VALUE_LETTERS = "CEIWfo"
+NEXT_WORD = {"I": r"", "O": r"(?!)", "j": r"\d+$", "l": r"[\d.]+$"}
 LONG_VALUES = (
     "--assume-new --assume-old --directory --eval --file --include-dir --makefile --new-file --old-file"
     " --what-if"
@@ -50,7 +52,7 @@ def make_argv(targets: str, *, makeflags: str = "", jobs: int | None = None) -> 
 
     `targets` is split as a shell would; its flags and NAME=value words stay as they are. `makeflags` is
     the environment's MAKEFLAGS. `jobs` (default: this machine's cores) stands in for the number of `-j`
-    where make before 4.2 does not tell it.
+    where an old make does not tell it.
     """
     flags, variables = carried(makeflags, jobs=jobs or os.cpu_count() or 1)
     return ["make", *flags, *variables, *_split(targets)]
@@ -79,7 +81,7 @@ def carried(makeflags: str, *, jobs: int) -> tuple[list[str], list[str]]:
     # A bare -j is unlimited, but with a jobserver some number was given.
     flags = [f"-j{jobs}" if flag == "-j" and shared_jobs else flag for flag in flags]
     # make lists its variables last to first.
-    return flags, [variable for variable in reversed(variables) if not STAYING_VARIABLES.match(variable)]
+    return flags, [word for word in reversed(variables) if GOING_VARIABLE.match(word)]
 
 
 def _unescaped_words(makeflags: str) -> list[str]:
@@ -91,18 +93,14 @@ def _unescaped_words(makeflags: str) -> list[str]:
 def _short_flags(letters: str, following: deque[str]) -> Iterator[str]:
     """Each flag of a word such as `kj4` alone; a value may be the next word, as 3.81 writes it."""
     for at, letter in enumerate(letters):
-        if letter in "IOjl":
+        if letter in NEXT_WORD:
             value = letters[at + 1 :]
-            if not value and following and (letter == "I" or _is_number(letter, following[0])):
+            if not value and following and re.match(NEXT_WORD[letter], following[0]):
                 value = following.popleft()
             yield f"-{letter}{value}"
             return
         if letter not in STAYING_LETTERS:
             yield f"-{letter}"
-
-
-def _is_number(letter: str, word: str) -> bool:
-    return letter in "jl" and re.fullmatch(r"\d+|[\d.]+", word) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +129,8 @@ def asked(targets: str) -> Asked:
         else:
             (variables if ASSIGNMENT.match(word) else goals).append(word)
     directory = str(Path(*values["C"])) if values["C"] else "."
-    return Asked(
-        goals=tuple(goals), variables=tuple(variables), directory=directory, makefiles=tuple(values["f"])
-    )
+    makefiles = tuple(values["f"])
+    return Asked(goals=tuple(goals), variables=tuple(variables), directory=directory, makefiles=makefiles)
 
 
 def _flag_value(word: str, following: deque[str]) -> tuple[str, str]:
@@ -146,9 +143,9 @@ def _flag_value(word: str, following: deque[str]) -> tuple[str, str]:
     for at, letter in enumerate(word[1:], start=2):
         if letter in VALUE_LETTERS:
             return letter, word[at:] or (following.popleft() if following else "")
-        if letter in "jl" and not word[at:] and following and _is_number(letter, following[0]):
-            following.popleft()
-        if letter in "Ojl":
+        if letter in NEXT_WORD:
+            if not word[at:] and following and re.match(NEXT_WORD[letter], following[0]):
+                following.popleft()
             break
     return word, ""
 
@@ -203,9 +200,8 @@ SUFFIX_RULE = re.compile(r"(\.[^./]+){1,2}$")
 def _matches(pattern: str, target: str) -> bool:
     start, _, end = pattern.partition("%")
     names = (target,) if "/" in pattern else (target, target.rpartition("/")[2])
-    return any(
-        len(name) > len(start + end) and name.startswith(start) and name.endswith(end) for name in names
-    )
+    fitting = re.compile(f"{re.escape(start)}.+{re.escape(end)}", re.DOTALL)
+    return any(fitting.fullmatch(name) for name in names)
 
 
 def known_targets(database: str) -> Targets:
@@ -213,8 +209,7 @@ def known_targets(database: str) -> Targets:
 
     `on-ec2-%` does not count: there, it would only ask for one more machine.
     """
-    names: set[str] = set()
-    patterns: set[str] = set()
+    names, patterns = set[str](), set[str]()
     for line in _rule_lines(database):
         heads = {line[: at.start()] for at in re.finditer(":", line)}
         patterns.update(word for head in heads for word in head.split() if "%" in word)
@@ -294,9 +289,7 @@ def _default_makefile(folder: Path) -> tuple[str]:
     for name in MAKEFILES:
         if (folder / name).is_file():
             return (name,)
-    raise UsageError(
-        f"there is no Makefile in `{folder}`", hint='cd into the project first, or: ec2tasks run "COMMAND"'
-    )
+    raise UsageError(f"no Makefile in `{folder}`", hint='cd into the project, or: ec2tasks run "COMMAND"')
 
 
 def _ask(argv: Sequence[str], wanted: Sequence[str], folder: Path, environ: Mapping[str, str]) -> str:

@@ -107,6 +107,7 @@ def read_settings(
     project: Project,
     *,
     options: Mapping[str, object],
+    defaults: Mapping[str, object] | None = None,
     invoke_values: Mapping[str, object] | None = None,
     targets: Iterable[str] = (),
     environ: Mapping[str, str] = os.environ,
@@ -126,6 +127,7 @@ def read_settings(
         Layer(source="Invoke's configuration", values=others),
     ]
     layers = [
+        Layer(source="the task's default", values=defaults or {}),
         profile_layer(home, environ),
         file_layer(config_home / "ec2tasks" / "config.yaml", "~/.config/ec2tasks/config.yaml"),
         *project_layers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from invoke.exceptions import Exit
 
 from ec2tasks import instance as instances
 from ec2tasks import plan, report, workflow
-from ec2tasks.access import connection
+from ec2tasks.access import Host, connection
 from ec2tasks.arrival import Arrival, Call, arrive, check_here, find
 from ec2tasks.aws import Aws, explain
 from ec2tasks.ending import Ending
@@ -30,6 +31,7 @@ from ec2tasks.options import (
     END_OPTIONS,
     JSON_OPTION,
     PLACE_OPTIONS,
+    PLAN_OPTIONS,
     REACH_OPTIONS,
     RUN_OPTIONS,
     SYNC_OPTIONS,
@@ -50,6 +52,10 @@ from ec2tasks.state import open_state
 
 if TYPE_CHECKING:
     from fabric import Connection
+
+
+NOTEBOOK_PORT = "8888"
+NOTEBOOK_COMMAND = f"jupyter notebook --no-browser --ip=127.0.0.1 --port={NOTEBOOK_PORT} --port-retries=0"
 
 
 def ec2_task(*options: Option, name: str | None = None) -> Callable[[Callable[..., int | None]], Ec2Task]:
@@ -85,7 +91,8 @@ def _translated(work: Callable[[], int | None]) -> int | None:
 def _settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ()) -> Settings:
     return read_settings(
         find_project(Path.cwd()),
-        options=setting_values(ALL_OPTIONS, given),
+        options=setting_values(RUN_OPTIONS, given),
+        defaults={"final_state": given.get("default_end")},
         invoke_values=plain_values(c.config.get("ec2", {})),
         targets=targets,
     )
@@ -94,15 +101,20 @@ def _settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ())
 def _call(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ()) -> Call:
     """Everything a task knows before it asks AWS. Starts the local EC2 where that is the endpoint."""
     settings = _settings(c, given, targets)
-    endpoint = _endpoint(settings, dry=c.config.run.dry)
+    endpoint = _endpoint(settings, dry=_is_dry(c, given))
     return Call(
         settings=settings,
         project=find_project(Path.cwd()),
         aws=Aws(endpoint=endpoint, region=settings.region),
         state=open_state(),
-        tools=Tools(echo=bool(c.config.run.echo)),
+        tools=Tools(echo=bool(given.get("echo") or c.config.run.echo)),
         home=Path.home(),
     )
+
+
+def _is_dry(c: Context, given: Mapping[str, Any]) -> bool:
+    """Whether only the plan is wanted: by the task's own option, or by Invoke's before the task's name."""
+    return bool(given.get("dry") or c.config.run.dry)
 
 
 def _endpoint(settings: Settings, *, dry: bool) -> Endpoint:
@@ -113,9 +125,6 @@ def _endpoint(settings: Settings, *, dry: bool) -> Endpoint:
     return Endpoint(name="local") if dry else control.up()
 
 
-ALL_OPTIONS = RUN_OPTIONS
-
-
 @ec2_task(*UP_OPTIONS)
 def up(c: Context, given: Mapping[str, Any]) -> None:
     """Find, launch or start the project's instance, and wait until it takes commands.
@@ -123,7 +132,7 @@ def up(c: Context, given: Mapping[str, Any]) -> None:
     Prints where it is, what it costs per hour and what to type next.
     """
     call = _call(c, given)
-    if c.config.run.dry:
+    if _is_dry(c, given):
         return _show_plan(plan.up_lines(call))
     found = workflow.up(call)
     report.data(f"{found.where} at {found.address}, {price_text(found.price)}")
@@ -139,10 +148,19 @@ def _show_plan(lines: Sequence[str]) -> None:
 def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
     wish = workflow.Wish(command=command, sync=not given["no_rsync"], verbose=is_verbose(given))
     call = _call(c, given, targets)
-    if c.config.run.dry:
+    if _is_dry(c, given):
         _show_plan(plan.run_lines(call, command, sync=wish.sync))
         return 0
     return workflow.run(call, wish)
+
+
+def _words(text: str, usage: str) -> str:
+    """What to run. Raises UsageError where nothing is, or where Invoke took an unknown option for it."""
+    if not text.strip():
+        raise UsageError("there is nothing to run", hint=usage)
+    if re.fullmatch(r"--?[A-Za-z][\w-]*", text):
+        raise UsageError(f"no option `{text}`", hint="`ec2tasks TASK --help` lists the options")
+    return text
 
 
 @ec2_task(Option(names=("command",), positional=True, help="the command, as one text"), *RUN_OPTIONS)
@@ -152,9 +170,8 @@ def run(c: Context, given: Mapping[str, Any]) -> int:
     The command is one text, as bash reads it: `ec2tasks run "make eval | tee log"`. Ends with the
     command's own exit code: 128 + n where signal n ended it, 130 after Ctrl-C, 125 where ec2tasks failed.
     """
-    if not given["command"] or not given["command"].strip():
-        raise UsageError("there is no command to run", hint='`ec2tasks run "COMMAND"`, or `ec2tasks shell`')
-    return _run(c, given, given["command"])
+    command = _words(given["command"], '`ec2tasks run "COMMAND"`, or `ec2tasks shell`')
+    return _run(c, given, command)
 
 
 @ec2_task(
@@ -168,7 +185,7 @@ def make_(c: Context, given: Mapping[str, Any]) -> int:
     Called by make, it carries over that make's flags and command-line variables. A target that the
     Makefile does not have is refused before anything is launched.
     """
-    targets = given["targets"]
+    targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
     check_targets(targets, directory=Path.cwd())
     command = shlex.join(make_argv(targets, makeflags=os.environ.get("MAKEFLAGS", "")))
     return _run(c, given, command, asked(targets).goals)
@@ -180,24 +197,37 @@ def shell(c: Context, given: Mapping[str, Any]) -> int:
     return _run(c, given, None)
 
 
+@ec2_task(*RUN_OPTIONS)
+def notebook(c: Context, given: Mapping[str, Any]) -> int:
+    """Run Jupyter in the project's folder on the instance, its port 8888 here; Ctrl-C twice ends it.
+
+    The address that Jupyter prints, with its token, opens in the browser here. Afterwards pull and end of
+    life as for `run`.
+    """
+    return _run(c, {**given, "L": [*given["L"], NOTEBOOK_PORT]}, NOTEBOOK_COMMAND)
+
+
 @ec2_task(
     Option(names=("push",), kind=bool, help="only from here to there"),
     Option(names=("pull",), kind=bool, help="only from there to here"),
     *(one for one in SYNC_OPTIONS if one.names[0] != "no_rsync"),
     *REACH_OPTIONS,
+    *PLAN_OPTIONS,
 )
 def sync(c: Context, given: Mapping[str, Any]) -> None:
     """Push the project's files to its instance, then pull what is new there."""
     both = given["push"] == given["pull"]
     verbose = is_verbose(given)
     call = _call(c, given)
-    if c.config.run.dry:
+    if _is_dry(c, given):
         return _show_plan(plan.sync_lines(call, push=both or given["push"], pull=both or given["pull"]))
     workflow.sync(call, push=both or given["push"], pull=both or given["pull"], verbose=verbose)
     return None
 
 
-@ec2_task(*(one for one in END_OPTIONS if one.names[0] != "leave"), *SYNC_OPTIONS, *REACH_OPTIONS)
+@ec2_task(
+    *(one for one in END_OPTIONS if one.names[0] != "leave"), *SYNC_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS
+)
 def down(c: Context, given: Mapping[str, Any]) -> int:
     """Pull what is on the instance, then terminate it (`--stop`: stop it).
 
@@ -207,7 +237,7 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
     wanted = Ending(final_state(given) or "terminate")
     fetch, verbose = not given["no_rsync"], is_verbose(given)
     call = _call(c, given)
-    if c.config.run.dry:
+    if _is_dry(c, given):
         _show_plan(plan.down_lines(call, wanted, fetch=fetch))
         return 0
     return workflow.down(call, wanted, fetch=fetch, verbose=verbose)
@@ -325,11 +355,13 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
         yield there
 
 
-def _translated_host(call: Call) -> Any:
-    found: list[Any] = []
+def _translated_host(call: Call) -> Host:
+    found: list[Host] = []
     _translated(lambda: found.append(arrive(call, Arrival(), may_launch=False)))
     return found[0]
 
 
-ec2 = Collection("ec2", up, run, make_, shell, sync, down, status, ls, config, init, makefile, local)
+ec2 = Collection(
+    "ec2", up, run, make_, shell, notebook, sync, down, status, ls, config, init, makefile, local
+)
 ns = Collection(ec2)

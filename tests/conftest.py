@@ -1,0 +1,135 @@
+"""What every test stands on: a home of its own, no way to AWS, a scratch project, the local EC2."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parent.parent
+OURS = (
+    *("AWS_", "EC2_", "INVOKE_", "CONDA", "MAKE", "MFLAGS", "TRIGRAM"),
+    *("MULTIPLEX", "SSH_AUTH_SOCK", "XDG_", "NO_COLOR"),
+)
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """The environment of a user who has just logged in: nothing of the machine's that ec2tasks would read."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
+    return {**kept, "HOME": str(home), "USER": "tester", "PATH": tools, "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A home of the test's own, and none of the machine's settings."""
+    home = tmp_path / "home"
+    home.mkdir()
+    wanted = clean_environment(home)
+    for name in set(os.environ) - set(wanted):
+        if name.startswith(OURS):
+            monkeypatch.delenv(name)
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
+    return wanted
+
+
+class CalledTheInternetError(AssertionError):
+    """A test tried to reach a machine other than this one."""
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets of this process reach this machine alone."""
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: object) -> None:
+        host = str(address[0]) if isinstance(address, tuple) else ""
+        outside = not host.startswith(("127.", "::1", "localhost"))
+        if self.family in (socket.AF_INET, socket.AF_INET6) and outside:
+            raise CalledTheInternetError(f"connect to {address}")
+        real(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(kw_only=True)
+class Shop:
+    """A scratch project, and the commands run in it."""
+
+    root: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def write(self, name: str, text: str) -> Path:
+        """A file of the project."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def read(self, name: str) -> str:
+        """The text of a file of the project."""
+        return (self.root / name).read_text(encoding="utf-8")
+
+    def call(
+        self, *argv: str, stdin: str = "", cwd: Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> Outcome:
+        """Run a command in the project, its three streams as pipes."""
+        done = subprocess.run(
+            argv,
+            cwd=cwd or self.root,
+            env={**self.environ, **(environ or {})},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        return Outcome(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    def ec2tasks(self, *words: str, **options: str) -> Outcome:
+        """Run `ec2tasks WORDS` in the project."""
+        return self.call("ec2tasks", *words, environ=options)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, environment: dict[str, str]) -> Shop:
+    """A scratch project that knows no endpoint."""
+    root = tmp_path / "shop"
+    root.mkdir()
+    return Shop(root=root, environ=dict(environment))
+
+
+@pytest.fixture(scope="session")
+def local_folder() -> Iterator[Path]:
+    """The folder of the tests' own local EC2, ended with them."""
+    folder = Path(tempfile.mkdtemp(prefix="ec2t-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    environ = {**clean_environment(folder), "EC2_LOCAL_DIR": str(folder)}
+    subprocess.run([sys.executable, "-m", "ec2tasks", "local.down"], env=environ, check=True, timeout=60)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def local_shop(shop: Shop, local_folder: Path) -> Iterator[Shop]:
+    """A scratch project on the local EC2; what it launched is ended afterwards."""
+    shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(local_folder)}
+    yield shop
+    shop.ec2tasks("down", "--no-rsync")

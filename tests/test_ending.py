@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+from conftest import REPO
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ec2tasks.ending import Ending, Facts, Verdict, decide
+
+CASES = yaml.safe_load((REPO / "tests" / "cases" / "ending.yaml").read_text(encoding="utf-8"))
+USUAL = {
+    "explicit": False,
+    "launched": False,
+    "started": False,
+    "joined": True,
+    "touched": True,
+    "results_here": True,
+    "others": False,
+    "can_stop": True,
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_the_end_of_life(case: dict[str, object]) -> None:
+    facts = {**USUAL, **{key: case[key] for key in USUAL if key in case}}
+    verdict = decide(Facts(wanted=Ending(case["wanted"]), **facts))
+    assert verdict.ending is Ending(case["gives"])
+    assert str(case.get("because", "")) in str(verdict.because)
+
+
+FACTS = st.builds(
+    Facts,
+    wanted=st.sampled_from(Ending),
+    others=st.sampled_from([True, False, None]),
+    **{key: st.booleans() for key in USUAL if key != "others"},  # type: ignore[arg-type]
+)
+
+
+@given(FACTS)
+def test_unfetched_results_are_never_terminated(facts: Facts) -> None:
+    if facts.touched and not facts.results_here:
+        assert decide(facts).ending is not Ending.TERMINATE
+
+
+@given(FACTS)
+def test_nobody_else_s_session_is_ended(facts: Facts) -> None:
+    if facts.joined and facts.others:
+        assert decide(facts).ending is Ending.LEAVE
+
+
+@given(FACTS)
+def test_what_this_call_brought_up_in_vain_is_not_left_running(facts: Facts) -> None:
+    brought_up = (facts.launched and not facts.touched) or facts.started
+    if brought_up and not facts.joined and facts.can_stop:
+        assert decide(facts).ending is not Ending.LEAVE
+
+
+@given(FACTS)
+def test_another_end_than_the_one_asked_for_says_why(facts: Facts) -> None:
+    verdict: Verdict = decide(facts)
+    assert verdict.because or verdict.ending is facts.wanted or facts.wanted is Ending.LEAVE

@@ -1,0 +1,115 @@
+"""The data goes one way: a module imports only those before it, and a library only its owners."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import REPO
+
+# A run's stages, in the order of the data.
+ORDER = (
+    "errors",
+    "endpoint",
+    "report",
+    "process",
+    "state",
+    "project",
+    "schema",
+    "settings",
+    "recipes",
+    "aws",
+    "image",
+    "keypair",
+    "network",
+    "price",
+    "launch",
+    "instance",
+    "access",
+    "prepare",
+    "ports",
+    "session",
+    "sync",
+    "job",
+    "arrival",
+    "ending",
+    "plan",
+    "workflow",
+    "options",
+    "scaffold",
+    "local",
+    "tasks",
+    "program",
+    "__main__",
+)
+OWNERS = {
+    "boto3": {"aws"},
+    "botocore": {"aws"},
+    "fabric": {"access"},
+    "paramiko": {"access"},
+    "invoke": {"errors", "options", "tasks", "program"},
+    "subprocess": {"process", "project", "recipes", "access", "session", "sync", "job"},
+    "yaml": {"settings", "program"},
+    "dotenv": {"settings"},
+}
+PACKAGE = REPO / "ec2tasks"
+MODULES = [path for path in sorted(PACKAGE.glob("*.py")) if path.stem != "__init__"]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules a file imports, wherever in it, but those that only the type checker sees."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(path: Path) -> set[str]:
+    parts = (name.split(".") for name in imported(path) if name.startswith("ec2tasks."))
+    return {part[1] for part in parts if part[1] in ORDER}
+
+
+def test_every_module_has_its_place() -> None:
+    assert {path.stem for path in MODULES} | {"local"} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_module_imports_only_those_before_it(path: Path) -> None:
+    later = {name for name in own_imports(path) if ORDER.index(name) >= ORDER.index(path.stem)}
+    assert not later
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_library_is_imported_by_its_owners_alone(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imported(path)}
+    assert not {library for library, owners in OWNERS.items() if library in roots and path.stem not in owners}
+
+
+def test_the_local_ec2_is_imported_by_the_tasks_alone() -> None:
+    assert {path.stem for path in MODULES if "local" in own_imports(path)} == {"tasks"}
+
+
+def test_the_local_ec2_knows_nothing_of_the_stages() -> None:
+    known = {name for path in (PACKAGE / "local").glob("*.py") for name in own_imports(path)} - {"local"}
+    assert known <= {"errors", "endpoint", "report"}
+
+
+def test_listing_the_tasks_imports_nothing_that_connects() -> None:
+    slow = "('boto3', 'fabric', 'paramiko', 'moto')"
+    code = f"import ec2tasks.tasks, sys; print(*(one for one in {slow} if one in sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPO)
+    assert said.stdout.split() == []
