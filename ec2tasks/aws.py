@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from ec2tasks.errors import Failure
 if TYPE_CHECKING:
     import boto3
     from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.type_defs import InstanceTypeDef
     from types_boto3_iam import IAMClient
     from types_boto3_ssm import SSMClient
 
@@ -43,6 +46,9 @@ HINTS = {
     "Unavailable": "AWS is not available right now; try again in a minute",
     "ServiceUnavailable": "AWS is not available right now; try again in a minute",
 }
+ATTEMPTS = 6
+# Errors that pass by themselves: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+PASSING = ("RequestLimitExceeded", "Throttling", "InternalError", "Unavailable", "ServiceUnavailable")
 DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 
 
@@ -52,7 +58,7 @@ class Aws:
 
     endpoint: Endpoint
     region: str
-    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
+    _kept: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def session(self) -> boto3.Session:
@@ -65,23 +71,43 @@ class Aws:
             aws_secret_access_key=self.endpoint.secret_key,
         )
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, attempts: int = ATTEMPTS) -> Any:
         from botocore.config import Config
 
-        config = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 6})
-        if service not in self._kept:
-            self._kept[service] = self.session.client(
+        retries = {"mode": "standard", "total_max_attempts": attempts}
+        config = Config(connect_timeout=10, read_timeout=60, retries=retries)  # type: ignore[arg-type]
+        if (service, attempts) not in self._kept:
+            self._kept[service, attempts] = self.session.client(
                 service,  # type: ignore[call-overload]
                 endpoint_url=self.endpoint.api_url,
                 config=config,
             )
-        return self._kept[service]
+        return self._kept[service, attempts]
 
     @property
     def ec2(self) -> EC2Client:
         """EC2: instances, images, key pairs, security groups."""
         client: EC2Client = self._client("ec2")
         return client
+
+    def run_instances(
+        self, request: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep
+    ) -> InstanceTypeDef:
+        """Launch one instance, waiting out throttling and AWS's own errors.
+
+        boto3 would also repeat a refusal for want of capacity, which AWS sends as an error 500, for most of a
+        minute; another zone or type serves better. The request's token makes a repeated one launch nothing
+        twice.
+        """
+        client: EC2Client = self._client("ec2", attempts=1)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return client.run_instances(**request)["Instances"][0]
+            except Exception as error:
+                if error_code(error) not in PASSING or attempt == ATTEMPTS:
+                    raise
+                sleep(2.0**attempt / 2)
+        raise AssertionError("unreachable")
 
     @property
     def ssm(self) -> SSMClient:

@@ -55,7 +55,10 @@ def ensure_key_pair(aws: Aws, key_name: str, key_file: Path | None, home: Path, 
     elif known and not _opens(known, key_file, key_name, home, tools):
         raise Failure(
             f"key pair `{key_name}` exists in {aws.region}, but none of your private keys is its counterpart",
-            hint="-i FILE names the private key; AWS_KEY_NAME=… another key pair",
+            hint=(
+                f"copy it (~/.ssh/{OWN_KEY} of the machine that made it), name it with -i FILE,"
+                " or take another key pair with --key-name"
+            ),
         )
     return KeyPair(name=key_name)
 

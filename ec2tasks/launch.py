@@ -223,7 +223,7 @@ def launch(aws: Aws, order: Order) -> InstanceTypeDef:
     for candidate in order.candidates:
         try:
             request = run_instances_request(order, candidate, token=str(uuid.uuid4()))
-            return aws.ec2.run_instances(**request)["Instances"][0]
+            return aws.run_instances(request)
         except Exception as error:
             if error_code(error) not in NEXT_ONE_MAY_DO:
                 raise

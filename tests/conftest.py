@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -129,7 +130,21 @@ def local_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def local_shop(shop: Shop, local_folder: Path) -> Iterator[Shop]:
-    """A scratch project on the local EC2; what it launched is ended afterwards."""
-    shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(local_folder)}
+    """A scratch project of a new user on the local EC2; what it launched is ended afterwards."""
+    user = f"user-{secrets.token_hex(4)}"
+    shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(local_folder), "USER": user}
     yield shop
     shop.ec2tasks("down", "--no-rsync")
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory, local_folder: Path) -> Shop:
+    """A project whose instance is up, for tests that leave it so."""
+    base = tmp_path_factory.mktemp("user")
+    root = base / "warm"
+    root.mkdir()
+    local = {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(local_folder), "AWS_FINAL_STATE": "leave", "USER": "warm"}
+    found = Shop(root=root, environ={**clean_environment(base), **local})
+    up = found.ec2tasks("up")
+    assert up.code == 0, up.err
+    return found

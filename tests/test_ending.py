@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 from conftest import REPO
@@ -23,7 +25,7 @@ USUAL = {
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_the_end_of_life(case: dict[str, object]) -> None:
-    facts = {**USUAL, **{key: case[key] for key in USUAL if key in case}}
+    facts: dict[str, Any] = {**USUAL, **{key: case[key] for key in USUAL if key in case}}
     verdict = decide(Facts(wanted=Ending(case["wanted"]), **facts))
     assert verdict.ending is Ending(case["gives"])
     assert str(case.get("because", "")) in str(verdict.because)
@@ -33,7 +35,7 @@ FACTS = st.builds(
     Facts,
     wanted=st.sampled_from(Ending),
     others=st.sampled_from([True, False, None]),
-    **{key: st.booleans() for key in USUAL if key != "others"},  # type: ignore[arg-type]
+    **{key: st.booleans() for key in USUAL if key != "others"},
 )
 
 

@@ -53,7 +53,7 @@ OWNERS = {
     "paramiko": {"access"},
     "invoke": {"errors", "options", "tasks", "program"},
     "subprocess": {"process", "project", "recipes", "access", "session", "sync", "job"},
-    "yaml": {"settings", "program"},
+    "yaml": {"settings"},
     "dotenv": {"settings"},
 }
 PACKAGE = REPO / "ec2tasks"

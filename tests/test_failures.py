@@ -1,0 +1,210 @@
+"""What goes wrong outside ec2tasks: said in a line, with what to type, and nothing hangs or is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Outcome, Shop
+from test_workflow import finish, instance, start, until
+
+
+def faults(shop: Shop, *asked: str) -> None:
+    words = [word for one in asked for word in ("--set", one)] or ["--clear"]
+    said = shop.ec2tasks("local.faults", *words)
+    assert said.code == 0, said.err
+
+
+@pytest.fixture
+def faulty(local_shop: Shop) -> Iterator[Shop]:
+    """A shop whose faults are taken back afterwards."""
+    assert local_shop.ec2tasks("local.up").code == 0
+    yield local_shop
+    faults(local_shop)
+
+
+def lines(said: Outcome) -> list[str]:
+    assert "Traceback" not in said.err
+    return said.err.splitlines()
+
+
+def test_no_credentials_names_both_ways_on(shop: Shop) -> None:
+    said = shop.ec2tasks("run", "true")
+    assert said.code == 125
+    assert lines(said)[0] == "ec2tasks: no AWS credentials found"
+    assert "aws configure" in lines(said)[1]
+    assert "--local" in lines(said)[1]
+
+
+@pytest.mark.parametrize("tool", ["rsync", "ssh"])
+def test_a_missing_tool_is_named_with_its_package(tool: str, local_shop: Shop, tmp_path: Path) -> None:
+    # Everything that is on the PATH, but for this one.
+    few = tmp_path / "few"
+    few.mkdir()
+    for folder in local_shop.environ["PATH"].split(os.pathsep):
+        for program in Path(folder).iterdir() if Path(folder).is_dir() else []:
+            if program.name != tool and not (few / program.name).exists():
+                (few / program.name).symlink_to(program)
+    said = local_shop.call("ec2tasks", "run", "true", environ={"PATH": str(few)})
+    assert said.code == 125
+    assert f"`{tool}`" in said.err
+    assert "apt-get install" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_an_unreachable_api_is_said(shop: Shop) -> None:
+    said = shop.ec2tasks(
+        "status",
+        AWS_ENDPOINT_URL="http://127.0.0.1:9",
+        AWS_ACCESS_KEY_ID="x",
+        AWS_SECRET_ACCESS_KEY="x",
+        AWS_MAX_ATTEMPTS="1",
+    )
+    assert said.code == 125
+    assert "can't be reached" in lines(said)[0]
+
+
+def test_where_one_type_is_short_the_next_is_taken(faulty: Shop) -> None:
+    faults(faulty, "capacity: [g4dn.xlarge, g6.xlarge@eu-central-1a]")
+    said = faulty.ec2tasks("up")
+    assert said.code == 0, said.err
+    found = instance(faulty)
+    assert found
+    assert (found["type"], found["zone"]) == ("g6.xlarge", "eu-central-1b")
+    assert "InsufficientInstanceCapacity" in said.err
+
+
+def test_where_all_are_short_each_refusal_is_told(faulty: Shop) -> None:
+    faults(faulty, "capacity: [g4dn.xlarge]")
+    said = faulty.ec2tasks("run", "--type", "g4dn.xlarge", "true")
+    assert said.code == 125
+    assert "grants no instance" in said.err
+    assert "eu-central-1c" in said.err
+    assert "hint:" in said.err
+    assert instance(faulty) is None
+
+
+def test_a_quota_of_nothing_says_how_to_ask_for_more(faulty: Shop) -> None:
+    faults(faulty, "errors: {RunInstances: VcpuLimitExceeded}")
+    said = faulty.ec2tasks("run", "true")
+    assert said.code == 125
+    assert "L-DB2E81BA" in said.err
+
+
+def test_throttling_is_waited_out(faulty: Shop) -> None:
+    faults(faulty, "throttle: 2")
+    assert faulty.ec2tasks("status").code == 0
+
+
+def test_a_slow_boot_is_waited_for(faulty: Shop) -> None:
+    faults(faulty, "boot_seconds: 4")
+    assert faulty.ec2tasks("run", "true").code == 0
+
+
+def test_a_connection_that_drops_is_no_exit_code_of_the_command(faulty: Shop) -> None:
+    process = start(faulty, "ec2tasks", "run", "echo here; sleep 600")
+    assert process.stdout
+    assert process.stdout.readline() == "here\n"
+    faults(faulty, "drop_ssh: true")
+    said = finish(process)
+    assert said.code == 125
+    assert "connection" in said.err
+    assert "hint:" in said.err
+    until(lambda: (instance(faulty) or {})["state"] == "stopped", "stopped, for its results were not fetched")
+
+
+def test_a_local_ec2_that_dies_in_the_middle_of_a_run_hangs_nothing(shop: Shop, tmp_path: Path) -> None:
+    folder = Path(f"/tmp/ec2k-{os.getpid()}")
+    shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(folder)}
+    try:
+        process = start(shop, "ec2tasks", "run", "echo here; sleep 600")
+        assert process.stdout
+        assert process.stdout.readline() == "here\n"
+        pid = json.loads(shop.ec2tasks("local.status", "--json").out)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        said = finish(process)
+        assert said.code == 125
+        assert "Traceback" not in said.err
+        assert "hint:" in said.err
+    finally:
+        shop.ec2tasks("local.down")
+        subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
+def test_another_machine_at_the_instance_s_address_is_not_trusted(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("up").code == 0
+    state = Path(local_shop.environ["HOME"]) / ".local/state/ec2tasks"
+    # Another key than the instance's stands pinned, as if someone stood in between.
+    other = subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(state / "other")], check=True
+    )
+    assert other.returncode == 0
+    key = (state / "other.pub").read_text().split()[:2]
+    pinned = (state / "known_hosts").read_text().split()[0]
+    (state / "known_hosts").write_text(f"{pinned} {' '.join(key)}\n")
+    # The control connection that stands was checked; a new one is checked again.
+    close = "import os,glob,signal; [os.remove(one) for one in glob.glob(os.path.expanduser('{}/s/*'))]"
+    local_shop.call(sys.executable, "-c", close.format(state))
+    for socket in Path("/tmp").glob(f"ec2tasks-{os.getuid()}-*/*{pinned[-6:]}"):
+        socket.unlink()
+    said = local_shop.ec2tasks("run", "--leave", "true")
+    assert said.code == 125
+    assert "does not show the host key pinned" in said.err
+
+
+def test_a_busy_port_is_said_before_anything_is_launched(local_shop: Shop) -> None:
+    import socket
+
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        said = local_shop.ec2tasks("run", "-L", f"{port}:localhost:80", "true")
+    assert said.code == 2
+    assert f"port {port}" in said.err
+    assert instance(local_shop) is None
+
+
+def test_a_home_is_no_project(local_shop: Shop) -> None:
+    said = local_shop.call("ec2tasks", "run", "true", cwd=Path(local_shop.environ["HOME"]))
+    assert said.code == 2
+    assert "whole home" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("run", "--leave", "--stop", "true"), 2, "--leave and --stop contradict"),
+        (("run", "--quiet", "-v", "true"), 2, "contradict"),
+        (("run",), 2, "command"),
+        (("run", ""), 2, "nothing to run"),
+        (("run", "--leav", "true"), 2, "--leav"),
+        (("frobnicate",), 2, "frobnicate"),
+        (("run", "--type", "p3.2xlarge", "true"), 2, "no region any more"),
+        (("run", "--type", "p5.48xlarge", "--region", "eu-west-3", "true"), 2, "is not offered in eu-west-3"),
+        (("run", "--image", "Nobody's Image*", "true"), 2, "no image"),
+        (("run", "--image", "ami-00000000000000000", "true"), 2, "no image"),
+        (("run", "-i", "/nowhere", "true"), 2, "/nowhere"),
+        (("run", "-L", "x:y", "true"), 2, "x:y"),
+        (("sync",), 125, "no instance"),
+    ],
+)
+def test_a_mistake_costs_nothing(words: tuple[str, ...], code: int, says: str, local_shop: Shop) -> None:
+    said = local_shop.ec2tasks(*words)
+    assert (said.code, says in said.err) == (code, True), said.err
+    assert "Traceback" not in said.err
+    assert instance(local_shop) is None
+
+
+def test_a_key_file_that_others_can_read_is_refused(local_shop: Shop) -> None:
+    key = local_shop.write("key.pem", "secret")
+    key.chmod(0o644)
+    said = local_shop.ec2tasks("run", "-i", str(key), "true")
+    assert said.code == 2
+    assert f"chmod 600 {key}" in said.err

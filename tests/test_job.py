@@ -1,0 +1,215 @@
+"""What a command sees and what of it is seen: pipes, arguments, a terminal, its environment."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+import pytest
+from conftest import Shop
+
+from ec2tasks.job import Job, forward_options, job_files, new_run_id
+
+JOB = Job(
+    run_id="r",
+    command="make train",
+    remote_dir="shop",
+    below=".",
+    env="auto",
+    variables={"TOKEN": "it's $5"},
+    ports=("8888:localhost:8888",),
+    reverse_ports=(),
+)
+
+
+def test_streams_stay_apart(warm: Shop) -> None:
+    said = warm.ec2tasks("run", "cat >&2 <<< err; echo out")
+    assert (said.code, said.out) == (0, "out\n")
+    assert "\nerr\n" in said.err
+
+
+@pytest.mark.parametrize(
+    ("command", "out"),
+    [
+        ("""printf "%s\\n" "a  b" "it's" '$HOME' "back\\\\slash" """, "a  b\nit's\n$HOME\nback\\slash\n"),
+        ("echo a\necho b; true # and a comment", "a\nb\n"),
+        ("echo é ☃ && exit 0", "é ☃\n"),
+        ("pwd", "/home/ubuntu/warm\n"),
+        ("cd /; f() { echo $#; }; f 'a b' c", "2\n"),
+        ("echo $BASH_VERSION | cut -c 1; echo $0", "5\nbash\n"),
+    ],
+)
+def test_a_command_arrives_unchanged(command: str, out: str, warm: Shop) -> None:
+    said = warm.ec2tasks("run", command)
+    assert (said.code, said.out) == (0, out), said.err
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 137), ("false", 1), ("nosuchcommand", 127)],
+)
+def test_the_exit_code_is_the_command_s(command: str, code: int, warm: Shop) -> None:
+    assert warm.ec2tasks("run", command).code == code
+
+
+def test_stdin_goes_there(warm: Shop) -> None:
+    said = warm.call("ec2tasks", "run", "wc -l", stdin="a\nb\n")
+    assert (said.code, said.out.strip()) == (0, "2")
+
+
+def test_output_comes_as_it_is_written_and_whole(warm: Shop) -> None:
+    said = warm.ec2tasks("run", "seq 300000")
+    assert said.out == "".join(f"{n}\n" for n in range(1, 300001))
+
+
+def test_output_does_not_wait_for_the_end(warm: Shop) -> None:
+    command = ["ec2tasks", "run", "echo first; while [ ! -e go-on ]; do sleep 0.1; done"]
+    with subprocess.Popen(
+        command, cwd=warm.root, env=warm.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "first\n"
+        assert process.poll() is None
+        warm.write("go-on", "")
+        assert warm.ec2tasks("sync", "--push").code == 0
+        assert process.wait(timeout=60) == 0
+    (warm.root / "go-on").unlink()
+    warm.ec2tasks("run", "rm go-on")
+
+
+def test_from_a_subfolder_the_command_runs_in_the_same_one_there(warm: Shop) -> None:
+    warm.write("ec2.yaml", "")
+    warm.write("sub/file", "")
+    try:
+        said = warm.call("ec2tasks", "run", "pwd", cwd=warm.root / "sub")
+    finally:
+        (warm.root / "ec2.yaml").unlink()
+    assert said.out == "/home/ubuntu/warm/sub\n", said.err
+
+
+def test_chosen_variables_go_along_and_show_in_no_process_list(warm: Shop) -> None:
+    warm.write("ec2.yaml", "forward_env: [TOKEN, MISSING]\n")
+    try:
+        said = warm.call(
+            "ec2tasks", "run", "echo $TOKEN; grep -c hush /proc/*/cmdline", environ={"TOKEN": "it's hush"}
+        )
+    finally:
+        (warm.root / "ec2.yaml").unlink()
+    assert said.out.splitlines()[0] == "it's hush"
+    # The only command line with the word is that of the grep that looks for it, and of its shell.
+    assert "`MISSING` is not set here" in said.err
+
+
+def test_the_project_s_own_environment_is_activated(warm: Shop) -> None:
+    make = "python3 -m venv --without-pip .venv ~/there"
+    assert warm.ec2tasks("run", make).code == 0
+    assert warm.ec2tasks("run", "echo $VIRTUAL_ENV").out.strip() == "/home/ubuntu/warm/.venv"
+    assert warm.ec2tasks("run", "--env", "none", "echo $VIRTUAL_ENV").out.strip() == ""
+    named = warm.ec2tasks("run", "--env", "/home/ubuntu/there", "echo $VIRTUAL_ENV")
+    assert named.out.strip().endswith("there")
+
+
+def test_an_environment_that_is_not_there_is_an_error_unless_marked(warm: Shop) -> None:
+    said = warm.ec2tasks("run", "--env", "nope", "true")
+    assert said.code == 125
+    assert "no environment nope" in said.err
+    assert warm.ec2tasks("run", "--env", "nope?", "true").code == 0
+
+
+@pytest.fixture
+def terminal(warm: Shop) -> Iterator[Terminal]:
+    found = Terminal(warm)
+    yield found
+    found.end()
+
+
+class Terminal:
+    """A real terminal of 100 columns and 30 lines in the warm project."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.name = f"t{new_run_id()}"
+        self.tmux = ["tmux", "-L", self.name, "-f", "/dev/null"]
+        size = ["-x", "100", "-y", "30"]
+        environ = [word for name, value in shop.environ.items() for word in ("-e", f"{name}={value}")]
+        subprocess.run(
+            [*self.tmux, "new-session", "-d", *size, *environ, "-c", str(shop.root), "bash --norc"],
+            check=True,
+        )
+        self.type("PS1='$ '")
+
+    def type(self, text: str) -> None:
+        subprocess.run([*self.tmux, "send-keys", "-l", text], check=True)
+        self.key("Enter")
+
+    def key(self, name: str) -> None:
+        subprocess.run([*self.tmux, "send-keys", name], check=True)
+
+    def screen(self) -> str:
+        argv = [*self.tmux, "capture-pane", "-p", "-J", "-S", "-500"]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+    def wait_for(self, form: str, limit: float = 60) -> str:
+        deadline = time.monotonic() + limit
+        while not re.search(form, self.screen(), re.MULTILINE):
+            assert time.monotonic() < deadline, f"no {form!r} in:\n{self.screen()}"
+            time.sleep(0.1)
+        return self.screen()
+
+    def end(self) -> None:
+        subprocess.run([*self.tmux, "kill-server"], check=False)
+
+
+def test_on_a_terminal_the_command_has_one(terminal: Terminal) -> None:
+    terminal.type("ec2tasks run 'tty; stty size; test -t 1 && echo yes'; echo code $?")
+    screen = terminal.wait_for(r"^code \d+")
+    assert re.search(r"^/dev/pts/\d+$", screen, re.MULTILINE)
+    assert re.search(r"^30 100$", screen, re.MULTILINE)
+    assert re.search(r"^yes$", screen, re.MULTILINE)
+
+
+def test_ctrl_c_on_a_terminal_ends_the_command_with_130(terminal: Terminal) -> None:
+    terminal.type("ec2tasks run 'echo rea''dy; sleep 600'; echo code $?")
+    terminal.wait_for(r"^ready")
+    terminal.key("C-c")
+    terminal.wait_for(r"^code 130")
+
+
+def test_a_shell_keeps_the_terminal_s_keys(terminal: Terminal) -> None:
+    terminal.type("ec2tasks shell; echo code $?")
+    terminal.wait_for(r"ubuntu@.*warm\$")
+    terminal.type("sleep 600")
+    time.sleep(0.5)
+    terminal.key("C-c")
+    terminal.type("echo alive $((40 + 2)) > from-shell; cat from-shell")
+    terminal.wait_for(r"^alive 42")
+    terminal.key("C-d")
+    terminal.wait_for(r"^code \d+")
+
+
+def test_make_on_a_terminal_shows_colours_as_they_come(terminal: Terminal, warm: Shop) -> None:
+    warm.write("Makefile", "train:\n\t@test -t 1 && echo on a terminal\ninclude Makefile.inc\n")
+    warm.call("sh", "-c", "ec2tasks makefile > Makefile.inc")
+    terminal.type("make on-ec2-train; echo code $?")
+    assert "on a terminal" in terminal.wait_for(r"^code 0")
+
+
+def test_what_is_handed_over_is_quoted() -> None:
+    files = job_files(JOB)
+    assert files["command"] == "make train"
+    assert shlex.split(files["variables"]) == ["export", "TOKEN=it's $5"]
+
+
+def test_a_run_with_ports_has_a_connection_of_its_own() -> None:
+    assert forward_options(JOB)[:2] == ["-o", "ControlPath=none"]
+    assert forward_options(JOB)[-2:] == ["-L", "8888:localhost:8888"]
+
+
+def test_run_ids_sort_by_time() -> None:
+    early = new_run_id(datetime(2026, 9, 1, tzinfo=timezone.utc))
+    late = new_run_id(datetime(2026, 11, 1, tzinfo=timezone.utc))
+    assert early < late
+    assert new_run_id() != new_run_id()

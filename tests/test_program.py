@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from conftest import REPO, Shop
+
+from ec2tasks import __version__
+from ec2tasks.options import RUN_OPTIONS
+from ec2tasks.program import program
+
+
+def test_the_page_of_tasks_is_what_the_program_says() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/docs.py", "--check"], cwd=REPO, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_may_stand_behind_the_task(word: str, shop: Shop) -> None:
+    said = shop.ec2tasks("run", word)
+    assert said.code == 0
+    assert said.out == shop.ec2tasks("--help", "run").out
+    assert "--no-rsync" in said.out
+
+
+def test_the_module_is_the_program_too(shop: Shop) -> None:
+    said = shop.call(sys.executable, "-m", "ec2tasks", "--version")
+    assert said.out == f"ec2tasks {__version__}\n"
+
+
+def test_a_reader_that_goes_away_is_no_error_of_ours(shop: Shop) -> None:
+    said = shop.call("sh", "-c", "ec2tasks run --help | true")
+    assert "Traceback" not in said.err
+
+
+def test_a_bug_of_ours_ends_with_125_and_its_traceback(shop: Shop) -> None:
+    code = (
+        "import ec2tasks.tasks, ec2tasks.program as p, sys;"
+        "ec2tasks.tasks.find_project = lambda cwd: 1 / 0;"
+        "sys.argv = ['ec2tasks', 'config'];"
+        "p.main()"
+    )
+    said = shop.call(sys.executable, "-c", code)
+    assert said.code == 125
+    assert "ZeroDivisionError" in said.err
+
+
+def test_broken_yaml_of_invoke_s_own_is_one_line(shop: Shop) -> None:
+    from pathlib import Path
+
+    (Path(shop.environ["HOME"]) / ".invoke.yaml").write_text("a: [\n")
+    said = shop.ec2tasks("config")
+    assert said.code == 2
+    assert "Traceback" not in said.err
+
+
+def test_every_option_reaches_its_task_under_its_name() -> None:
+    found = program().namespace
+    assert found is not None
+    contexts = {context.name: context for context in found.to_contexts()}
+    names = set(contexts["run"].as_kwargs)
+    assert {option.names[0] for option in RUN_OPTIONS} <= names
+
+
+def test_completion_lists_the_tasks(shop: Shop) -> None:
+    said = shop.call("ec2tasks", "--complete", "--", "ec2tasks ")
+    assert {"run", "sync", "local.up"} <= set(said.out.split())

@@ -1,0 +1,212 @@
+"""The whole line on the local EC2, as users see it: what runs, what comes back, what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Outcome, Shop
+
+from ec2tasks.workflow import Phases, duration
+
+WAITING = "echo here; while [ ! -e done ]; do sleep 0.1; done; echo ended"
+
+
+def instance(shop: Shop) -> dict[str, Any] | None:
+    said = shop.ec2tasks("status", "--json")
+    assert said.code == 0, said.err
+    found: dict[str, Any] | None = json.loads(said.out)
+    return found
+
+
+def until(condition: Callable[[], bool], what: str, limit: float = 60) -> None:
+    """Wait for something that takes the time it takes; fail naming it where it never comes."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.2)
+
+
+def start(shop: Shop, *argv: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        argv,
+        cwd=shop.root,
+        env=shop.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Outcome:
+    out, err = process.communicate(timeout=120)
+    return Outcome(code=process.returncode, out=out, err=err)
+
+
+def test_a_failing_command_brings_its_code_and_its_files(local_shop: Shop) -> None:
+    local_shop.write("data/in put.txt", "42\n")
+    said = local_shop.ec2tasks("run", "hostname; cat 'data/in put.txt' > out.txt; exit 7")
+    assert said.code == 7
+    assert local_shop.read("out.txt") == "42\n"
+    assert said.out.strip() != os.uname().nodename
+    assert "terminated" in said.err
+    assert instance(local_shop) is None
+
+
+def test_stopped_its_disk_stays_and_the_next_run_starts_it(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--stop", "echo kept > ~/kept").code == 0
+    before = instance(local_shop)
+    assert before
+    assert before["state"] in ("stopping", "stopped")
+    said = local_shop.ec2tasks("run", "--leave", "cat ~/kept")
+    assert (said.code, said.out) == (0, "kept\n"), said.err
+    after = instance(local_shop)
+    assert after
+    assert (after["id"], after["state"]) == (before["id"], "running")
+
+
+def test_results_that_can_t_be_fetched_stop_the_instance_instead(local_shop: Shop) -> None:
+    said = local_shop.ec2tasks("run", "echo dear > result; echo hidden > secret; chmod 000 secret")
+    assert said.code == 125
+    assert "stopped, because its results could not be fetched whole" in said.err
+    assert "`ec2tasks down`" in said.err
+    assert local_shop.read("result") == "dear\n"
+    until(lambda: (instance(local_shop) or {})["state"] == "stopped", "stopped")
+    assert local_shop.ec2tasks("run", "--leave", "--no-rsync", "chmod 600 secret").code == 0
+    ended = local_shop.ec2tasks("down")
+    assert ended.code == 0, ended.err
+    assert local_shop.read("secret") == "hidden\n"
+    assert instance(local_shop) is None
+
+
+def test_ctrl_c_reaches_the_command_and_its_results_come_back(local_shop: Shop) -> None:
+    process = start(
+        local_shop,
+        "ec2tasks",
+        "run",
+        "trap 'echo caught > caught; exit 3' INT; echo ready; while :; do sleep 0.1; done",
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    said = finish(process)
+    assert said.code == 130, said.err
+    assert local_shop.read("caught") == "caught\n"
+    assert instance(local_shop) is None
+
+
+def test_ctrl_c_while_it_boots_leaves_nothing(local_shop: Shop) -> None:
+    process = start(local_shop, "ec2tasks", "run", "true")
+    assert process.stderr
+    for line in process.stderr:
+        if "launched" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    assert finish(process).code == 130
+    assert instance(local_shop) is None
+
+
+def test_the_last_one_out_ends_the_instance(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("up").code == 0
+    long = start(
+        local_shop, "ec2tasks", "run", "echo here; while [ ! -e done ]; do sleep 0.1; done; echo ended"
+    )
+    assert long.stdout
+    assert long.stdout.readline() == "here\n"
+    short = local_shop.ec2tasks("run", "true")
+    assert short.code == 0
+    assert "another session is on it" in short.err
+    assert (instance(local_shop) or {})["state"] == "running"
+    assert local_shop.ec2tasks("run", "touch done").code == 0
+    said = finish(long)
+    assert (said.code, said.out) == (0, "ended\n")
+    assert instance(local_shop) is None
+
+
+def test_a_later_session_s_end_replaces_an_earlier_one_s(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("up").code == 0
+    long = start(
+        local_shop, "ec2tasks", "run", "--terminate", "echo here; while [ ! -e done ]; do sleep 0.1; done"
+    )
+    assert long.stdout
+    assert long.stdout.readline() == "here\n"
+    assert local_shop.ec2tasks("run", "--leave", "touch done").code == 0
+    assert finish(long).code == 0
+    assert (instance(local_shop) or {})["state"] == "running"
+
+
+def test_two_clients_at_once_launch_one_instance(local_shop: Shop) -> None:
+    both = [start(local_shop, "ec2tasks", "run", "--leave", "hostname") for _ in range(2)]
+    said = [finish(one) for one in both]
+    assert [one.code for one in said] == [0, 0], [one.err for one in said]
+    assert said[0].out == said[1].out
+    assert len(json.loads(local_shop.ec2tasks("ls", "--json").out)) == 1
+
+
+def test_a_project_of_the_same_folder_name_is_not_taken_for_this_one(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("up").code == 0
+    other = Shop(root=local_shop.root.parent / "other" / "shop", environ=local_shop.environ)
+    other.root.mkdir(parents=True)
+    # As on another machine: nothing is remembered of the first.
+    other.environ = {**other.environ, "XDG_STATE_HOME": str(other.root.parent / "state")}
+    said = other.ec2tasks("run", "true")
+    assert said.code == 2
+    assert "another project" in said.err
+    assert "--name" in said.err
+
+
+def test_a_clone_of_the_same_repository_elsewhere_finds_the_instance(local_shop: Shop) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    local_shop.call("git", "init", "-q")
+    local_shop.call(*git, "commit", "-q", "--allow-empty", "-m", "first")
+    assert local_shop.ec2tasks("run", "--leave", "touch made-there").code == 0
+    clone = Shop(root=local_shop.root.parent / "laptop" / "shop", environ=dict(local_shop.environ))
+    clone.root.parent.mkdir()
+    clone.environ["XDG_STATE_HOME"] = str(clone.root.parent / "state")
+    local_shop.call("git", "clone", "-q", str(local_shop.root), str(clone.root))
+    assert clone.ec2tasks("sync", "--pull").code == 0
+    assert (clone.root / "made-there").exists()
+
+
+def test_up_says_where_what_it_costs_and_what_next(local_shop: Shop) -> None:
+    said = local_shop.ec2tasks("up")
+    assert said.code == 0
+    assert "g4dn.xlarge" in said.out
+    assert "$0.66/h" in said.out
+    assert "ec2tasks run" in said.err
+
+
+def test_down_without_rsync_gives_up_what_is_there(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--leave", "--no-rsync", "touch lost").code == 0
+    assert local_shop.ec2tasks("down", "--no-rsync").code == 0
+    assert not (local_shop.root / "lost").exists()
+    assert instance(local_shop) is None
+
+
+def test_the_plan_asks_nothing_and_costs_nothing(shop: Shop) -> None:
+    for words in (("run", "--dry", "make x"), ("--dry", "run", "make x")):
+        said = shop.ec2tasks(*words)
+        assert said.code == 0, said.err
+        assert "would run in ~/shop: make x" in said.out
+        assert "would terminate the instance" in said.out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.21, "0.2 s"), (59.9, "59.9 s"), (720, "12 min"), (5400, "1.5 h")]
+)
+def test_a_duration_in_its_unit(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_the_line_of_phases() -> None:
+    phases = Phases(seconds={"found": 0.2, "ran": 720.0})
+    assert phases.line(0.13) == "found 0.2 s · ran 12 min · cost ≈ $0.13"
+    assert phases.line(None) == "found 0.2 s · ran 12 min"
