@@ -1,0 +1,1 @@
+"""The local EC2: everything runs on this machine, with no account, bill or network."""

@@ -1,0 +1,304 @@
+"""Hosts follow the instances: observe what the account says and what runs, decide, act.
+
+moto changes an instance's state at once; a host takes its time. So the state that moto set is read as what
+was asked for, and the state shown is what is so: `pending` until SSH answers, `stopped` once all has ended.
+"""
+
+from __future__ import annotations
+
+import enum
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+from ec2tasks.local import cloud
+from ec2tasks.local.faults import FaultFile
+from ec2tasks.local.host import Guest
+from ec2tasks.local.layout import Layout
+from ec2tasks.local.metadata import Facts, MetadataService
+from ec2tasks.local.relay import Relay, addresses, claim
+from ec2tasks.local.rootfs import REBOOT_CODE, Folders, HostSpec
+from ec2tasks.local.tree import remove_tree
+
+
+class Phase(enum.Enum):
+    """How far a host is."""
+
+    ABSENT = "absent"
+    BOOTING = "booting"
+    UP = "up"
+    ENDING = "ending"
+
+
+class Action(enum.Enum):
+    """What to do with a host."""
+
+    NOTHING = "nothing"
+    BOOT = "boot"
+    END = "end"
+    DELETE = "delete"
+
+
+ASKED = {
+    "pending": "running",
+    "running": "running",
+    "stopping": "stopped",
+    "stopped": "stopped",
+    "shutting-down": "terminated",
+    "terminated": "terminated",
+}
+RUN_STATES = {Phase.ABSENT: "pending", Phase.BOOTING: "pending", Phase.UP: "running", Phase.ENDING: "pending"}
+ON_THE_WAY = {"stopped": "stopping", "terminated": "shutting-down"}
+
+
+def decide(state: str, phase: Phase, *, disk: bool) -> tuple[str, Action]:
+    """The state to show and what to do, from the state in the account and the host's phase."""
+    asked = ASKED[state]
+    if asked == "running":
+        return RUN_STATES[phase], Action.BOOT if phase is Phase.ABSENT else Action.NOTHING
+    if phase is Phase.ABSENT:
+        return asked, Action.DELETE if asked == "terminated" and disk else Action.NOTHING
+    return ON_THE_WAY[asked], Action.NOTHING if phase is Phase.ENDING else Action.END
+
+
+def ends_for_good(behavior: str, *, spot: bool) -> bool:
+    """Whether a shutdown from inside terminates the instance; a one-time spot instance can't be stopped."""
+    return spot or behavior == "terminate"
+
+
+@dataclass(kw_only=True)
+class Resident:
+    """One host and what serves it."""
+
+    id: str
+    relay: Relay | None
+    phase: Phase = Phase.BOOTING
+    guest: Guest | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+    leaving: threading.Event = field(default_factory=threading.Event)
+
+
+class Fleet:
+    """All hosts. `lock` is held around every call that reads or changes instances."""
+
+    def __init__(
+        self, layout: Layout, faults: FaultFile, *, ssh_port: int, api: tuple[str, int], uid: int
+    ) -> None:
+        self.lock = threading.RLock()
+        self._layout = layout
+        self._faults = faults
+        self._ssh_port = ssh_port
+        self._api = api
+        self._uid = uid
+        self._pool = addresses()
+        self._residents: dict[str, Resident] = {}
+        self._credentials = cloud.Credentials()
+        self._interruptions: dict[str, Mapping[str, str]] = {}
+        self._closing = False
+
+    # Observe, decide, act.
+
+    def converge(self) -> None:
+        """Make hosts follow the account, and the account show what is so."""
+        with self.lock:
+            for record in cloud.records():
+                resident = self._residents.get(record.id)
+                phase = resident.phase if resident else Phase.ABSENT
+                disk = self._folders(record.id).root.exists()
+                state, action = decide(record.state, phase, disk=disk)
+                if state != record.state:
+                    cloud.set_state(record.id, state)
+                if action is Action.BOOT and not self._closing:
+                    self._boot(record)
+                elif action is Action.END and resident is not None:
+                    self._end(resident)
+                elif action is Action.DELETE:
+                    remove_tree(self._folders(record.id).root)
+
+    def _boot(self, record: cloud.Record) -> None:
+        relay = None
+        if record.public:
+            address, sock = claim(self._pool, self._ssh_port)
+            cloud.set_address(record.id, address)
+            relay = Relay(sock, self._faults)
+        resident = Resident(id=record.id, relay=relay)
+        self._residents[record.id] = resident
+        spec = self._spec(record)
+        threading.Thread(target=self._live, args=(resident, spec), name=record.id, daemon=True).start()
+
+    def _end(self, resident: Resident) -> None:
+        resident.phase = Phase.ENDING
+        resident.leaving.set()
+        if resident.guest is not None:
+            threading.Thread(target=resident.guest.end, daemon=True).start()
+
+    def _folders(self, instance_id: str) -> Folders:
+        return Folders(root=self._layout.instances / instance_id)
+
+    def _spec(self, record: cloud.Record) -> HostSpec:
+        login, line = cloud.login(record.id, record.region)
+        return HostSpec(
+            instance_id=record.id,
+            hostname=cloud.hostname(record.id),
+            login=login,
+            region=record.region,
+            folders=self._folders(record.id),
+            tools=self._layout.guest,
+            pip_cache=self._layout.pip_cache(line),
+            public_key=cloud.key_text(record.id),
+            user_data=cloud.user_data(record.id),
+        )
+
+    # The life of a host, in a thread of its own.
+
+    def _live(self, resident: Resident, spec: HostSpec) -> None:
+        code: int | None = REBOOT_CODE
+        up = False
+        resident.leaving.wait(self._faults.current().boot_seconds)
+        try:
+            while code == REBOOT_CODE and not resident.leaving.is_set():
+                code, answered = self._one_boot(resident, spec)
+                up = up or answered
+        except OSError as error:
+            code, _ = None, print(f"{resident.id}: {error}", flush=True)  # noqa: T201  # the server's log
+        if resident.relay is not None:
+            resident.relay.close()
+        self._ended(resident, failed=not up)
+
+    def _one_boot(self, resident: Resident, spec: HostSpec) -> tuple[int | None, bool]:
+        guest = Guest(spec, home_mb=self._faults.current().disk_full_mb, uid=self._uid)
+        services: list[MetadataService | Relay] = []
+        try:
+            metadata, api = guest.start()
+            services.append(MetadataService(metadata, lambda: self._facts(resident.id)))
+            services.append(self._api_relay(api))
+            with self.lock:
+                resident.guest = guest
+                leaving = resident.leaving.is_set()
+            answered = not leaving and guest.wait_for_ssh()
+            if answered:
+                self._arrived(resident, guest)
+            else:
+                guest.kill()
+            return guest.wait(), answered
+        finally:
+            with self.lock:
+                resident.guest = None
+            if resident.relay is not None:
+                resident.relay.pause()
+            for service in services:
+                service.close()
+            guest.close()
+
+    def _api_relay(self, listener: socket.socket) -> Relay:
+        """The AWS API, as the instance reaches it."""
+        relay = Relay(listener, FaultFile(self._layout.root / "none"))
+        relay.open(lambda: socket.create_connection(self._api))
+        return relay
+
+    def _arrived(self, resident: Resident, guest: Guest) -> None:
+        with self.lock:
+            if resident.phase is Phase.BOOTING:
+                resident.phase = Phase.UP
+            if resident.relay is not None and resident.phase is Phase.UP:
+                resident.relay.open(guest.connect)
+            self.converge()
+
+    def _ended(self, resident: Resident, *, failed: bool) -> None:
+        with self.lock:
+            self._residents.pop(resident.id, None)
+            record = next((record for record in cloud.records() if record.id == resident.id), None)
+            if record is not None and not self._closing and ASKED[record.state] == "running":
+                self._ended_unasked(record, by_itself=not resident.leaving.is_set(), failed=failed)
+            self.converge()
+        resident.ended.set()
+
+    def _ended_unasked(self, record: cloud.Record, *, by_itself: bool, failed: bool) -> None:
+        if failed and by_itself:
+            code, message = "Server.InternalError", "Internal error on launch"
+            cloud.end_instance(record.id, terminate=True, code=code, message=message)
+        elif by_itself:
+            code, message = "Client.InstanceInitiatedShutdown", "Instance initiated shutdown"
+            for_good = ends_for_good(record.behavior, spot=record.spot)
+            cloud.end_instance(record.id, terminate=for_good, code=code, message=message)
+
+    # What calls and faults ask for.
+
+    def reboot(self, instance_ids: list[str]) -> None:
+        """Boot these again: same disk, same address, `running` all the while."""
+        with self.lock:
+            for instance_id in instance_ids:
+                resident = self._residents.get(instance_id)
+                if resident is not None and resident.guest is not None:
+                    resident.guest.ask("reboot")
+
+    def console(self, instance_id: str) -> bytes:
+        """The last 64 KiB of the instance's console; empty before its first boot."""
+        try:
+            return self._folders(instance_id).console.read_bytes()[-65536:]
+        except OSError:
+            return b""
+
+    def follow_faults(self) -> None:
+        """Do what the faults ask for at once: cuts, drops and interruptions."""
+        with self.lock:
+            relays = [resident.relay for resident in self._residents.values() if resident.relay is not None]
+            drop = self._faults.drops_ssh()
+            for relay in relays:
+                relay.follow_faults()
+                if drop:
+                    relay.drop()
+            for record in cloud.records():
+                if record.spot and record.state == "running" and self._faults.current().announces(record.id):
+                    self._announce(record.id)
+
+    def _announce(self, instance_id: str) -> None:
+        if instance_id in self._interruptions:
+            return
+        seconds = self._faults.current().spot_seconds
+        at = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+        self._interruptions[instance_id] = {"action": "terminate", "time": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        timer = threading.Timer(seconds, self._interrupt, args=(instance_id,))
+        timer.daemon = True
+        timer.start()
+
+    def _interrupt(self, instance_id: str) -> None:
+        with self.lock:
+            if instance_id not in self._residents or not self._faults.current().announces(instance_id):
+                self._interruptions.pop(instance_id, None)
+                return
+            code, message = "Server.SpotInstanceTermination", "Spot instance termination"
+            cloud.end_instance(instance_id, terminate=True, code=code, message=message)
+            self.converge()
+
+    def _facts(self, instance_id: str) -> Facts:
+        with self.lock:
+            return cloud.facts(instance_id, self._credentials, self._interruptions.get(instance_id))
+
+    def residents(self) -> list[dict[str, str]]:
+        """The instances that are not ended for good, for `status`."""
+        with self.lock:
+            alive = [record for record in cloud.records() if record.state != "terminated"]
+        return [
+            {
+                "id": record.id,
+                "name": record.tags.get("Name", ""),
+                "state": record.state,
+                "type": record.instance_type,
+                "region": record.region,
+                "address": record.public_ip or "",
+            }
+            for record in alive
+        ]
+
+    def close(self, seconds: float = 5) -> None:
+        """End all hosts; nothing boots from now on."""
+        with self.lock:
+            self._closing = True
+            residents = list(self._residents.values())
+            for resident in residents:
+                self._end(resident)
+        for resident in residents:
+            resident.ended.wait(seconds)

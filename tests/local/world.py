@@ -1,0 +1,113 @@
+"""What the tests of the local EC2 share: clients, an SSH that uses nothing of the user's, and waiting."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from ec2tasks.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.type_defs import InstanceTypeDef
+
+REGION = "eu-central-1"
+KEY_NAME = "tests"
+PATIENCE = 30.0
+PYTORCH = "/aws/service/deeplearning/ami/x86_64/oss-nvidia-driver-gpu-pytorch-2.12-ubuntu-24.04/latest/ami-id"
+
+
+def until(question: Callable[[], Any], what: str) -> Any:
+    """The first answer that is true, asked again until it is; an error once patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A running local EC2, as its users see it."""
+
+    endpoint: Endpoint
+    key: Path
+    root: Path
+
+    def client(self, service: str, region: str = REGION, **options: Any) -> Any:
+        """A client without retries, so that each fault is seen once."""
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            region_name=region,
+            endpoint_url=self.endpoint.api_url,
+            aws_access_key_id=self.endpoint.access_key,
+            aws_secret_access_key=self.endpoint.secret_key,
+            config=config,
+            **options,
+        )
+
+    @property
+    def ec2(self) -> EC2Client:
+        client: EC2Client = self.client("ec2")
+        return client
+
+    def image(self, region: str = REGION) -> str:
+        parameter = self.client("ssm", region).get_parameter(Name=PYTORCH)
+        return str(parameter["Parameter"]["Value"])
+
+    def describe(self, instance_id: str) -> InstanceTypeDef:
+        reservations = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
+        return reservations[0]["Instances"][0]
+
+    def state(self, instance_id: str) -> str:
+        return self.describe(instance_id)["State"]["Name"]
+
+    def wait_for(self, instance_id: str, state: str) -> InstanceTypeDef:
+        until(lambda: self.state(instance_id) == state, f"{instance_id} to be {state}")
+        return self.describe(instance_id)
+
+    def run(self, **options: Any) -> str:
+        """A launched instance, not yet running."""
+        asked: dict[str, Any] = {"ImageId": self.image(), "InstanceType": "g4dn.xlarge", "KeyName": KEY_NAME}
+        launched = self.ec2.run_instances(**{**asked, "MinCount": 1, "MaxCount": 1, **options})
+        return launched["Instances"][0]["InstanceId"]
+
+    def launch(self, **options: Any) -> str:
+        """A running instance."""
+        instance_id = self.run(**options)
+        self.wait_for(instance_id, "running")
+        return instance_id
+
+    def ssh_argv(self, instance_id: str, *command: str, login: str = "ubuntu") -> list[str]:
+        options = {
+            "BatchMode": "yes",
+            "ConnectTimeout": "5",
+            "IdentitiesOnly": "yes",
+            "LogLevel": "ERROR",
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": "/dev/null",
+        }
+        flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        address = self.describe(instance_id).get("PublicIpAddress", "")
+        where = ["-p", str(self.endpoint.ssh_port), f"{login}@{address}"]
+        return ["ssh", "-F", "none", "-i", str(self.key), *flags, *where, *command]
+
+    def ssh(self, instance_id: str, command: str, login: str = "ubuntu") -> subprocess.CompletedProcess[str]:
+        argv = self.ssh_argv(instance_id, command, login=login)
+        return subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+    def output(self, instance_id: str, command: str, login: str = "ubuntu") -> str:
+        """What the command printed, which must have succeeded."""
+        result = self.ssh(instance_id, command, login)
+        assert result.returncode == 0, (result.returncode, result.stdout, result.stderr)
+        return result.stdout
