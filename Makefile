@@ -36,7 +36,7 @@ types: setup
 	@$(BIN)/mypy
 
 coverage: setup
-	@PATH="$(BIN):$$PATH" COVERAGE_PROCESS_START=pyproject.toml $(BIN)/coverage run -m pytest
+	@PATH="$(BIN):$$PATH" $(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 docs: setup

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shlex
 import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import IO, Any
 
 from ec2tasks import report
@@ -55,27 +57,40 @@ class Tools:
     def wait_through_interrupts(
         self, tool: subprocess.Popen[bytes], on_interrupt: Callable[[int], None]
     ) -> int:
-        """Wait for a tool's end; each Ctrl-C meanwhile calls `on_interrupt` with its count."""
-        count = 0
-        while True:
-            try:
-                return tool.wait()
-            except KeyboardInterrupt:
-                count += 1
-                on_interrupt(count)
+        """Wait for a tool's end; each Ctrl-C, hangup or polite kill calls `on_interrupt` with its count.
+
+        By handlers rather than by catching KeyboardInterrupt: two keys in quick succession would raise the
+        second one while the first is being dealt with.
+        """
+        counts = itertools.count(1)
+        with handled(INTERRUPTS, lambda: on_interrupt(next(counts))):
+            return tool.wait()
 
 
-PIPE = subprocess.PIPE
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let no Ctrl-C in between: for what must not be left half done."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def handled(numbers: Sequence[signal.Signals], act: Callable[[], None]) -> Iterator[None]:
+    """Do this at each of these signals, in the main thread; before and after, they do what they did."""
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        act()
+
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def uninterrupted() -> contextlib.AbstractContextManager[None]:
+    """Let no Ctrl-C in between: for what must not be left half done."""
+    return handled(INTERRUPTS, lambda: None)
+
+
+PIPE = subprocess.PIPE
 
 
 def exit_code(returncode: int) -> int:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from invoke.exceptions import ParseError
 from invoke.program import Program
-from invoke.util import yaml  # the copy that Invoke reads its own files with
+from invoke.vendor import yaml  # the copy that Invoke reads its own files with
 
 from ec2tasks import __version__, report
 from ec2tasks.errors import FAILURE_CODE, USAGE_CODE, UsageError

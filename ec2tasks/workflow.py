@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from types import FrameType
 
 from ec2tasks import instance as instances
 from ec2tasks import report
@@ -21,7 +20,7 @@ from ec2tasks.instance import Instance
 from ec2tasks.job import Job, forwarded, job_files, new_run_id, on_terminal
 from ec2tasks.job import run as run_job
 from ec2tasks.ports import check_free
-from ec2tasks.process import uninterrupted
+from ec2tasks.process import handled, uninterrupted
 from ec2tasks.project import check_syncable
 from ec2tasks.session import Leaving, Session, join
 from ec2tasks.sync import Direction, Tree, move, say_default_ignored
@@ -68,19 +67,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> contextlib.AbstractContextManager[None]:
     """Treat a closed terminal and a polite kill like Ctrl-C: results come back, the instance ends."""
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
+    def interrupt() -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return handled((signal.SIGTERM, signal.SIGHUP), interrupt)
 
 
 @dataclass(kw_only=True)

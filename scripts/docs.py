@@ -1,4 +1,4 @@
-"""Writes docs/tasks.md from the program itself, and checks that what is committed is what it writes."""
+"""Writes docs/tasks.md and docs/settings.md from the program itself, or checks that they are as it writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 
 REPO = Path(__file__).parent.parent
-PAGE = REPO / "docs" / "tasks.md"
+LAYERS = """\
+From the lowest to the highest: the built-in default; the AWS profile's region;
+`~/.config/ec2tasks/config.yaml`; the project's `ec2.yaml`, or the key `ec2:` of its `invoke.yaml`; the
+entry under `recipes:` for the target that `ec2tasks make` runs; the variables below in the project's `.env`
+(nothing else of it is read); the same in the environment; options. `tags` and `ports` add up, any other
+value replaces the lower one. `ec2tasks config` shows each value and its source; an unknown key or an
+unusable value is an error that names its place."""
 # Invoke wraps its help to the terminal's width.
 ENVIRONMENT = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
 
@@ -26,8 +32,8 @@ def task_names() -> list[str]:
     return sorted(ec2.task_names, key=lambda name: (name.count("."), name))
 
 
-def page() -> str:
-    """The page: the list, then each task's help."""
+def tasks_page() -> str:
+    """The list, then each task's help."""
     parts = [
         "# Tasks",
         "Written by `scripts/docs.py` from the program. `inv ec2.X` and `ec2tasks X` are the same task.",
@@ -38,13 +44,31 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def settings_page() -> str:
+    """Where settings come from, then each of them."""
+    from ec2tasks.schema import KEYS
+
+    rows = ["| key | environment | default | what it is |", "|---|---|---|---|"]
+    for key in KEYS:
+        names = ", ".join(f"`{name}`" for name in key.environment)
+        value = ", ".join(key.default) if isinstance(key.default, tuple) else key.default
+        default = "" if value in (None, "", {}, False) else f"`{value}`"
+        rows.append(f"| `{key.name}` | {names} | {default} | {key.about} |")
+    table = "\n".join(rows)
+    return f"# Settings\n\nWritten by `scripts/docs.py` from the program.\n\n{LAYERS}\n\n{table}\n"
+
+
+PAGES = {"tasks.md": tasks_page, "settings.md": settings_page}
+
+
 def main() -> None:
-    """Write the page, or with --check only compare."""
-    wanted = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted, encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != wanted:
-        sys.exit("docs/tasks.md is not what the program says: run `python scripts/docs.py`")
+    """Write the pages, or with --check only compare."""
+    for name, page in PAGES.items():
+        path, wanted = REPO / "docs" / name, page()
+        if "--check" not in sys.argv[1:]:
+            path.write_text(wanted, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != wanted:
+            sys.exit(f"docs/{name} is not what the program says: run `python scripts/docs.py`")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from ec2tasks.aws import Aws
+from ec2tasks.local import control
+
 REPO = Path(__file__).parent.parent
 OURS = (
     *("AWS_", "EC2_", "INVOKE_", "CONDA", "MAKE", "MFLAGS", "TRIGRAM"),
@@ -148,3 +151,11 @@ def warm(tmp_path_factory: pytest.TempPathFactory, local_folder: Path) -> Shop:
     up = found.ec2tasks("up")
     assert up.code == 0, up.err
     return found
+
+
+@pytest.fixture(scope="session")
+def aws(local_folder: Path) -> Aws:
+    """The API of the tests' local EC2."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EC2_LOCAL_DIR", str(local_folder))
+        return Aws(endpoint=control.up(), region="eu-central-1")

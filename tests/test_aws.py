@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore import exceptions
+
+from ec2tasks.aws import HINTS, Aws, error_code, explain
+from ec2tasks.endpoint import AWS
+
+
+def client_error(
+    code: str, message: str = "said AWS", operation: str = "RunInstances"
+) -> exceptions.ClientError:
+    return exceptions.ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+@pytest.mark.parametrize("code", sorted(HINTS))
+def test_a_known_error_says_what_to_type(code: str) -> None:
+    failure = explain(client_error(code))
+    assert failure
+    assert failure.hint == HINTS[code]
+    assert code in failure.what
+    assert "said AWS" in failure.what
+
+
+def test_a_missing_right_is_named() -> None:
+    failure = explain(client_error("UnauthorizedOperation", operation="DescribeImages"))
+    assert failure
+    assert "DescribeImages" in str(failure.hint)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (exceptions.NoCredentialsError(), "no AWS credentials"),
+        (exceptions.ProfileNotFound(profile="work"), "work"),
+        (exceptions.EndpointConnectionError(endpoint_url="https://x"), "can't be reached"),
+        (exceptions.ReadTimeoutError(endpoint_url="https://x"), "can't be reached"),
+    ],
+)
+def test_what_keeps_a_call_from_aws(error: Exception, words: str) -> None:
+    failure = explain(error)
+    assert failure
+    assert words in failure.what
+    assert failure.hint
+
+
+@pytest.mark.parametrize("error", [client_error("SomethingNew"), ValueError("x"), KeyError("y")])
+def test_what_nobody_knows_flies(error: Exception) -> None:
+    assert explain(error) is None
+
+
+def test_the_code_of_what_has_none() -> None:
+    assert error_code(ValueError()) == ""
+
+
+class Flaky:
+    """RunInstances that fails so many times with one code before it answers."""
+
+    def __init__(self, code: str, times: int) -> None:
+        self.left, self.code, self.tokens = times, code, list[str]()
+
+    def run_instances(self, **request: Any) -> dict[str, Any]:
+        self.tokens.append(request["ClientToken"])
+        if self.left:
+            self.left -= 1
+            raise client_error(self.code)
+        return {"Instances": [{"InstanceId": "i-1"}]}
+
+
+def flaky(code: str, times: int) -> tuple[Aws, Flaky]:
+    client = Flaky(code, times)
+    return Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", 1): client}), client
+
+
+def test_throttling_is_waited_out_with_the_same_token() -> None:
+    aws, client = flaky("RequestLimitExceeded", 3)
+    found = aws.run_instances({"ClientToken": "t"}, sleep=lambda _seconds: None)
+    assert found["InstanceId"] == "i-1"
+    assert client.tokens == ["t"] * 4
+
+
+def test_a_want_of_capacity_is_not_asked_twice() -> None:
+    aws, client = flaky("InsufficientInstanceCapacity", 1)
+    with pytest.raises(exceptions.ClientError):
+        aws.run_instances({"ClientToken": "t"}, sleep=lambda _seconds: None)
+    assert client.tokens == ["t"]

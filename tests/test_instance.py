@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ec2tasks.errors import Failure, UsageError
+from ec2tasks.instance import (
+    ALIVE,
+    Instance,
+    Step,
+    as_json,
+    bring_up,
+    choose,
+    described,
+    from_json,
+    next_step,
+)
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
+ONE = Instance(
+    id="i-1",
+    name="kim-shop",
+    state="running",
+    type="g5.xlarge",
+    zone="eu-central-1a",
+    address="1.2.3.4",
+    user="ubuntu",
+    owner="kim",
+    project="p1",
+    launched=NOW - timedelta(hours=2),
+    spot=False,
+    price=1.26,
+    group_ids=("sg-1",),
+    reason="",
+)
+
+
+def like(**changes: object) -> Instance:
+    return dataclasses.replace(ONE, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("instance", "step"),
+    [
+        (None, Step.LAUNCH),
+        (like(state="stopped", address=None), Step.START),
+        (like(state="stopping"), Step.WAIT),
+        (like(state="pending", address=None), Step.WAIT),
+        (like(state="running"), Step.USE),
+        (like(state="running", address=None), Step.WAIT),
+    ],
+)
+def test_what_a_state_asks_for(instance: Instance | None, step: Step) -> None:
+    assert next_step(instance) is step
+
+
+def test_the_project_s_own_instance_is_taken() -> None:
+    assert choose([ONE], name="kim-shop", project_id="p1", name_given=False) is ONE
+    assert choose([], name="kim-shop", project_id="p1", name_given=False) is None
+
+
+def test_another_project_s_instance_is_shared_only_by_name() -> None:
+    with pytest.raises(UsageError) as caught:
+        choose([ONE], name="kim-shop", project_id="p2", name_given=False)
+    assert "i-1" in caught.value.what
+    assert choose([ONE], name="kim-shop", project_id="p2", name_given=True) is ONE
+
+
+def test_several_of_one_name_are_listed_not_chosen_from() -> None:
+    with pytest.raises(UsageError) as caught:
+        choose([ONE, like(id="i-2")], name="kim-shop", project_id="p1", name_given=True)
+    assert "i-1" in caught.value.what
+    assert "i-2" in caught.value.what
+
+
+def run_through(states: list[str | None]) -> tuple[Instance, list[str]]:
+    """Bring an instance up while AWS shows these states one after the other; what was done meanwhile."""
+    done: list[str] = []
+    shown: Iterator[str | None] = iter(states)
+
+    def observe() -> Instance | None:
+        state = next(shown)
+        address = "1.2.3.4" if state == "running" else None
+        return None if state is None else like(state=state, address=address)
+
+    def launch() -> Instance:
+        done.append("launch")
+        return like(state="pending", address=None)
+
+    found = bring_up(
+        observe=observe,
+        launch=launch,
+        start=lambda _instance: done.append("start"),
+        watch=lambda _id: like(state="pending", address=None),
+        sleep=lambda _seconds: None,
+        clock=lambda: 0.0,
+    )
+    return found, done
+
+
+@pytest.mark.parametrize(
+    ("states", "done"),
+    [
+        (["running"], []),
+        (["pending", "running"], []),
+        ([None, "pending", "running"], ["launch"]),
+        # AWS's answers lag: the instance that was just launched does not show at once.
+        ([None, None, None, "pending", "running"], ["launch"]),
+        (["stopping", "stopped", "pending", "running"], ["start"]),
+    ],
+)
+def test_every_way_up(states: list[str | None], done: list[str]) -> None:
+    found, did = run_through(states)
+    assert (found.state, did) == ("running", done)
+
+
+def test_an_instance_that_ends_while_it_starts_says_why() -> None:
+    with pytest.raises(Failure) as caught:
+        bring_up(
+            observe=lambda: None,
+            launch=lambda: like(state="pending"),
+            start=lambda _instance: None,
+            watch=lambda _id: like(state="terminated", reason="Client.VolumeLimitExceeded"),
+            sleep=lambda _seconds: None,
+        )
+    assert "Client.VolumeLimitExceeded" in caught.value.what
+
+
+def test_waiting_has_an_end() -> None:
+    moments = iter(range(0, 10_000, 100))
+    with pytest.raises(Failure) as caught:
+        bring_up(
+            observe=lambda: like(state="pending", address=None),
+            launch=lambda: ONE,
+            start=lambda _instance: None,
+            watch=lambda _id: None,
+            sleep=lambda _seconds: None,
+            clock=lambda: float(next(moments)),
+        )
+    assert caught.value.hint
+
+
+def test_what_status_tells() -> None:
+    found = described(ONE, now=NOW)
+    assert (found["age_seconds"], found["cost"]) == (7200, 2.52)
+    assert described(like(state="stopped"), now=NOW)["cost"] is None
+    assert described(like(price=None), now=NOW)["cost"] is None
+
+
+INSTANCES = st.builds(
+    Instance,
+    state=st.sampled_from(ALIVE),
+    launched=st.datetimes(timezones=st.just(timezone.utc)),
+    group_ids=st.lists(st.text(), max_size=3).map(tuple),
+    price=st.none() | st.floats(0.01, 100),
+)
+
+
+@given(INSTANCES)
+def test_what_is_remembered_comes_back_as_it_was(instance: Instance) -> None:
+    import json
+
+    assert from_json(json.loads(json.dumps(as_json(instance)))) == instance
+
+
+@pytest.mark.parametrize("junk", [None, {}, {"launched": 3}, {"launched": "2026-11-01", "x": 1}])
+def test_what_is_no_instance_is_no_memory(junk: dict[str, object] | None) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        from_json(junk)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+from conftest import Shop
+
+from ec2tasks.errors import UsageError
+from ec2tasks.ports import check_free, local_end
+
+
+@pytest.mark.parametrize(
+    ("forward", "end"),
+    [
+        ("8888:localhost:8888", ("127.0.0.1", 8888)),
+        ("127.0.0.2:6006:db.internal:5432", ("127.0.0.2", 6006)),
+        ("*:80:localhost:80", ("0.0.0.0", 80)),
+        (":80:localhost:80", ("127.0.0.1", 80)),
+        ("[::1]:80:localhost:80", ("::1", 80)),
+        ("localhost:80:[::1]:80", ("127.0.0.1", 80)),
+    ],
+)
+def test_where_a_forward_listens_here(forward: str, end: tuple[str, int]) -> None:
+    assert local_end(forward) == end
+
+
+def test_a_free_port_is_left_free_and_a_busy_one_named() -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} on 127.0.0.1 is in use") as caught:
+            check_free([f"{port}:localhost:80"])
+        assert f"-L {port + 1}:localhost:80" in str(caught.value.hint)
+    check_free([f"{port}:localhost:80"])
+    check_free([f"{port}:localhost:80"])
+
+
+def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: Shop) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = (
+        "import http.server as h, threading, urllib.request as u\n"
+        "class Page(h.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200); self.end_headers(); self.wfile.write(b'there')\n"
+        "        threading.Thread(target=s.shutdown).start()\n"
+        "s = h.ThreadingHTTPServer(('127.0.0.1', 8888), Page)\n"
+        "print('serving', flush=True); s.serve_forever()\n"
+    )
+    warm.write("serve.py", server)
+    import subprocess
+    import urllib.request
+
+    argv = ["ec2tasks", "run", "-L", f"{port}:localhost:8888", "python3 serve.py"]
+    with subprocess.Popen(
+        argv, cwd=warm.root, env=warm.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "serving\n"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=20) as page:
+            assert page.read() == b"there"
+        assert process.wait(timeout=60) == 0
+    check_free([f"{port}:localhost:80"])

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from ec2tasks.errors import Failure
+from ec2tasks.process import Tools, check_tools, end_quietly, exit_code, uninterrupted
+
+
+@pytest.mark.parametrize(("returncode", "code"), [(0, 0), (7, 7), (255, 255), (-9, 137), (-2, 130)])
+def test_an_end_as_a_shell_says_it(returncode: int, code: int) -> None:
+    assert exit_code(returncode) == code
+
+
+def test_a_missing_tool_names_its_package() -> None:
+    with pytest.raises(Failure) as caught:
+        Tools().capture(["rsync-that-is-not-there"])
+    assert "rsync-that-is-not-there" in caught.value.what
+    with pytest.raises(Failure) as caught:
+        check_tools(["ssh"], which=lambda _name: None)
+    assert "openssh-client" in str(caught.value.hint)
+
+
+def test_what_takes_too_long_is_ended() -> None:
+    said = Tools().capture(["sleep", "600"], timeout=0.2)
+    assert said.returncode == 124
+
+
+def test_echo_shows_the_command_as_a_shell_reads_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Tools(echo=True).capture(["printf", "a b"])
+    assert "$ printf 'a b'" in capsys.readouterr().err
+
+
+def test_each_ctrl_c_while_waiting_is_counted() -> None:
+    counts: list[int] = []
+    tools = Tools()
+    with tools.start(["sleep", "60"], start_new_session=True) as tool:
+
+        def press() -> None:
+            while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                time.sleep(0.01)
+            for expected in (1, 2):
+                os.kill(os.getpid(), signal.SIGINT)
+                deadline = time.monotonic() + 20
+                while len(counts) < expected and time.monotonic() < deadline:
+                    time.sleep(0.01)
+
+        def on_interrupt(count: int) -> None:
+            counts.append(count)
+            if count == 2:
+                tool.kill()
+
+        presser = threading.Thread(target=press)
+        presser.start()
+        assert tools.wait_through_interrupts(tool, on_interrupt) == -signal.SIGKILL
+        presser.join()
+    assert counts == [1, 2]
+
+
+def test_what_must_not_be_interrupted_is_not() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with uninterrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("code", ["import sys; sys.stdin.read()", "import time; time.sleep(600)"])
+def test_a_helper_ends_with_its_input_or_when_told(code: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as tool:
+        end_quietly(tool, tool.stdin)
+        assert tool.returncode is not None

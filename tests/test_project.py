@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ec2tasks.errors import UsageError
+from ec2tasks.project import Project, check_syncable, find_project, identity
+
+
+def project(root: Path) -> Project:
+    return Project(root=root, below=Path())
+
+
+def test_the_project_is_the_nearest_folder_with_settings(tmp_path: Path) -> None:
+    deep = tmp_path / "shop" / "src" / "deep"
+    deep.mkdir(parents=True)
+    assert find_project(deep) == project(deep)
+    (tmp_path / "shop" / "ec2.yaml").touch()
+    assert find_project(deep) == Project(root=tmp_path / "shop", below=Path("src/deep"))
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("shop", "shop"), ("my shop", "my-shop"), ("été!", "t"), ("-x-", "x"), ("...", "project")],
+)
+def test_a_folder_s_name_as_a_plain_word(name: str, label: str) -> None:
+    assert project(Path("/nowhere") / name).label == label
+
+
+@pytest.mark.parametrize(("folder", "good"), [(".", False), ("..", False), ("shop", True)])
+def test_a_home_or_what_holds_it_is_no_project(folder: str, good: bool, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    root = (home / folder).resolve()
+    if good:
+        check_syncable(project(root), home)
+    else:
+        with pytest.raises(UsageError):
+            check_syncable(project(root), home)
+
+
+def git(folder: Path, *words: str) -> None:
+    argv = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(folder), *words]
+    subprocess.run(argv, check=True, capture_output=True)
+
+
+def test_clones_are_one_project_and_folders_of_one_name_are_not(tmp_path: Path) -> None:
+    first, clone, other = tmp_path / "a" / "shop", tmp_path / "b" / "shop", tmp_path / "c" / "shop"
+    for folder in (first, clone.parent, other):
+        folder.mkdir(parents=True)
+    git(first, "init", "-q")
+    git(first, "commit", "-q", "--allow-empty", "-m", "x")
+    git(tmp_path, "clone", "-q", str(first), str(clone))
+    assert identity(project(first)) == identity(project(clone))
+    assert identity(project(first)) != identity(project(other))
+    (first / "sub").mkdir()
+    assert identity(project(first / "sub")) != identity(project(first))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+
+from ec2tasks import report
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "colour"),
+    [
+        (Screen(), {}, True),
+        (Screen(), {"NO_COLOR": "1"}, False),
+        (Screen(), {"NO_COLOR": ""}, True),
+        (Screen(), {"TERM": "dumb"}, False),
+        (io.StringIO(), {}, False),
+    ],
+)
+def test_colour_is_for_terminals_that_want_it(
+    stream: io.StringIO, environ: dict[str, str], colour: bool
+) -> None:
+    assert report.wants_colour(stream, environ) is colour
+
+
+def test_progress_goes_to_stderr_and_data_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    report.step("launching")
+    report.warning("late", hint="wait")
+    report.data("i-1")
+    said = capsys.readouterr()
+    assert said.out == "i-1\n"
+    assert said.err == "ec2: launching\nec2: warning: late\nhint: wait\n"
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    rows = [("NAME", "STATE"), ("a-long-name", "up"), ("b", "stopped")]
+    assert report.columns(rows).splitlines() == [
+        "NAME         STATE",
+        "a-long-name  up",
+        "b            stopped",
+    ]
+
+
+def test_a_closed_stderr_stops_nothing() -> None:
+    code = (
+        "from ec2tasks import report; import sys\nfor n in range(20000): report.step('x' * 50)\nprint('done')"
+    )
+    argv = ["bash", "-c", '{ "$0" -c "$1" 2>&1 >&3 | head -n 1 >/dev/null; } 3>&1', sys.executable, code]
+    assert subprocess.run(argv, capture_output=True, text=True).stdout == "done\n"

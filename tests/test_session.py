@@ -1,0 +1,132 @@
+"""The script that holds a session, run here as an instance would run it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ec2tasks.session import handover, remote_script
+
+
+class Client:
+    """One client's session.sh."""
+
+    def __init__(self, home: Path, end: str, run_id: str) -> None:
+        argv = ["bash", "-c", remote_script("session.sh"), "session.sh", end, run_id, "shop"]
+        self.process = subprocess.Popen(
+            argv,
+            env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def join(self, **files: str) -> str:
+        self.send(handover(files))
+        return self.answer()
+
+    def send(self, text: bytes) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
+
+    def answer(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline().decode().strip()
+
+    def leave(self) -> str:
+        self.send(b"leave\n")
+        return self.answer()
+
+    def end(self) -> None:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(timeout=30)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def clients(home: Path) -> Iterator[ClientMaker]:
+    with ExitStack() as stack:
+        yield ClientMaker(home, stack)
+
+
+class ClientMaker:
+    def __init__(self, home: Path, stack: ExitStack) -> None:
+        self.home, self.stack, self.count = home, stack, 0
+
+    def __call__(self, end: str = "terminate") -> Client:
+        self.count += 1
+        client = Client(self.home, end, f"run{self.count}")
+        self.stack.callback(client.end)
+        return client
+
+
+def test_alone_a_client_is_the_last(clients: ClientMaker) -> None:
+    client = clients("stop")
+    assert client.join() == "joined"
+    assert client.leave() == "last stop"
+
+
+def test_with_others_there_it_is_not_and_the_last_one_is(clients: ClientMaker) -> None:
+    first, second = clients("terminate"), clients("leave")
+    first.join()
+    second.join()
+    assert first.leave() == "others"
+    assert second.leave() == "last leave"
+
+
+def test_the_later_end_counts_whoever_leaves_last(clients: ClientMaker) -> None:
+    first, second = clients("terminate"), clients("leave")
+    first.join()
+    second.join()
+    assert second.leave() == "others"
+    second.end()
+    assert first.leave() == "last leave"
+
+
+def test_a_client_that_asks_for_nothing_leaves_the_others_end_standing(clients: ClientMaker) -> None:
+    first, second = clients("terminate"), clients("keep")
+    first.join()
+    second.join()
+    assert first.leave() == "others"
+    first.end()
+    assert second.leave() == "last terminate"
+
+
+def test_an_end_is_forgotten_once_it_was_applied(clients: ClientMaker) -> None:
+    first = clients("stop")
+    first.join()
+    assert first.leave() == "last stop"
+    first.end()
+    second = clients("keep")
+    second.join()
+    assert second.leave() == "last"
+
+
+def test_a_client_that_dies_stops_counting(clients: ClientMaker) -> None:
+    first, second = clients(), clients()
+    first.join()
+    second.join()
+    second.process.kill()
+    second.process.wait()
+    assert first.leave() == "last terminate"
+
+
+def test_files_arrive_as_they_are_and_are_the_user_s_alone(clients: ClientMaker, home: Path) -> None:
+    client = clients()
+    text = 'it\'s "$x"\n\ttwo lines ☃'
+    assert client.join(command=text) == "joined"
+    path = home / ".ec2tasks" / "runs" / "run1" / "command"
+    assert path.read_text() == text
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert (home / "shop").is_dir()
