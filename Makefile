@@ -6,6 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 
+# uv trusts what the system trusts, as pip does: a company's own certificates too (its older name, then its newer).
+export UV_NATIVE_TLS = 1
+export UV_SYSTEM_CERTS = 1
+
 .PHONY: help demo test check format lint types docs coverage bench setup clean
 .DEFAULT_GOAL := help
 

@@ -103,6 +103,20 @@ def test_the_local_ec2_is_imported_by_the_tasks_alone() -> None:
     assert {path.stem for path in MODULES if "local" in own_imports(path)} == {"tasks"}
 
 
+def test_the_local_ec2_s_own_modules_build_on_each_other_in_one_order() -> None:
+    folder = PACKAGE / "local"
+    page = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    order = [line.split()[0] for line in page.splitlines() if "  " in line]
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert set(order) == modules
+    for name in order:
+        used = {
+            one.split(".")[2] for one in imported(folder / f"{name}.py") if one.startswith("ec2tasks.local.")
+        }
+        later = {one for one in used & modules if order.index(one) >= order.index(name)}
+        assert not later, name
+
+
 def test_the_local_ec2_knows_nothing_of_the_stages() -> None:
     known = {name for path in (PACKAGE / "local").glob("*.py") for name in own_imports(path)} - {"local"}
     assert known <= {"errors", "endpoint", "report"}

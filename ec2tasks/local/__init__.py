@@ -1,1 +1,25 @@
-"""The local EC2: everything runs on this machine, with no account, bill or network."""
+"""The local EC2: everything runs on this machine, with no account, bill or network.
+
+In the order in which they build on each other:
+
+tree          deletes a folder that an instance wrote, whatever its modes
+layout        the state folder and its paths
+requirements  what this machine needs, in one failure with what to type
+images        the Deep Learning images as data
+faults        what goes wrong on demand, as one switch
+relay         an instance's public address: latency, cut and drop
+guestnet      an instance's network, and sockets made inside it
+rootfs        what an instance sees as its file system
+host          one boot of one instance: files, network, processes, end
+metadata      the metadata service at 169.254.169.254
+answers       requests of the API read, errors written
+launch        what AWS refuses and moto lets pass
+cloud         the only module that knows moto's models
+fleet         hosts follow what the account says: observe, decide, act
+api           moto's application, with the faults in and the gaps mended
+server        the process that serves it all
+control       starts, ends and asks that process; light to import
+tasks         local.up, local.down, local.status, local.faults
+
+`guest/` holds what runs inside an instance.
+"""
