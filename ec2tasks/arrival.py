@@ -13,10 +13,10 @@ from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance, Step, next_step
 from ec2tasks.keypair import check_private, identity_files
-from ec2tasks.launch import launch, prepare_order
+from ec2tasks.launch import Order, launch, prepare_order
 from ec2tasks.network import admit
 from ec2tasks.prepare import prepare
-from ec2tasks.process import Tools, check_tools
+from ec2tasks.process import Tools, check_tools, deferred
 from ec2tasks.project import Project, identity
 from ec2tasks.settings import Settings
 from ec2tasks.state import State, digest, lock, recall, remember
@@ -153,8 +153,12 @@ def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
     def launch_one() -> Instance:
         if not may_launch:
             raise no_instance(call)
-        arrival.instance = _launch(call)
-        arrival.launched = True
+        order = _order(call)
+        # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
+        with deferred():
+            arrival.instance = instances.from_description(launch(call.aws, order))
+            arrival.launched = True
+        report.step(f"launched {arrival.instance.where}")
         return arrival.instance
 
     def start_one(found: Instance) -> None:
@@ -179,9 +183,6 @@ def no_instance(call: Call) -> Failure:
     )
 
 
-def _launch(call: Call) -> Instance:
+def _order(call: Call) -> Order:
     tags = instances.launch_tags(call.settings, identity(call.project))
-    order = prepare_order(call.aws, call.settings, tags, home=call.home, tools=call.tools)
-    launched = instances.from_description(launch(call.aws, order))
-    report.step(f"launched {launched.where}")
-    return launched
+    return prepare_order(call.aws, call.settings, tags, home=call.home, tools=call.tools)

@@ -64,8 +64,12 @@ class Aws:
     def session(self) -> boto3.Session:
         """A boto3 session with the endpoint's credentials, else the user's."""
         import boto3
+        import botocore.session
 
+        # A profile that AWS_PROFILE names need not exist where the endpoint has its own credentials.
+        no_profile = {"profile": (None, None, None, None)} if self.endpoint.is_own else None
         return boto3.Session(
+            botocore_session=botocore.session.Session(no_profile),
             region_name=self.region,
             aws_access_key_id=self.endpoint.access_key,
             aws_secret_access_key=self.endpoint.secret_key,
@@ -75,7 +79,8 @@ class Aws:
         from botocore.config import Config
 
         retries = {"mode": "standard", "total_max_attempts": attempts}
-        config = Config(connect_timeout=10, read_timeout=60, retries=retries)  # type: ignore[arg-type]
+        proxies: dict[str, str] | None = {} if self.endpoint.is_own else None
+        config = Config(connect_timeout=10, read_timeout=60, retries=retries, proxies=proxies)  # type: ignore[arg-type]
         if (service, attempts) not in self._kept:
             self._kept[service, attempts] = self.session.client(
                 service,  # type: ignore[call-overload]

@@ -11,7 +11,8 @@ class Endpoint:
 
     `api_url` is None for AWS itself, where boto3 finds its own URL per service. `access_key` and
     `secret_key` are set only where the place has credentials of its own, so that the user's are
-    never sent to it. `address_url` answers the caller's public address as plain text.
+    never sent to it; its profiles and proxies are not looked at there either. `address_url` answers the
+    caller's public address as plain text.
     """
 
     name: str = "aws"
@@ -20,6 +21,11 @@ class Endpoint:
     secret_key: str | None = None
     ssh_port: int = 22
     address_url: str = "https://checkip.amazonaws.com"
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this place has credentials of its own."""
+        return self.access_key is not None
 
 
 AWS = Endpoint()

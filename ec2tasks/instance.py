@@ -24,6 +24,7 @@ OWNER_TAG = "ec2tasks:owner"
 PROJECT_TAG = "ec2tasks:project"
 USER_TAG = "ec2tasks:user"
 PRICE_TAG = "ec2tasks:price"
+FETCHED_TAG = "ec2tasks:fetched"
 ALIVE = ("pending", "running", "stopping", "stopped")
 CHANGE_LIMIT = 600.0  # seconds that AWS may take to stop or start an instance before we say so
 
@@ -39,7 +40,11 @@ class Step(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """One instance as AWS describes it. `launched` is when it last started."""
+    """One instance as AWS describes it.
+
+    `launched` is when it last started; `fetched` whether everything on it had been fetched when it stopped
+    after that.
+    """
 
     id: str
     name: str
@@ -55,6 +60,7 @@ class Instance:
     price: float | None
     group_ids: tuple[str, ...]
     reason: str
+    fetched: bool
 
     @property
     def where(self) -> str:
@@ -84,6 +90,7 @@ def from_description(found: InstanceTypeDef) -> Instance:
         price=float(tags[PRICE_TAG]) if PRICE_TAG in tags else None,
         group_ids=tuple(group["GroupId"] for group in found.get("SecurityGroups", [])),
         reason=found.get("StateReason", {}).get("Message", ""),
+        fetched=tags.get(FETCHED_TAG) == found["LaunchTime"].isoformat(),
     )
 
 
@@ -226,13 +233,20 @@ def watch(aws: Aws, instance_id: str) -> Instance | None:
     return from_description(found[0]) if found else None
 
 
-def end(aws: Aws, instance: Instance, final_state: str) -> None:
-    """Stop or terminate an instance; `leave` leaves it. An instance that is gone already is no error."""
+def end(aws: Aws, instance: Instance, final_state: str, *, fetched: bool = False) -> None:
+    """Stop or terminate an instance; `leave` leaves it. An instance that is gone already is no error.
+
+    A stopped one whose results were `fetched` is tagged with its last start, so that it can be terminated
+    without starting it again to look.
+    """
     try:
         if final_state == "terminate":
             aws.ec2.terminate_instances(InstanceIds=[instance.id])
         elif final_state == "stop":
             aws.ec2.stop_instances(InstanceIds=[instance.id])
+            if fetched:
+                tag = {"Key": FETCHED_TAG, "Value": instance.launched.isoformat()}
+                aws.ec2.create_tags(Resources=[instance.id], Tags=[tag])  # type: ignore[list-item]
     except Exception as error:
         if error_code(error) not in ("InvalidInstanceID.NotFound", "IncorrectInstanceState"):
             raise

@@ -85,6 +85,16 @@ def handled(numbers: Sequence[signal.Signals], act: Callable[[], None]) -> Itera
             signal.signal(number, earlier)
 
 
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Let a Ctrl-C wait until this is done, then act on it: for what must not be lost half way."""
+    pressed: list[None] = []
+    with handled(INTERRUPTS, lambda: pressed.append(None)):
+        yield
+    if pressed:
+        raise KeyboardInterrupt
+
+
 def uninterrupted() -> contextlib.AbstractContextManager[None]:
     """Let no Ctrl-C in between: for what must not be left half done."""
     return handled(INTERRUPTS, lambda: None)

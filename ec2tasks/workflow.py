@@ -123,8 +123,9 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
     phases = Phases()
     with interruptible(), _on_board(stay, phases, job, may_launch=True) as host:
         with phases.time("synced"):
-            stay.touched = True
+            stay.touched = not stay.arrival.launched
             _push(call, wish, host, job.run_id)
+        stay.touched = True
         try:
             with phases.time("ran"):
                 code = run_job(host, job, call.tools, pty=on_terminal())
@@ -236,7 +237,7 @@ def _apply(stay: Stay, verdict: Verdict) -> None:
     call, found = stay.call, stay.arrival.instance
     assert found is not None
     try:
-        instances.end(call.aws, found, verdict.ending.value)
+        instances.end(call.aws, found, verdict.ending.value, fetched=stay.results_here)
     except Exception as error:
         raise Failure(
             f"{found.where} could not be ended and may still cost money: {error}",
@@ -313,6 +314,7 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
         report.step(f"{found.where}: stopped already")
         return 0
     arrival = Arrival(instance=found)
+    fetch = fetch and not (found.state == "stopped" and found.fetched)
     stay = Stay(
         call=call, wanted=wanted, explicit=True, arrival=arrival, touched=True, results_here=not fetch
     )

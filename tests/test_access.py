@@ -132,4 +132,5 @@ def running() -> Instance:
         price=None,
         group_ids=(),
         reason="",
+        fetched=False,
     )

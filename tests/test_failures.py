@@ -58,6 +58,17 @@ def test_a_missing_tool_is_named_with_its_package(tool: str, local_shop: Shop, t
     assert "Traceback" not in said.err
 
 
+def test_nothing_of_the_user_s_aws_is_looked_at_on_the_local_ec2(local_shop: Shop) -> None:
+    said = local_shop.ec2tasks(
+        "up",
+        AWS_PROFILE="no-such-profile",
+        HTTP_PROXY="http://127.0.0.1:9",
+        HTTPS_PROXY="http://127.0.0.1:9",
+        http_proxy="http://127.0.0.1:9",
+    )
+    assert said.code == 0, said.err
+
+
 def test_an_unreachable_api_is_said(shop: Shop) -> None:
     said = shop.ec2tasks(
         "status",

@@ -37,6 +37,7 @@ ONE = Instance(
     price=1.26,
     group_ids=("sg-1",),
     reason="",
+    fetched=False,
 )
 
 

@@ -73,6 +73,21 @@ def test_stopped_its_disk_stays_and_the_next_run_starts_it(local_shop: Shop) -> 
     assert (after["id"], after["state"]) == (before["id"], "running")
 
 
+def test_a_stopped_instance_whose_results_are_here_is_not_started_to_end_it(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--stop", "touch result").code == 0
+    until(lambda: (instance(local_shop) or {})["state"] == "stopped", "stopped")
+    said = local_shop.ec2tasks("down")
+    assert said.code == 0
+    assert "starting" not in said.err
+    assert instance(local_shop) is None
+
+
+def test_an_amazon_linux_image_has_its_own_login_user(local_shop: Shop) -> None:
+    image = "Deep Learning Base OSS Nvidia Driver GPU AMI (Amazon Linux 2023)*"
+    said = local_shop.ec2tasks("run", "--image", image, "whoami; pwd")
+    assert (said.code, said.out) == (0, "ec2-user\n/home/ec2-user/shop\n"), said.err
+
+
 def test_results_that_can_t_be_fetched_stop_the_instance_instead(local_shop: Shop) -> None:
     said = local_shop.ec2tasks("run", "echo dear > result; echo hidden > secret; chmod 000 secret")
     assert said.code == 125
