@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,13 +68,30 @@ def _socket_folder(folder: Path, environ: Mapping[str, str]) -> Path:
 
 
 @contextlib.contextmanager
-def lock(state: State, name: str) -> Iterator[None]:
-    """Hold a lock of this machine; the kernel frees it when its owner dies."""
+def lock(state: State, name: str, *, shared: bool = False, patience: float | None = None) -> Iterator[None]:
+    """Hold a lock of this machine; the kernel frees it when its owner dies.
+
+    With `patience`, go on without it after so many seconds.
+    """
     folder = state.folder / "locks"
     folder.mkdir(mode=0o700, exist_ok=True)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with (folder / digest(name)).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        if patience is None:
+            fcntl.flock(file, kind)
+        else:
+            _try_for(file.fileno(), kind, patience)
         yield
+
+
+def _try_for(file: int, kind: int, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            return fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+    return None
 
 
 def digest(*parts: str) -> str:

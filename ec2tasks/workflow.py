@@ -23,8 +23,10 @@ from ec2tasks.ports import check_free
 from ec2tasks.process import handled, uninterrupted
 from ec2tasks.project import check_syncable
 from ec2tasks.session import Leaving, Session, join
+from ec2tasks.state import lock
 from ec2tasks.sync import Direction, Tree, move, say_default_ignored
 
+ARRIVAL_PATIENCE = 30.0  # seconds that a leaving client waits for those who are just arriving
 KEEP = "keep"  # a session that asks for no end of life
 
 
@@ -173,26 +175,30 @@ def _get_on(stay: Stay, job: Job, held: contextlib.ExitStack, *, may_launch: boo
     """Arrive and join. An instance that another client ends in this very moment is left for the next."""
     call = stay.call
     for attempts_left in (2, 1, 0):
-        host = arrive(call, stay.arrival, may_launch=may_launch)
-        try:
-            session = held.enter_context(
-                join(
-                    host,
-                    call.tools,
-                    run_id=job.run_id,
-                    remote_dir=job.remote_dir,
-                    final_state=stay.wanted.value if stay.wanted else KEEP,
-                    files=job_files(job),
-                )
-            )
-        except Failure:
-            now = instances.watch(call.aws, host.instance_id)
-            if attempts_left == 0 or (now and now.state == "running"):
-                raise
-        else:
-            stay.joined = True
-            return host, session
+        # Whoever leaves from this machine meanwhile waits for us, rather than end what we are about to use.
+        with lock(call.state, f"arriving-{call.key}", shared=True):
+            host = arrive(call, stay.arrival, may_launch=may_launch)
+            try:
+                session = held.enter_context(_joined(stay, job, host))
+            except Failure:
+                now = instances.watch(call.aws, host.instance_id)
+                if attempts_left == 0 or (now and now.state == "running"):
+                    raise
+            else:
+                stay.joined = True
+                return host, session
     raise AssertionError("unreachable")
+
+
+def _joined(stay: Stay, job: Job, host: Host) -> contextlib.AbstractContextManager[Session]:
+    return join(
+        host,
+        stay.call.tools,
+        run_id=job.run_id,
+        remote_dir=job.remote_dir,
+        final_state=stay.wanted.value if stay.wanted else KEEP,
+        files=job_files(job),
+    )
 
 
 def _end_beside_failure(stay: Stay, session: Session | None) -> None:
@@ -229,7 +235,8 @@ def _end(stay: Stay, session: Session | None) -> None:
     """Leave the instance and apply its end of life."""
     if stay.arrival.instance is None:
         return
-    with uninterrupted():
+    call = stay.call
+    with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
         _apply(stay, decide(stay.facts(session.leave() if session else None)))
 
 

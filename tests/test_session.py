@@ -64,31 +64,28 @@ class ClientMaker:
     def __init__(self, home: Path, stack: ExitStack) -> None:
         self.home, self.stack, self.count = home, stack, 0
 
-    def __call__(self, end: str = "terminate") -> Client:
+    def __call__(self, end: str = "terminate", **files: str) -> Client:
+        """A client that has joined."""
         self.count += 1
         client = Client(self.home, end, f"run{self.count}")
         self.stack.callback(client.end)
+        assert client.join(**files) == "joined"
         return client
 
 
 def test_alone_a_client_is_the_last(clients: ClientMaker) -> None:
     client = clients("stop")
-    assert client.join() == "joined"
     assert client.leave() == "last stop"
 
 
 def test_with_others_there_it_is_not_and_the_last_one_is(clients: ClientMaker) -> None:
     first, second = clients("terminate"), clients("leave")
-    first.join()
-    second.join()
     assert first.leave() == "others"
     assert second.leave() == "last leave"
 
 
 def test_the_later_end_counts_whoever_leaves_last(clients: ClientMaker) -> None:
     first, second = clients("terminate"), clients("leave")
-    first.join()
-    second.join()
     assert second.leave() == "others"
     second.end()
     assert first.leave() == "last leave"
@@ -96,8 +93,6 @@ def test_the_later_end_counts_whoever_leaves_last(clients: ClientMaker) -> None:
 
 def test_a_client_that_asks_for_nothing_leaves_the_others_end_standing(clients: ClientMaker) -> None:
     first, second = clients("terminate"), clients("keep")
-    first.join()
-    second.join()
     assert first.leave() == "others"
     first.end()
     assert second.leave() == "last terminate"
@@ -105,27 +100,22 @@ def test_a_client_that_asks_for_nothing_leaves_the_others_end_standing(clients: 
 
 def test_an_end_is_forgotten_once_it_was_applied(clients: ClientMaker) -> None:
     first = clients("stop")
-    first.join()
     assert first.leave() == "last stop"
     first.end()
     second = clients("keep")
-    second.join()
     assert second.leave() == "last"
 
 
 def test_a_client_that_dies_stops_counting(clients: ClientMaker) -> None:
     first, second = clients(), clients()
-    first.join()
-    second.join()
     second.process.kill()
     second.process.wait()
     assert first.leave() == "last terminate"
 
 
 def test_files_arrive_as_they_are_and_are_the_user_s_alone(clients: ClientMaker, home: Path) -> None:
-    client = clients()
     text = 'it\'s "$x"\n\ttwo lines ☃'
-    assert client.join(command=text) == "joined"
+    clients(command=text)
     path = home / ".ec2tasks" / "runs" / "run1" / "command"
     assert path.read_text() == text
     assert path.stat().st_mode & 0o777 == 0o600
