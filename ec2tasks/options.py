@@ -32,6 +32,10 @@ END_OPTIONS = (
     ),
     Option(names=("terminate", "t"), kind=bool, help="terminate it afterwards (the default)"),
 )
+HOLD_OPTIONS = (
+    Option(names=("detach", "d"), kind=bool, help="start the command and return at once; the instance stays"),
+    Option(names=("multi",), setting="multiplex", help="tmux, screen or none: the terminal it runs in there"),
+)
 DEFAULT_END = Option(
     names=("default_end",),
     help="leave, stop or terminate, where neither a setting nor an option says it",
@@ -88,7 +92,7 @@ JOB_OPTIONS = (
 )
 REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS)
 UP_OPTIONS = (*LAUNCH_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
-RUN_OPTIONS = (*END_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
+RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
 JSON_OPTION = Option(names=("json",), kind=bool, help="as JSON")
 
 

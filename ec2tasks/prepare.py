@@ -38,10 +38,10 @@ def install_command(missing: Sequence[str], installers: Sequence[str]) -> str | 
     return next((f"{command} {packages}" for name, command in INSTALLERS if name in installers), None)
 
 
-def prepare(host: Host) -> None:
-    """Install what the image lacks. Raises Failure naming what could not be installed."""
+def prepare(host: Host, more: Sequence[str] = ()) -> None:
+    """Install what the image lacks of what a run needs, and `more`. Raises Failure naming what it can't."""
     with connection(host) as there:
-        said = there.run(look_command(list(NEEDED)), hide=True, in_stream=False).stdout.split("\n")
+        said = there.run(look_command([*NEEDED, *more]), hide=True, in_stream=False).stdout.split("\n")
         missing = [line.split()[1] for line in said if line.startswith("missing ")]
         if not missing:
             return

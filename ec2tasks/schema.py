@@ -14,6 +14,7 @@ DEFAULT_TYPES = ("g4dn.xlarge", "g6.xlarge", "g5.xlarge")
 # Offered in no region any more: https://aws.amazon.com/ec2/previous-generation/
 RETIRED_FAMILIES = {"p2": "g4dn.xlarge", "p3": "g5.xlarge", "g3": "g4dn.xlarge", "g3s": "g4dn.xlarge"}
 USER_DATA_LIMIT = 16 * 1024
+MULTIPLEXERS = ("tmux", "screen", "none")
 FINAL_STATES = ("leave", "stop", "terminate")
 ENDPOINTS = ("aws", "local")
 TRUE_WORDS = {"1", "true", "yes", "on"}
@@ -273,6 +274,12 @@ KEYS = (
         environment=("AWS_FINAL_STATE",),
         default="terminate",
         about="what becomes of the instance after a run: leave, stop, terminate",
+    ),
+    Key(
+        name="multiplex",
+        parse=choice(MULTIPLEXERS),
+        environment=("MULTIPLEX",),
+        about="tmux, screen or none: what a command runs in there; by default none, tmux when detached",
     ),
     Key(
         name="user_data",

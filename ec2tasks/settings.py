@@ -47,6 +47,7 @@ class Settings:
     name: str
     remote_dir: str
     final_state: str
+    multiplex: str | None
     user_data: str | None
     tags: Mapping[str, str]
     env: str

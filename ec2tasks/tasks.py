@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -16,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.exceptions import Exit
 
 from ec2tasks import instance as instances
 from ec2tasks import plan, report, workflow
 from ec2tasks.access import Host, connection
 from ec2tasks.arrival import Arrival, Call, arrive, check_here, find
-from ec2tasks.aws import Aws, explain
+from ec2tasks.aws import Aws
+from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, translated
 from ec2tasks.ending import Ending
-from ec2tasks.endpoint import AWS, Endpoint
-from ec2tasks.errors import INTERRUPTED_CODE, CommandFailed, UsageError
+from ec2tasks.errors import UsageError
 from ec2tasks.local.tasks import ns as local
 from ec2tasks.options import (
     END_OPTIONS,
@@ -36,19 +34,15 @@ from ec2tasks.options import (
     RUN_OPTIONS,
     SYNC_OPTIONS,
     UP_OPTIONS,
-    Ec2Task,
     Option,
     final_state,
     is_verbose,
-    setting_values,
 )
 from ec2tasks.price import price_text
-from ec2tasks.process import Tools
-from ec2tasks.project import find_project
 from ec2tasks.recipes import asked, check_targets, make_argv
 from ec2tasks.scaffold import init_project, makefile_text
-from ec2tasks.settings import Settings, plain_values, printable, read_settings
-from ec2tasks.state import open_state
+from ec2tasks.settings import printable
+from ec2tasks.stay import duration
 
 if TYPE_CHECKING:
     from fabric import Connection
@@ -58,81 +52,14 @@ NOTEBOOK_PORT = "8888"
 NOTEBOOK_COMMAND = f"jupyter notebook --no-browser --ip=127.0.0.1 --port={NOTEBOOK_PORT} --port-retries=0"
 
 
-def ec2_task(*options: Option, name: str | None = None) -> Callable[[Callable[..., int | None]], Ec2Task]:
-    """Make a function a task with these options; its errors become one line, its result the exit code."""
-
-    def decorate(body: Callable[..., int | None]) -> Ec2Task:
-        @functools.wraps(body)
-        def edge(c: Context, **given: Any) -> None:
-            code = _translated(lambda: body(c, given))
-            if code:
-                raise CommandFailed(code)
-
-        return Ec2Task(edge, options=options, name=name or body.__name__.strip("_").replace("_", "-"))
-
-    return decorate
-
-
-def _translated(work: Callable[[], int | None]) -> int | None:
-    """Do the work; what a user or AWS can cause becomes a Failure, the rest flies as it is."""
-    try:
-        return work()
-    except Exit:
-        raise
-    except KeyboardInterrupt as error:
-        raise Exit(message="ec2tasks: interrupted", code=INTERRUPTED_CODE) from error
-    except Exception as error:
-        failure = explain(error)
-        if failure is None:
-            raise
-        raise failure from error
-
-
-def _settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ()) -> Settings:
-    return read_settings(
-        find_project(Path.cwd()),
-        options=setting_values(RUN_OPTIONS, given),
-        defaults={"final_state": given.get("default_end")},
-        invoke_values=plain_values(c.config.get("ec2", {})),
-        targets=targets,
-    )
-
-
-def _call(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ()) -> Call:
-    """Everything a task knows before it asks AWS. Starts the local EC2 where that is the endpoint."""
-    settings = _settings(c, given, targets)
-    endpoint = _endpoint(settings, dry=_is_dry(c, given))
-    return Call(
-        settings=settings,
-        project=find_project(Path.cwd()),
-        aws=Aws(endpoint=endpoint, region=settings.region),
-        state=open_state(),
-        tools=Tools(echo=bool(given.get("echo") or c.config.run.echo)),
-        home=Path.home(),
-    )
-
-
-def _is_dry(c: Context, given: Mapping[str, Any]) -> bool:
-    """Whether only the plan is wanted: by the task's own option, or by Invoke's before the task's name."""
-    return bool(given.get("dry") or c.config.run.dry)
-
-
-def _endpoint(settings: Settings, *, dry: bool) -> Endpoint:
-    if settings.endpoint != "local":
-        return AWS
-    from ec2tasks.local import control
-
-    return Endpoint(name="local") if dry else control.up()
-
-
 @ec2_task(*UP_OPTIONS)
 def up(c: Context, given: Mapping[str, Any]) -> None:
     """Find, launch or start the project's instance, and wait until it takes commands.
 
     Prints where it is, what it costs per hour and what to type next.
     """
-    call = _call(c, given)
-    if _is_dry(c, given):
+    call = make_call(c, given)
+    if is_dry(c, given):
         return _show_plan(plan.up_lines(call))
     found = workflow.up(call)
     report.data(f"{found.where} at {found.address}, {price_text(found.price)}")
@@ -146,9 +73,16 @@ def _show_plan(lines: Sequence[str]) -> None:
 
 
 def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
-    wish = workflow.Wish(command=command, sync=not given["no_rsync"], verbose=is_verbose(given))
-    call = _call(c, given, targets)
-    if _is_dry(c, given):
+    wish = workflow.Wish(
+        command=command,
+        sync=not given["no_rsync"],
+        verbose=is_verbose(given),
+        detach=given["detach"],
+    )
+    if wish.detach and command is None:
+        raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
+    call = make_call(c, given, targets)
+    if is_dry(c, given):
         _show_plan(plan.run_lines(call, command, sync=wish.sync))
         return 0
     return workflow.run(call, wish)
@@ -207,6 +141,26 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
     return _run(c, {**given, "L": [*given["L"], NOTEBOOK_PORT]}, NOTEBOOK_COMMAND)
 
 
+@ec2_task(*REACH_OPTIONS)
+def attach(c: Context, given: Mapping[str, Any]) -> int:
+    """Come back to the command that was left running on the instance: its terminal, or what it prints.
+
+    On a terminal the multiplexer's keys detach again (Ctrl-B d in tmux, Ctrl-A d in screen). Ends with the
+    command's exit code if it ends meanwhile.
+    """
+    return workflow.attach(make_call(c, given))
+
+
+@ec2_task(*END_OPTIONS, *SYNC_OPTIONS, *REACH_OPTIONS)
+def finish(c: Context, given: Mapping[str, Any]) -> int:
+    """Attach, wait for the command's end, pull, then the end of life.
+
+    The end of life is the one asked for now, else the one that was asked for when the command was started.
+    """
+    verbose = is_verbose(given)
+    return workflow.finish(make_call(c, given), fetch=not given["no_rsync"], verbose=verbose)
+
+
 @ec2_task(
     Option(names=("push",), kind=bool, help="only from here to there"),
     Option(names=("pull",), kind=bool, help="only from there to here"),
@@ -218,8 +172,8 @@ def sync(c: Context, given: Mapping[str, Any]) -> None:
     """Push the project's files to its instance, then pull what is new there."""
     both = given["push"] == given["pull"]
     verbose = is_verbose(given)
-    call = _call(c, given)
-    if _is_dry(c, given):
+    call = make_call(c, given)
+    if is_dry(c, given):
         return _show_plan(plan.sync_lines(call, push=both or given["push"], pull=both or given["pull"]))
     workflow.sync(call, push=both or given["push"], pull=both or given["pull"], verbose=verbose)
     return None
@@ -236,8 +190,8 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
     """
     wanted = Ending(final_state(given) or "terminate")
     fetch, verbose = not given["no_rsync"], is_verbose(given)
-    call = _call(c, given)
-    if _is_dry(c, given):
+    call = make_call(c, given)
+    if is_dry(c, given):
         _show_plan(plan.down_lines(call, wanted, fetch=fetch))
         return 0
     return workflow.down(call, wanted, fetch=fetch, verbose=verbose)
@@ -246,7 +200,7 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
 @ec2_task(JSON_OPTION, *PLACE_OPTIONS)
 def status(c: Context, given: Mapping[str, Any]) -> None:
     """Show this project's instance: state, type, place, age, cost since its start."""
-    call = _call(c, given)
+    call = make_call(c, given)
     found = find(call)
     if given["json"]:
         report.data(json.dumps(instances.described(found) if found else None, indent=2))
@@ -264,7 +218,7 @@ def status(c: Context, given: Mapping[str, Any]) -> None:
 )
 def ls(c: Context, given: Mapping[str, Any]) -> None:
     """List all your instances that ec2tasks launched in the region, or in all of them."""
-    call = _call(c, given)
+    call = make_call(c, given)
     regions = _all_regions(call.aws) if given["all_regions"] else [call.aws.region]
 
     def ask(region: str) -> list[instances.Instance]:
@@ -294,7 +248,7 @@ def _table(found: Sequence[instances.Instance]) -> None:
     now = datetime.now(timezone.utc)
     for one in found:
         spent = one.cost_until(now)
-        age = workflow.duration((now - one.launched).total_seconds())
+        age = duration((now - one.launched).total_seconds())
         cost = "-" if spent is None else f"${spent:.2f}"
         rows.append((one.name, one.id, one.state, one.type, one.zone, one.address or "-", age, cost))
     report.data(report.columns(rows))
@@ -303,7 +257,7 @@ def _table(found: Sequence[instances.Instance]) -> None:
 @ec2_task(JSON_OPTION, *(one for one in RUN_OPTIONS if one.setting), *END_OPTIONS)
 def config(c: Context, given: Mapping[str, Any]) -> None:
     """Show every setting, its value, and where it came from."""
-    rows = printable(_settings(c, given))
+    rows = printable(make_settings(c, given))
     if given["json"]:
         report.data(
             json.dumps({name: {"value": value, "source": source} for name, value, source in rows}, indent=2)
@@ -348,7 +302,7 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
             there.run("nvidia-smi")
     """
     context = c or Context()
-    call = _call(context, options)
+    call = make_call(context, options)
     check_here(call)
     host = _translated_host(call)
     with connection(host) as there:
@@ -357,11 +311,26 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
 
 def _translated_host(call: Call) -> Host:
     found: list[Host] = []
-    _translated(lambda: found.append(arrive(call, Arrival(), may_launch=False)))
+    translated(lambda: found.append(arrive(call, Arrival(), may_launch=False)))
     return found[0]
 
 
 ec2 = Collection(
-    "ec2", up, run, make_, shell, notebook, sync, down, status, ls, config, init, makefile, local
+    "ec2",
+    up,
+    run,
+    make_,
+    shell,
+    notebook,
+    attach,
+    finish,
+    sync,
+    down,
+    status,
+    ls,
+    config,
+    init,
+    makefile,
+    local,
 )
 ns = Collection(ec2)

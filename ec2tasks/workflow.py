@@ -1,33 +1,26 @@
-"""The lines that the tasks are: each stage in its order, and the end of life whatever happens on the way."""
+"""The lines that the tasks are: each stage in its order."""
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import os
-import signal
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from ec2tasks import held, report
 from ec2tasks import instance as instances
-from ec2tasks import report
-from ec2tasks.access import Host, forget
+from ec2tasks.access import Host
 from ec2tasks.arrival import Arrival, Call, arrive, check_here, find
-from ec2tasks.ending import Ending, Facts, Verdict, decide
+from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE, Failure
 from ec2tasks.instance import Instance
-from ec2tasks.job import Job, forwarded, job_files, new_run_id, on_terminal
+from ec2tasks.job import Job, forwarded, new_run_id, on_terminal
 from ec2tasks.job import run as run_job
 from ec2tasks.ports import check_free
-from ec2tasks.process import handled, uninterrupted
 from ec2tasks.project import check_syncable
-from ec2tasks.session import Leaving, Session, join
-from ec2tasks.state import lock
+from ec2tasks.stay import Phases, Stay, apply, end_beside_failure, interruptible, on_board
 from ec2tasks.sync import Direction, Tree, move, say_default_ignored
-
-ARRIVAL_PATIENCE = 30.0  # seconds that a leaving client waits for those who are just arriving
-KEEP = "keep"  # a session that asks for no end of life
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,80 +30,7 @@ class Wish:
     command: str | None
     sync: bool = True
     verbose: bool = False
-
-
-@dataclass(kw_only=True)
-class Phases:
-    """How long each phase of a run took, for the line at its end."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def time(self, name: str) -> Iterator[None]:
-        """Count the time spent inside under this name."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
-
-    def line(self, cost: float | None) -> str:
-        """The phases in words, and what they cost."""
-        words = [f"{name} {duration(seconds)}" for name, seconds in self.seconds.items()]
-        return " · ".join([*words, *([f"cost ≈ ${cost:.2f}"] if cost is not None else [])])
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def interruptible() -> contextlib.AbstractContextManager[None]:
-    """Treat a closed terminal and a polite kill like Ctrl-C: results come back, the instance ends."""
-
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    return handled((signal.SIGTERM, signal.SIGHUP), interrupt)
-
-
-@dataclass(kw_only=True)
-class Stay:
-    """A call's stay on the instance, as far as its end needs to know it.
-
-    `wanted` None asks for no end of life of its own; `explicit` asks for nothing else.
-    """
-
-    call: Call
-    wanted: Ending | None
-    explicit: bool = False
-    arrival: Arrival = field(default_factory=Arrival)
-    joined: bool = False
-    touched: bool = False
-    results_here: bool = False
-    began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
-
-    def facts(self, leaving: Leaving | None) -> Facts:
-        """What the decision on the instance's end needs."""
-        assert self.arrival.instance is not None
-        # A later session's end of life replaces an earlier one's: the instance knows which came last.
-        asked = leaving.final_state if leaving else None
-        own = self.wanted or (Ending.STOP if self.arrival.started else Ending.LEAVE)
-        return Facts(
-            wanted=Ending(asked) if asked else own,
-            explicit=self.explicit,
-            launched=self.arrival.launched,
-            started=self.arrival.started,
-            joined=self.joined,
-            touched=self.touched,
-            results_here=self.results_here,
-            others=None if leaving is None else not leaving.last,
-            can_stop=not self.arrival.instance.spot,
-        )
+    detach: bool = False
 
 
 def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> int:
@@ -121,24 +41,63 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
     if wish.sync:
         check_syncable(call.project, call.home)
     job = _job(call, wish, environ)
-    stay = Stay(call=call, wanted=Ending(settings.final_state), results_here=not wish.sync)
+    stay = Stay(
+        call=call,
+        wanted=Ending(settings.final_state),
+        results_here=not wish.sync,
+        detaches=wish.detach,
+    )
     phases = Phases()
-    with interruptible(), _on_board(stay, phases, job, may_launch=True) as host:
+    with interruptible(), on_board(stay, phases, job, may_launch=True) as host:
         with phases.time("synced"):
             stay.touched = not stay.arrival.launched
             _push(call, wish, host, job.run_id)
         stay.touched = True
         try:
             with phases.time("ran"):
-                code = run_job(host, job, call.tools, pty=on_terminal())
+                code = _run_there(stay, wish, job, host)
         finally:
-            if wish.sync:
+            if wish.sync and not stay.detached:
                 with phases.time("fetched"):
                     stay.results_here = _pull(call, host, job.run_id, verbose=wish.verbose)
+    if stay.detached:
+        return 0
     assert stay.arrival.instance is not None
     spent = instances.cost_between(stay.arrival.instance, stay.began, datetime.now(timezone.utc))
     report.step(phases.line(spent))
     return code if code or stay.results_here else FAILURE_CODE
+
+
+def multiplexer(call: Call, wish: Wish) -> str:
+    """What the command runs in there; a detached one in tmux unless a setting says otherwise."""
+    return call.settings.multiplex or ("tmux" if wish.detach else "none")
+
+
+def _run_there(stay: Stay, wish: Wish, job: Job, host: Host) -> int:
+    """Run the command to its end, or until the user leaves it to itself."""
+    call, multi = stay.call, multiplexer(stay.call, wish)
+    if multi == "none" and not wish.detach:
+        return run_job(host, job, call.tools, pty=on_terminal())
+    held.start(host, job, multi, call.settings.final_state, call.tools)
+    if wish.detach:
+        held.release(host, job.run_id, call.tools)
+        stay.detached = True
+        return 0
+    return _look(stay, host, job, multi)
+
+
+def _look(stay: Stay, host: Host, job: Job, multi: str) -> int:
+    """Be with a held command until it ends, or the user detaches; its exit code then, 0 for detached."""
+    pty = on_terminal() and multi != "none"
+    try:
+        held.look(host, job, stay.call.tools, pty=pty)
+        found = held.state(host, stay.call.tools, job.run_id)
+    except BaseException:
+        stay.detached = True
+        raise
+    assert found is not None
+    stay.detached = found.code is None and not found.lost
+    return 0 if stay.detached else held.result(found)
 
 
 def _job(call: Call, wish: Wish, environ: Mapping[str, str]) -> Job:
@@ -153,59 +112,6 @@ def _job(call: Call, wish: Wish, environ: Mapping[str, str]) -> Job:
         ports=settings.ports,
         reverse_ports=settings.reverse_ports,
     )
-
-
-@contextlib.contextmanager
-def _on_board(stay: Stay, phases: Phases, job: Job, *, may_launch: bool) -> Iterator[Host]:
-    """Arrive and hold a session; whatever happens inside or on the way, the end of life follows."""
-    session: Session | None = None
-    with contextlib.ExitStack() as held:
-        try:
-            with phases.time("found"):
-                host, session = _get_on(stay, job, held, may_launch=may_launch)
-            yield host
-        except BaseException:
-            # The first failure is the one to tell; one more on the way out is said beside it.
-            _end_beside_failure(stay, session)
-            raise
-        _end(stay, session)
-
-
-def _get_on(stay: Stay, job: Job, held: contextlib.ExitStack, *, may_launch: bool) -> tuple[Host, Session]:
-    """Arrive and join. An instance that another client ends in this very moment is left for the next."""
-    call = stay.call
-    for attempts_left in (2, 1, 0):
-        # Whoever leaves from this machine meanwhile waits for us, rather than end what we are about to use.
-        with lock(call.state, f"arriving-{call.key}", shared=True):
-            host = arrive(call, stay.arrival, may_launch=may_launch)
-            try:
-                session = held.enter_context(_joined(stay, job, host))
-            except Failure:
-                now = instances.watch(call.aws, host.instance_id)
-                if attempts_left == 0 or (now and now.state == "running"):
-                    raise
-            else:
-                stay.joined = True
-                return host, session
-    raise AssertionError("unreachable")
-
-
-def _joined(stay: Stay, job: Job, host: Host) -> contextlib.AbstractContextManager[Session]:
-    return join(
-        host,
-        stay.call.tools,
-        run_id=job.run_id,
-        remote_dir=job.remote_dir,
-        final_state=stay.wanted.value if stay.wanted else KEEP,
-        files=job_files(job),
-    )
-
-
-def _end_beside_failure(stay: Stay, session: Session | None) -> None:
-    try:
-        _end(stay, session)
-    except Failure as error:
-        report.warning(error.what, hint=error.hint)
 
 
 def _push(call: Call, wish: Wish, host: Host, run_id: str) -> None:
@@ -231,52 +137,6 @@ def _pull(call: Call, host: Host, run_id: str, *, verbose: bool) -> bool:
     return True
 
 
-def _end(stay: Stay, session: Session | None) -> None:
-    """Leave the instance and apply its end of life."""
-    if stay.arrival.instance is None:
-        return
-    call = stay.call
-    with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
-        _apply(stay, decide(stay.facts(session.leave() if session else None)))
-
-
-def _apply(stay: Stay, verdict: Verdict) -> None:
-    call, found = stay.call, stay.arrival.instance
-    assert found is not None
-    try:
-        instances.end(call.aws, found, verdict.ending.value, fetched=stay.results_here)
-    except Exception as error:
-        raise Failure(
-            f"{found.where} could not be ended and may still cost money: {error}",
-            hint="`ec2tasks down` ends it",
-        ) from error
-    if verdict.because:
-        report.warning(
-            f"{found.where}: {PAST[verdict.ending]}, because {verdict.because}",
-            hint=_next(verdict.ending, results_here=stay.results_here),
-        )
-    else:
-        report.step(f"{found.where}: {PAST[verdict.ending]}")
-        hint = _next(verdict.ending, results_here=True)
-        if hint:
-            report.hint(hint)
-    if verdict.ending is Ending.TERMINATE and stay.arrival.host:
-        forget(stay.arrival.host, call.tools)
-
-
-PAST = {Ending.LEAVE: "left running", Ending.STOP: "stopped", Ending.TERMINATE: "terminated"}
-
-
-def _next(ending: Ending, *, results_here: bool) -> str | None:
-    if not results_here:
-        return "`ec2tasks down` fetches what is there and ends it; `ec2tasks down --no-rsync` gives it up"
-    return {
-        Ending.LEAVE: "`ec2tasks down` ends it",
-        Ending.STOP: "the next run starts it again; `ec2tasks down` ends it",
-        Ending.TERMINATE: None,
-    }[ending]
-
-
 def up(call: Call) -> Instance:
     """Find, launch or start the instance and get it ready; it is left running."""
     check_here(call)
@@ -285,10 +145,67 @@ def up(call: Call) -> Instance:
         with interruptible():
             arrive(call, stay.arrival, may_launch=True)
     except BaseException:
-        _end_beside_failure(stay, None)
+        end_beside_failure(stay, None)
         raise
     assert stay.arrival.instance is not None
     return stay.arrival.instance
+
+
+def attach(call: Call) -> int:
+    """Back to the command that runs on the instance; its exit code if it ends meanwhile, 0 if it goes on."""
+    check_here(call)
+    stay = Stay(call=call, wanted=None, touched=True)
+    with (
+        interruptible(),
+        on_board(stay, Phases(), _job(call, Wish(command=None), {}), may_launch=False) as host,
+    ):
+        found = _held(stay, host)
+        code = _look_again(stay, host, found)
+    if not stay.detached:
+        report.step(f"run {found.run_id} has ended with {code}")
+        report.hint("`ec2tasks finish` fetches its results and ends the instance")
+    return code
+
+
+def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
+    """Attach, wait for the end, pull, end of life: the one asked for now, else the one asked for then."""
+    check_here(call)
+    asked = call.settings.sources["final_state"] != "default"
+    stay = Stay(
+        call=call,
+        wanted=Ending(call.settings.final_state) if asked else None,
+        touched=True,
+        results_here=not fetch,
+    )
+    job = _job(call, Wish(command=None), {})
+    phases = Phases()
+    with interruptible(), on_board(stay, phases, job, may_launch=False) as host:
+        with phases.time("ran"):
+            found = _held(stay, host)
+            code = _look_again(stay, host, found)
+        if not stay.detached:
+            stay.wanted = stay.wanted or Ending(found.end)
+            if fetch:
+                with phases.time("fetched"):
+                    stay.results_here = _pull(call, host, job.run_id, verbose=verbose)
+    return code if code or stay.results_here or stay.detached else FAILURE_CODE
+
+
+def _held(stay: Stay, host: Host) -> held.Held:
+    found = held.state(host, stay.call.tools)
+    if found is None:
+        raise Failure(
+            "no command was left running on the instance",
+            hint='`ec2tasks run --detach "COMMAND"` leaves one; `ec2tasks down` ends the instance',
+        )
+    return found
+
+
+def _look_again(stay: Stay, host: Host, found: held.Held) -> int:
+    if found.lost:
+        return held.result(found)
+    job = dataclasses.replace(_job(stay.call, Wish(command=None), {}), run_id=found.run_id)
+    return _look(stay, host, job, found.multi)
 
 
 def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
@@ -299,7 +216,7 @@ def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
     job = _job(call, wish, {})
     stay = Stay(call=call, wanted=None, touched=True)
     phases = Phases()
-    with interruptible(), _on_board(stay, phases, job, may_launch=False) as host:
+    with interruptible(), on_board(stay, phases, job, may_launch=False) as host:
         if push:
             with phases.time("pushed"):
                 _push(call, wish, host, job.run_id)
@@ -326,10 +243,10 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
         call=call, wanted=wanted, explicit=True, arrival=arrival, touched=True, results_here=not fetch
     )
     if not fetch:
-        _apply(stay, Verdict(ending=wanted))
+        apply(stay, Verdict(ending=wanted))
         return 0
     check_syncable(call.project, call.home)
     job = _job(call, Wish(command=None), {})
-    with interruptible(), _on_board(stay, Phases(), job, may_launch=False) as host:
+    with interruptible(), on_board(stay, Phases(), job, may_launch=False) as host:
         stay.results_here = _pull(call, host, job.run_id, verbose=verbose)
     return 0 if stay.results_here else FAILURE_CODE

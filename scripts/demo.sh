@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")/../examples/project"
 export EC2_LOCAL=1
+unset MAKEFLAGS MAKELEVEL MFLAGS  # as typed in a shell, not called by the make above
 
 show() {
     printf '\n\033[1m$ %s\033[0m\n' "$*" | if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi

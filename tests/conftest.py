@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +114,42 @@ class Shop:
         return self.call("ec2tasks", *words, environ=options)
 
 
+class Terminal:
+    """A real terminal of 100 columns and 30 lines in the warm project."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.name = f"t{secrets.token_hex(4)}"
+        self.tmux = ["tmux", "-L", self.name, "-f", "/dev/null"]
+        size = ["-x", "100", "-y", "30"]
+        environ = [word for name, value in shop.environ.items() for word in ("-e", f"{name}={value}")]
+        subprocess.run(
+            [*self.tmux, "new-session", "-d", *size, *environ, "-c", str(shop.root), "bash --norc"],
+            check=True,
+        )
+        self.type("PS1='$ '")
+
+    def type(self, text: str) -> None:
+        subprocess.run([*self.tmux, "send-keys", "-l", text], check=True)
+        self.key("Enter")
+
+    def key(self, name: str) -> None:
+        subprocess.run([*self.tmux, "send-keys", name], check=True)
+
+    def screen(self) -> str:
+        argv = [*self.tmux, "capture-pane", "-p", "-J", "-S", "-500"]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+    def wait_for(self, form: str, limit: float = 60) -> str:
+        deadline = time.monotonic() + limit
+        while not re.search(form, self.screen(), re.MULTILINE):
+            assert time.monotonic() < deadline, f"no {form!r} in:\n{self.screen()}"
+            time.sleep(0.1)
+        return self.screen()
+
+    def end(self) -> None:
+        subprocess.run([*self.tmux, "kill-server"], check=False)
+
+
 @pytest.fixture
 def shop(tmp_path: Path, environment: dict[str, str]) -> Shop:
     """A scratch project that knows no endpoint."""
@@ -159,3 +197,10 @@ def aws(local_folder: Path) -> Aws:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EC2_LOCAL_DIR", str(local_folder))
         return Aws(endpoint=control.up(), region="eu-central-1")
+
+
+@pytest.fixture
+def terminal(warm: Shop) -> Iterator[Terminal]:
+    found = Terminal(warm)
+    yield found
+    found.end()

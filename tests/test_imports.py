@@ -35,13 +35,16 @@ ORDER = (
     "session",
     "sync",
     "job",
+    "held",
     "arrival",
     "ending",
     "plan",
+    "stay",
     "workflow",
     "options",
     "scaffold",
     "local",
+    "edge",
     "tasks",
     "program",
     "__main__",
@@ -51,7 +54,7 @@ OWNERS = {
     "botocore": {"aws"},
     "fabric": {"access"},
     "paramiko": {"access"},
-    "invoke": {"errors", "options", "tasks", "program"},
+    "invoke": {"errors", "options", "edge", "tasks", "program"},
     "subprocess": {"process", "project", "recipes", "access", "session", "sync", "job"},
     "yaml": {"settings"},
     "dotenv": {"settings"},
@@ -99,8 +102,8 @@ def test_a_library_is_imported_by_its_owners_alone(path: Path) -> None:
     assert not {library for library, owners in OWNERS.items() if library in roots and path.stem not in owners}
 
 
-def test_the_local_ec2_is_imported_by_the_tasks_alone() -> None:
-    assert {path.stem for path in MODULES if "local" in own_imports(path)} == {"tasks"}
+def test_the_local_ec2_is_imported_by_the_tasks_and_their_edge_alone() -> None:
+    assert {path.stem for path in MODULES if "local" in own_imports(path)} == {"edge", "tasks"}
 
 
 def test_the_local_ec2_s_own_modules_build_on_each_other_in_one_order() -> None:

@@ -6,11 +6,10 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator
 from datetime import datetime, timezone
 
 import pytest
-from conftest import Shop
+from conftest import Shop, Terminal
 
 from ec2tasks.job import Job, forward_options, job_files, new_run_id
 
@@ -118,49 +117,6 @@ def test_an_environment_that_is_not_there_is_an_error_unless_marked(warm: Shop) 
     assert said.code == 125
     assert "no environment nope" in said.err
     assert warm.ec2tasks("run", "--env", "nope?", "true").code == 0
-
-
-@pytest.fixture
-def terminal(warm: Shop) -> Iterator[Terminal]:
-    found = Terminal(warm)
-    yield found
-    found.end()
-
-
-class Terminal:
-    """A real terminal of 100 columns and 30 lines in the warm project."""
-
-    def __init__(self, shop: Shop) -> None:
-        self.name = f"t{new_run_id()}"
-        self.tmux = ["tmux", "-L", self.name, "-f", "/dev/null"]
-        size = ["-x", "100", "-y", "30"]
-        environ = [word for name, value in shop.environ.items() for word in ("-e", f"{name}={value}")]
-        subprocess.run(
-            [*self.tmux, "new-session", "-d", *size, *environ, "-c", str(shop.root), "bash --norc"],
-            check=True,
-        )
-        self.type("PS1='$ '")
-
-    def type(self, text: str) -> None:
-        subprocess.run([*self.tmux, "send-keys", "-l", text], check=True)
-        self.key("Enter")
-
-    def key(self, name: str) -> None:
-        subprocess.run([*self.tmux, "send-keys", name], check=True)
-
-    def screen(self) -> str:
-        argv = [*self.tmux, "capture-pane", "-p", "-J", "-S", "-500"]
-        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-
-    def wait_for(self, form: str, limit: float = 60) -> str:
-        deadline = time.monotonic() + limit
-        while not re.search(form, self.screen(), re.MULTILINE):
-            assert time.monotonic() < deadline, f"no {form!r} in:\n{self.screen()}"
-            time.sleep(0.1)
-        return self.screen()
-
-    def end(self) -> None:
-        subprocess.run([*self.tmux, "kill-server"], check=False)
 
 
 def test_on_a_terminal_the_command_has_one(terminal: Terminal) -> None:

@@ -38,8 +38,8 @@ def test_a_reader_that_goes_away_is_no_error_of_ours(shop: Shop) -> None:
 
 def test_a_bug_of_ours_ends_with_125_and_its_traceback(shop: Shop) -> None:
     code = (
-        "import ec2tasks.tasks, ec2tasks.program as p, sys;"
-        "ec2tasks.tasks.find_project = lambda cwd: 1 / 0;"
+        "import ec2tasks.edge, ec2tasks.program as p, sys;"
+        "ec2tasks.edge.find_project = lambda cwd: 1 / 0;"
         "sys.argv = ['ec2tasks', 'config'];"
         "p.main()"
     )

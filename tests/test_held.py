@@ -1,0 +1,148 @@
+"""Commands that outlive their client: detached, attached to again, finished; in tmux, screen, neither."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from conftest import Shop, Terminal
+from test_workflow import finish, instance, start, until
+
+from ec2tasks.held import Held, parse_state
+
+SLOW = "echo here; while [ ! -e ~/go-on ]; do sleep 0.1; done; echo gone; echo kept > result; exit 3"
+
+
+@pytest.mark.parametrize(
+    ("line", "held"),
+    [
+        ("r tmux stop -", Held(run_id="r", multi="tmux", end="stop", code=None, lost=False)),
+        ("r screen leave 7", Held(run_id="r", multi="screen", end="leave", code=7, lost=False)),
+        ("r none terminate lost", Held(run_id="r", multi="none", end="terminate", code=None, lost=True)),
+        ("", None),
+        ("Welcome to Ubuntu", None),
+    ],
+)
+def test_what_the_instance_says_of_a_command(line: str, held: Held | None) -> None:
+    assert parse_state(line) == held
+
+
+def go_on(shop: Shop) -> None:
+    assert shop.ec2tasks("run", "--leave", "--no-rsync", "touch ~/go-on").code == 0
+
+
+@pytest.mark.parametrize("multi", ["tmux", "screen", "none"])
+def test_detached_it_goes_on_and_finish_brings_everything(multi: str, local_shop: Shop) -> None:
+    detached = local_shop.ec2tasks("run", "--detach", "--multi", multi, SLOW)
+    assert detached.code == 0, detached.err
+    assert "`ec2tasks attach`" in detached.err
+    assert (instance(local_shop) or {})["state"] == "running"
+    # Another session does not end the instance under it.
+    other = local_shop.ec2tasks("run", "--terminate", "true")
+    assert "another session is on it" in other.err
+    process = start(local_shop, "ec2tasks", "finish")
+    assert process.stdout
+    assert process.stdout.readline().strip() == "here"
+    go_on(local_shop)
+    said = finish(process)
+    assert said.code == 3, said.err
+    assert said.out.strip() == "gone"
+    assert local_shop.read("result") == "kept\n"
+    assert (instance(local_shop) or {"state": "terminated"})["state"] in ("running", "terminated")
+
+
+def test_finish_applies_the_end_asked_for_when_it_was_started(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--detach", "--stop", "true").code == 0
+    said = local_shop.ec2tasks("finish")
+    assert said.code == 0, said.err
+    until(lambda: (instance(local_shop) or {})["state"] == "stopped", "stopped")
+
+
+def test_finish_by_its_own_end(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--detach", "exit 5").code == 0
+    assert local_shop.ec2tasks("finish", "--terminate").code == 5
+    assert instance(local_shop) is None
+
+
+def test_a_detached_command_that_has_ended_leaves_the_instance(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--detach", "true").code == 0
+    said = local_shop.ec2tasks("attach")
+    assert said.code == 0, said.err
+    assert "has ended with 0" in said.err
+    assert (instance(local_shop) or {})["state"] == "running"
+
+
+QUOTES = """printf '%s|' "it's" '$HOME' "a  b" 'back\\slash' '"'; echo\necho two 'lines
+in quotes' # comment"""
+
+
+@pytest.mark.parametrize("multi", ["tmux", "screen", "none"])
+def test_quotes_dollars_and_newlines_survive(multi: str, local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--detach", "--multi", multi, QUOTES).code == 0
+    said = local_shop.ec2tasks("finish")
+    assert said.code == 0, said.err
+    expected = "it's|$HOME|a  b|back\\slash|\"|\ntwo lines\nin quotes\n"
+    assert said.out.replace("\r\n", "\n") == expected
+
+
+def test_nothing_to_attach_to_is_said(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("up").code == 0
+    for task in ("attach", "finish"):
+        said = local_shop.ec2tasks(task)
+        assert said.code == 125
+        assert "no command was left running" in said.err
+    assert (instance(local_shop) or {})["state"] == "running"
+
+
+def test_ctrl_c_while_finishing_reaches_the_command(local_shop: Shop) -> None:
+    command = "trap 'echo caught > caught; exit 4' INT; echo here; while :; do sleep 0.1; done"
+    assert local_shop.ec2tasks("run", "--detach", command).code == 0
+    process = start(local_shop, "ec2tasks", "finish")
+    assert process.stdout
+    assert process.stdout.readline().strip() == "here"
+    os.killpg(process.pid, signal.SIGINT)
+    assert finish(process).code == 4
+    assert local_shop.read("caught") == "caught\n"
+
+
+def test_a_restart_of_the_instance_is_told(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--detach", "sleep 600").code == 0
+    local_shop.ec2tasks("down", "--stop", "--no-rsync")
+    until(lambda: (instance(local_shop) or {})["state"] == "stopped", "stopped")
+    said = local_shop.ec2tasks("attach")
+    assert said.code == 125
+    assert "restart" in said.err
+
+
+@pytest.mark.parametrize(("multi", "keys"), [("tmux", ("C-b", "d")), ("screen", ("C-a", "d"))])
+def test_the_detach_keys_leave_it_running(
+    multi: str, keys: tuple[str, str], terminal: Terminal, warm: Shop
+) -> None:
+    command = f"tty; read x; echo $x > got-{multi}; exit 6"
+    terminal.type(f"ec2tasks run --multi {multi} '{command}'; echo code $?")
+    terminal.wait_for(r"^/dev/pts/")
+    for key in keys:
+        terminal.key(key)
+    terminal.wait_for(r"code 0")  # screen leaves the cursor where it was
+    assert "ec2tasks attach" in terminal.screen()
+    terminal.type("clear; ec2tasks attach; echo again $?")
+    terminal.wait_for(r"^/dev/pts/")
+    terminal.type("typed")
+    terminal.wait_for(r"^again 6")
+    assert warm.ec2tasks("finish", "--leave").code == 6
+    assert warm.read(f"got-{multi}") == "typed\n"
+
+
+def test_a_run_in_tmux_ends_like_any_other(terminal: Terminal, warm: Shop) -> None:
+    command = "echo inside; sleep 1; echo out > out-of-tmux; exit 7"
+    terminal.type(f"MULTIPLEX=tmux ec2tasks run '{command}'; echo code $?")
+    screen = terminal.wait_for(r"^code 7")
+    assert "inside" in screen
+    assert warm.read("out-of-tmux") == "out\n"
+
+
+def test_a_shell_is_not_detached(shop: Shop) -> None:
+    said = shop.ec2tasks("shell", "--detach", "--local")
+    assert said.code == 2
+    assert "can't be detached" in said.err
