@@ -62,6 +62,7 @@ def check_here(call: Call) -> None:
 
 def find(call: Call) -> Instance | None:
     """The project's instance as AWS knows it now."""
+    call.aws.check_region()
     name = call.settings.name
     given = call.settings.sources["name"] != "key name and folder"
     found = instances.list_instances(call.aws, owner=call.settings.key_name, name=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ec2tasks.endpoint import Endpoint
-from ec2tasks.errors import Failure
+from ec2tasks.errors import Failure, UsageError
 
 if TYPE_CHECKING:
     import boto3
@@ -59,6 +60,16 @@ class Aws:
     endpoint: Endpoint
     region: str
     _kept: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
+
+    def check_region(self) -> None:
+        """Raise UsageError for a region that AWS does not have, which would only fail to answer."""
+        known = self.session.get_available_regions("ec2")
+        if self.region not in known:
+            like = difflib.get_close_matches(self.region, known, n=3)
+            raise UsageError(
+                f"AWS has no region `{self.region}`",
+                hint=f"one of {', '.join(like or known)}; for a newer one: pip install --upgrade boto3",
+            )
 
     @cached_property
     def session(self) -> boto3.Session:

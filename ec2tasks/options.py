@@ -61,6 +61,11 @@ LAUNCH_OPTIONS = (
         names=("image",), setting="image", help="pytorch, base, an ami-… or a name pattern of Amazon's images"
     ),
     Option(names=("key_name",), setting="key_name", help="EC2 key pair"),
+    Option(names=("iam_instance_profile",), setting="iam_instance_profile", help="instance profile"),
+    Option(names=("security_group",), setting="security_group", help="security group, by name or id"),
+    Option(names=("subnet",), setting="subnet", help="subnet to launch in"),
+    Option(names=("disk_gb",), setting="disk_gb", help="size of the root disk in GiB"),
+    Option(names=("user_data",), setting="user_data", help="script for the first boot: text or file://PATH"),
     Option(
         names=("tag",),
         kind=list,
@@ -90,7 +95,8 @@ JOB_OPTIONS = (
         help="a port here that the instance reaches: 9000:localhost:9000; may be repeated",
     ),
 )
-REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS)
+FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir", help="project's folder there, below home")
+REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS, FOLDER_OPTION)
 UP_OPTIONS = (*LAUNCH_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
 RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
 JSON_OPTION = Option(names=("json",), kind=bool, help="as JSON")

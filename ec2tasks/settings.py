@@ -138,20 +138,26 @@ def read_settings(
         Layer(
             source="options",
             values=options,
-            sources={name: f"option --{OPTION_NAMES.get(name, name)}" for name in options},
+            sources={name: option_source(name) for name in options},
         ),
     ]
     return settle(layers, project, login_name(environ))
 
 
 OPTION_NAMES = {
-    "instance_type": "type",
-    "key_file": "i",
-    "ports": "L",
-    "reverse_ports": "R",
-    "tags": "tag",
-    "endpoint": "local",
+    "instance_type": "--type",
+    "key_file": "-i",
+    "ports": "-L",
+    "reverse_ports": "-R",
+    "tags": "--tag",
+    "endpoint": "--local",
+    "multiplex": "--multi",
 }
+
+
+def option_source(name: str) -> str:
+    """A setting's option as the user types it."""
+    return f"option {OPTION_NAMES.get(name) or '--' + name.replace('_', '-')}"
 
 
 def login_name(environ: Mapping[str, str]) -> str:

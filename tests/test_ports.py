@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import http.server
 import socket
+import subprocess
+import threading
+import urllib.request
 
 import pytest
 from conftest import Shop
@@ -50,9 +54,6 @@ def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: Shop)
         "print('serving', flush=True); s.serve_forever()\n"
     )
     warm.write("serve.py", server)
-    import subprocess
-    import urllib.request
-
     argv = ["ec2tasks", "run", "-L", f"{port}:localhost:8888", "python3 serve.py"]
     with subprocess.Popen(
         argv, cwd=warm.root, env=warm.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -63,3 +64,25 @@ def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: Shop)
             assert page.read() == b"there"
         assert process.wait(timeout=60) == 0
     check_free([f"{port}:localhost:80"])
+
+
+class Here(http.server.BaseHTTPRequestHandler):
+    """A page of this machine."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"here")
+
+    def log_message(self, *_words: object) -> None:
+        """Say nothing."""
+
+
+def test_a_port_of_this_machine_is_reached_from_the_instance(warm: Shop) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Here) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9123').read().decode())"
+        forward = f"127.0.0.1:9123:127.0.0.1:{server.server_address[1]}"
+        said = warm.ec2tasks("run", "-R", forward, f'python3 -c "{ask}"')
+        server.shutdown()
+    assert (said.code, said.out) == (0, "here\n"), said.err

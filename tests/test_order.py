@@ -1,0 +1,156 @@
+"""Every choice of the user, by option, environment and ec2.yaml, down to the RunInstances request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ec2tasks.aws import Aws
+from ec2tasks.errors import UsageError
+from ec2tasks.instance import launch_tags
+from ec2tasks.launch import prepare_order, run_instances_request, usable_subnets
+from ec2tasks.process import Tools
+from ec2tasks.project import Project
+from ec2tasks.schema import KEYS_BY_NAME
+from ec2tasks.settings import Settings, read_settings
+
+
+@pytest.fixture(scope="module")
+def account(aws: Aws) -> Aws:
+    """An account that holds one of each thing that can be chosen."""
+    aws.iam.create_instance_profile(InstanceProfileName="Reader")
+    vpc = usable_subnets(aws, None)[0].vpc
+    aws.ec2.create_security_group(GroupName="team", Description="x", VpcId=vpc)
+    return aws
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home for all, so that one key opens every key pair."""
+    return tmp_path_factory.mktemp("chooser")
+
+
+def request(aws: Aws, settings: Settings, home: Path) -> dict[str, Any]:
+    tags = launch_tags(settings, "p")
+    order = prepare_order(aws, settings, tags, home=home, tools=Tools())
+    return run_instances_request(order, order.candidates[0], "token")
+
+
+def tag(found: dict[str, Any], name: str) -> str:
+    (value,) = [one["Value"] for one in found["TagSpecifications"][0]["Tags"] if one["Key"] == name]
+    return str(value)
+
+
+# What is chosen, and what the request then says.
+CHOICES: dict[str, tuple[object, object]] = {
+    "instance_type": ("g6.xlarge", "g6.xlarge"),
+    "image": ("base", "Deep Learning Base"),
+    "user": ("root", "root"),
+    "key_name": ("team-key", "team-key"),
+    "iam_instance_profile": ("Reader", "Reader"),
+    "security_group": ("team", "team"),
+    "name": ("my-box", "my-box"),
+    "user_data": ("#!/bin/sh", "#!/bin/sh"),
+    "disk_gb": ("120", 120),
+    "spot": (True, "spot"),
+    "tags": (["team=nlp"], "nlp"),
+}
+
+
+def said(aws: Aws, found: dict[str, Any], key: str) -> object:
+    """What the request says of a choice, names looked up where it holds ids."""
+    if key == "image":
+        name = aws.ec2.describe_images(ImageIds=[found["ImageId"]])["Images"][0]["Name"]
+        return " ".join(name.split()[:3])
+    if key == "security_group":
+        groups = aws.ec2.describe_security_groups(GroupIds=found["SecurityGroupIds"])["SecurityGroups"]
+        return groups[0]["GroupName"]
+    tags = {"user": "ec2tasks:user", "name": "Name", "tags": "team"}
+    if key in tags:
+        return tag(found, tags[key])
+    place = {
+        "instance_type": "InstanceType",
+        "key_name": "KeyName",
+        "user_data": "UserData",
+        "iam_instance_profile": "IamInstanceProfile.Name",
+        "disk_gb": "BlockDeviceMappings.0.Ebs.VolumeSize",
+        "spot": "InstanceMarketOptions.MarketType",
+    }[key]
+    value: Any = found
+    for step in place.split("."):
+        value = value[int(step) if step.isdigit() else step]
+    return value
+
+
+def settings(root: Path, options: dict[str, object], environ: dict[str, str]) -> Settings:
+    base = {"HOME": str(root), "USER": "chooser"}
+    return read_settings(Project(root=root, below=Path()), options=options, environ={**base, **environ})
+
+
+@pytest.mark.parametrize("key", CHOICES)
+@pytest.mark.parametrize("way", ["option", "environment", "ec2.yaml"])
+def test_a_choice_reaches_the_request(key: str, way: str, account: Aws, tmp_path: Path, home: Path) -> None:
+    value, expected = CHOICES[key]
+    options: dict[str, object] = {key: value} if way == "option" else {}
+    environ = dict.fromkeys(KEYS_BY_NAME[key].environment[-1:], str(value)) if way == "environment" else {}
+    if way == "environment" and not environ:
+        pytest.skip(f"{key} has no environment variable")
+    if way == "ec2.yaml":
+        (tmp_path / "ec2.yaml").write_text(yaml.safe_dump({key: value}))
+    found = request(account, settings(tmp_path, options, environ), home)
+    assert said(account, found, key) == expected
+
+
+def test_the_usual_tags_are_always_there(account: Aws, tmp_path: Path, home: Path) -> None:
+    found = request(
+        account, settings(tmp_path, {"tags": ["Name=x", "team=nlp"]}, {"TRIGRAM": "PPR"}), tmp_path
+    )
+    assert tag(found, "Trigram") == "PPR"
+    assert tag(found, "Name").startswith("PPR-")
+    assert tag(found, "User")
+    assert tag(found, "Hostname")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"iam_instance_profile": "Nobody"}, "no instance profile `Nobody`"),
+        ({"security_group": "sg-0123"}, "no security group `sg-0123`"),
+        ({"image": "ami-00000000"}, "no image `ami-00000000`"),
+        ({"instance_type": ("g5g.xlarge", "g5.xlarge")}, "several architectures"),
+        ({"instance_type": "z9.huge"}, "`z9.huge` is not offered in eu-central-1"),
+    ],
+)
+def test_what_is_not_there_is_named_before_anything_is_launched(
+    options: dict[str, object], says: str, account: Aws, tmp_path: Path, home: Path
+) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        request(account, settings(tmp_path, options, {}), home)
+    assert caught.value.hint
+
+
+def test_an_image_of_another_architecture_is_refused(account: Aws, tmp_path: Path, home: Path) -> None:
+    filters = [{"Name": "architecture", "Values": ["arm64"]}]
+    images = account.ec2.describe_images(Owners=["amazon"], Filters=filters)["Images"]  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="is for arm64, the type is x86_64"):
+        request(account, settings(tmp_path, {"image": images[0]["ImageId"]}, {}), home)
+
+
+def test_a_stranger_s_image_of_a_known_name_is_not_taken(account: Aws, tmp_path: Path, home: Path) -> None:
+    """The "whoAMI" attack: anyone may publish an image of any name."""
+    everyone = account.ec2.describe_images(Filters=[{"Name": "name", "Values": ["Deep Learning*"]}])["Images"]
+    amazon = account.ec2.describe_images(Owners=["amazon"])["Images"]
+    strangers = {one["ImageId"] for one in everyone} - {one["ImageId"] for one in amazon}
+    assert strangers
+    for wanted in ("pytorch", "base", "Deep Learning*"):
+        found = request(account, settings(tmp_path, {"image": wanted}, {}), home)
+        assert found["ImageId"] not in strangers
+
+
+def test_a_region_that_is_none_is_named(aws: Aws) -> None:
+    with pytest.raises(UsageError, match="no region `eu-centrale-1`") as caught:
+        Aws(endpoint=aws.endpoint, region="eu-centrale-1").check_region()
+    assert "eu-central-1" in str(caught.value.hint)
