@@ -22,10 +22,14 @@ $(VENV)/.installed: pyproject.toml scripts/setup.sh
 	@PYTHON=$(PYTHON) scripts/setup.sh $(VENV)
 	@touch $@
 
+$(VENV)/.test-tools: $(VENV)/.installed
+	@PYTHON=$(PYTHON) scripts/setup.sh $(VENV) test
+	@touch $@
+
 demo: setup ## a recipe of examples/project on an instance of the local EC2
 	@PATH="$(BIN):$$PATH" scripts/demo.sh
 
-test: setup ## set up, then all the checks: what CI runs
+test: $(VENV)/.test-tools ## set up, then all the checks: what CI runs
 	@$(MAKE) --no-print-directory check
 
 check: format lint types coverage docs ## format, lint, types, tests with coverage, docs

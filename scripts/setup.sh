@@ -1,6 +1,6 @@
 #!/bin/sh
-# setup.sh VENV: the system packages of the local EC2 and a virtual environment with ec2tasks[dev].
-# Only what is missing is installed; needs root or sudo for system packages alone.
+# setup.sh VENV [test]: the system packages of the local EC2 and a virtual environment with ec2tasks[dev].
+# With `test`, what the tests alone need as well. Only what is missing is installed; needs root or sudo for system packages alone.
 set -eu
 venv=$1
 python=${PYTHON:-python3}
@@ -34,6 +34,10 @@ need slirp4netns slirp4netns
 need ip iproute2
 need unshare util-linux
 need ps procps
+if [ "${2:-}" = test ]; then
+    need chromium chromium # the browser that opens the notebook
+    need shellcheck shellcheck
+fi
 # The Python that the instances of the local EC2 find: theirs is the system's, wherever ours is.
 /usr/bin/python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || packages="$packages python3-venv"
 if [ -n "$packages" ]; then
@@ -45,6 +49,12 @@ if [ -n "$packages" ]; then
     as_root apt-get update -qq
     # shellcheck disable=SC2086  # a list of names
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+fi
+
+# A plain user's instances reach the network through it; systemd's udev opens it to all, containers may not.
+if [ -c /dev/net/tun ] && [ ! -w /dev/net/tun ]; then
+    echo "setup: opening /dev/net/tun, as udev does"
+    as_root chmod 666 /dev/net/tun
 fi
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
