@@ -24,7 +24,7 @@ start() {
             tmux_there pipe-pane -t "${run##*/}" "cat >>'$run/log'"
         ;;
     screen)
-        mkdir -p -m 700 "$SCREENDIR"
+        mkdir -p "$SCREENDIR" && chmod 700 "$SCREENDIR"
         screen -dmS "${run##*/}" -L -Logfile "$run/log" "$@" &&
             written_at_once "${run##*/}"
         ;;

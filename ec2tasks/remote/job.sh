@@ -10,9 +10,9 @@ wanted=$4
 # What a login would bring: the image's settings (CUDA's paths, conda's), then the user's.
 login_settings() {
     set +u
-    # shellcheck disable=SC1091
     for file in /etc/profile "$HOME/.bash_profile" "$HOME/.bash_login" "$HOME/.profile"; do
         [ -r "$file" ] || continue
+        # shellcheck disable=SC1090
         . "$file"
         [ "$file" = /etc/profile ] || break
     done

@@ -1,0 +1,19 @@
+"""Shell scripts, those that run on the instance and those of the repository, as shellcheck reads them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import REPO
+
+REMOTE = sorted((REPO / "ec2tasks" / "remote").glob("*.sh"))
+OWN = sorted((REPO / "scripts").glob("*.sh"))
+
+
+@pytest.mark.parametrize("path", [*REMOTE, *OWN], ids=lambda path: path.name)
+def test_shellcheck_finds_nothing(path: Path) -> None:
+    shell = "bash" if path in REMOTE else "sh"
+    done = subprocess.run(["shellcheck", "-s", shell, str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
