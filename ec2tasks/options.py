@@ -50,7 +50,7 @@ PLACE_OPTIONS = (
     Option(names=("local",), kind=bool, setting="endpoint", help="on the local EC2: no account, no bill"),
 )
 KEY_OPTIONS = (
-    Option(names=("i",), setting="key_file", help="private key file"),
+    Option(names=("i", "I"), setting="key_file", help="private key file"),
     Option(names=("user",), setting="user", help="login user there"),
 )
 LAUNCH_OPTIONS = (
@@ -95,6 +95,7 @@ JOB_OPTIONS = (
         help="a port here that the instance reaches: 9000:localhost:9000; may be repeated",
     ),
 )
+BROWSER_OPTION = Option(names=("no_browser",), kind=bool, help="say where Jupyter is, and open no browser")
 FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir", help="project's folder there, below home")
 REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS, FOLDER_OPTION)
 UP_OPTIONS = (*LAUNCH_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)

@@ -6,10 +6,11 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from invoke.exceptions import ParseError
+from invoke.parser.argument import Argument
 from invoke.program import Program
 from invoke.vendor import yaml  # the copy that Invoke reads its own files with
 
@@ -24,11 +25,24 @@ class Ec2Program(Program):
     """Invoke's program, with usage errors ending in 2 and hints."""
 
     def normalize_argv(self, argv: list[str] | None) -> None:
-        """Understand `TASK --help`, which Invoke would take for the argument of a task that has one."""
+        """Understand `run WORD…`, and `TASK --help`, which Invoke would take for the argument of a task."""
         super().normalize_argv(argv)
+        self.argv = [self.argv[0], *self._with_one_command(self.argv[1:])]
         rest = self.argv[2:]
         if {"-h", "--help"} & set(rest) and not self.argv[1].startswith("-"):
             self.argv = [self.argv[0], "--help", self.argv[1]]
+
+    def _with_one_command(self, words: list[str]) -> list[str]:
+        """`run -L 8888 who am i` as `run -L 8888 'who am i'`: Invoke has no argument of several words."""
+        assert self.namespace is not None
+        core = flags([*self.core_args(), *self.task_args()])
+        start = options_end(words, core)
+        if words[start : start + 1] != ["run"]:
+            return words
+        own = flags(self.namespace["run"].get_arguments())
+        start += 1
+        end = start + options_end(words[start:], {**core, **own})
+        return [*words[:end], *one_command(words[end:], own)]
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Read the options before the task's name."""
@@ -60,6 +74,52 @@ class Ec2Program(Program):
         contexts = [self.initial_context, *self.namespace.to_contexts()]
         known = {flag for context in contexts for flag in (*context.flags, *context.inverse_flags)}
         return bool(re.fullmatch(r"--[a-z][\w-]*", word)) and word not in known
+
+
+def flags(arguments: Iterable[Argument]) -> dict[str, Argument]:
+    """These arguments of Invoke's by the words that give them."""
+    return {f"{'--' if len(name) > 1 else '-'}{name}": one for one in arguments for name in one.names}
+
+
+def options_end(words: Sequence[str], known: Mapping[str, Argument]) -> int:
+    """How many of these words are options, with the values that stand apart from them."""
+    end = 0
+    while end < len(words) and words[end].startswith("-") and words[end] != "--":
+        end += 2 if _takes_next(words[end], known) else 1
+    return min(end, len(words))
+
+
+def _takes_next(word: str, known: Mapping[str, Argument]) -> bool:
+    """Whether an option's value is the word after it: `-L 8888`, `-sL 8888`; not `--type=X`, `-L8888`."""
+    if "=" in word:
+        return False
+    if not word.startswith("--") and len(word) > 2:
+        first = known.get(word[:2])
+        if first is not None and first.takes_value:
+            return False
+        word = f"-{word[-1]}"
+    flag = known.get(word)
+    return flag is not None and flag.takes_value
+
+
+def one_command(words: Sequence[str], known: Mapping[str, Argument]) -> list[str]:
+    """The words of a command as one text, joined by spaces as ssh joins them.
+
+    A text of several words is the whole command: options may follow it. Raises UsageError for an option of
+    `run` behind a command's first word: whose it is can't be told.
+    """
+    if words[:1] == ["--"]:
+        return [" ".join(words[1:])]
+    if len(words) < 2 or re.search(r"\s", words[0]) or "--help" in words:
+        return list(words)
+    ours = next((word for word in words if word.startswith("--") and word.split("=")[0] in known), None)
+    if ours:
+        raise UsageError(
+            f"`{ours}` stands behind the command: it could be the command's option or that of `run`",
+            hint=f'`ec2tasks run {ours} … {words[0]} …` for `run`, `ec2tasks run "{words[0]} {ours} …"`'
+            " for the command",
+        )
+    return [" ".join(words)]
 
 
 def program() -> Ec2Program:

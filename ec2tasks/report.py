@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import termios
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
@@ -21,9 +22,18 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
     return f"\033[{COLOURS[colour]}m{text}\033[0m" if wants_colour(stream) else text
 
 
+def line_end(stream: TextIO) -> str:
+    """What ends a line: while ssh has the terminal in raw mode, a line feed alone stays in its column."""
+    try:
+        raw = not termios.tcgetattr(stream)[1] & termios.OPOST
+    except (termios.error, OSError, ValueError):
+        return "\n"  # no terminal
+    return "\r\n" if raw else "\n"
+
+
 def _say(text: str, stream: TextIO) -> None:
     try:
-        print(text, file=stream, flush=True)  # this is the module that prints
+        print(text, file=stream, end=line_end(stream), flush=True)  # this is the module that prints
     except BrokenPipeError:
         # Whoever read this stream has gone; the work goes on, its exit code still counts.
         sink = os.open(os.devnull, os.O_WRONLY)

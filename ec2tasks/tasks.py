@@ -9,7 +9,9 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,10 @@ from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, translated
 from ec2tasks.ending import Ending
 from ec2tasks.errors import UsageError
 from ec2tasks.local.tasks import ns as local
+from ec2tasks.notebook import choose_page, has_display, shown
+from ec2tasks.notebook import command as notebook_command
 from ec2tasks.options import (
+    BROWSER_OPTION,
     END_OPTIONS,
     JSON_OPTION,
     PLACE_OPTIONS,
@@ -46,10 +51,6 @@ from ec2tasks.stay import duration
 
 if TYPE_CHECKING:
     from fabric import Connection
-
-
-NOTEBOOK_PORT = "8888"
-NOTEBOOK_COMMAND = f"jupyter notebook --no-browser --ip=127.0.0.1 --port={NOTEBOOK_PORT} --port-retries=0"
 
 
 @ec2_task(*UP_OPTIONS)
@@ -73,19 +74,18 @@ def _show_plan(lines: Sequence[str]) -> None:
 
 
 def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
-    wish = workflow.Wish(
-        command=command,
-        sync=not given["no_rsync"],
-        verbose=is_verbose(given),
-        detach=given["detach"],
-    )
-    if wish.detach and command is None:
+    if given["detach"] and command is None:
         raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
-    call = make_call(c, given, targets)
+    call, wish = make_call(c, given, targets), _wish(given, command)
     if is_dry(c, given):
         _show_plan(plan.run_lines(call, command, sync=wish.sync))
         return 0
     return workflow.run(call, wish)
+
+
+def _wish(given: Mapping[str, Any], command: str | None, **more: Any) -> workflow.Wish:
+    sync, verbose = not given["no_rsync"], is_verbose(given)
+    return workflow.Wish(command=command, sync=sync, verbose=verbose, detach=given["detach"], **more)
 
 
 def _words(text: str, usage: str) -> str:
@@ -131,14 +131,25 @@ def shell(c: Context, given: Mapping[str, Any]) -> int:
     return _run(c, given, None)
 
 
-@ec2_task(*RUN_OPTIONS)
+@ec2_task(BROWSER_OPTION, *RUN_OPTIONS)
 def notebook(c: Context, given: Mapping[str, Any]) -> int:
-    """Run Jupyter in the project's folder on the instance, its port 8888 here; Ctrl-C twice ends it.
+    """Run Jupyter in the project's folder on the instance, its page in the browser here; Ctrl-C ends it.
 
-    The address that Jupyter prints, with its token, opens in the browser here. Afterwards pull and end of
-    life as for `run`.
+    The page is at port 8888 here, or at the next one that is free; `-L 9999:localhost:8888` takes another.
+    Afterwards pull and end of life as for `run`.
     """
-    return _run(c, {**given, "L": [*given["L"], NOTEBOOK_PORT]}, NOTEBOOK_COMMAND)
+    if given["detach"]:
+        raise UsageError("a notebook can't be detached: its port here is open as long as the run")
+    call = make_call(c, given)
+    page = choose_page(call.settings.ports)
+    ports = tuple(dict.fromkeys((*call.settings.ports, page.forward)))
+    call = replace(call, settings=replace(call.settings, ports=ports))
+    beside = partial(shown, page, browser=not given["no_browser"] and has_display())
+    wish = _wish(given, notebook_command(page), variables=page.variables, beside=beside)
+    if is_dry(c, given):
+        _show_plan(plan.run_lines(call, f"Jupyter, its page at {page.site}", sync=wish.sync))
+        return 0
+    return workflow.run(call, wish)
 
 
 @ec2_task(*REACH_OPTIONS)

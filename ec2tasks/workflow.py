@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from ec2tasks import held, report
@@ -25,12 +26,17 @@ from ec2tasks.sync import Direction, Tree, move, say_default_ignored
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What this call is asked to do, beside its settings; `command` None is a login shell."""
+    """What this call is asked to do, beside its settings; `command` None is a login shell.
+
+    `variables` are for the command alone; `beside` goes on here for as long as it runs.
+    """
 
     command: str | None
     sync: bool = True
     verbose: bool = False
     detach: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+    beside: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
 
 def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> int:
@@ -54,7 +60,7 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
             _push(call, wish, host, job.run_id)
         stay.touched = True
         try:
-            with phases.time("ran"):
+            with phases.time("ran"), wish.beside():
                 code = _run_there(stay, wish, job, host)
         finally:
             if wish.sync and not stay.detached:
@@ -108,7 +114,7 @@ def _job(call: Call, wish: Wish, environ: Mapping[str, str]) -> Job:
         remote_dir=settings.remote_dir,
         below=str(call.project.below),
         env=settings.env,
-        variables=forwarded(settings.forward_env, environ),
+        variables={**forwarded(settings.forward_env, environ), **wish.variables},
         ports=settings.ports,
         reverse_ports=settings.reverse_ports,
     )

@@ -35,6 +35,7 @@ ORDER = (
     "session",
     "sync",
     "job",
+    "notebook",
     "held",
     "arrival",
     "ending",

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import pty
 import subprocess
 import sys
+import tty
 
 import pytest
 
@@ -54,3 +56,12 @@ def test_a_closed_stderr_stops_nothing() -> None:
     )
     argv = ["bash", "-c", '{ "$0" -c "$1" 2>&1 >&3 | head -n 1 >/dev/null; } 3>&1', sys.executable, code]
     assert subprocess.run(argv, capture_output=True, text=True).stdout == "done\n"
+
+
+def test_a_line_ends_at_the_margin_of_a_terminal_in_raw_mode_too() -> None:
+    ours, its = pty.openpty()
+    with open(ours, "rb"), open(its, "w") as stream:  # noqa: PTH123  # these are no paths
+        assert report.line_end(stream) == "\n"
+        tty.setraw(its)
+        assert report.line_end(stream) == "\r\n"
+    assert report.line_end(io.StringIO()) == "\n"

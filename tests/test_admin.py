@@ -1,0 +1,252 @@
+"""What `admin.setup` sees, decides and does: pure decisions, then an account from nothing to set up."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from ec2tasks.account import Account, PolicyState, RoleState, observe
+from ec2tasks.admin import Wanted, check_networks, decide, setup, wanted_setup
+from ec2tasks.aws import Aws
+from ec2tasks.endpoint import AWS
+from ec2tasks.errors import Failure, UsageError
+from ec2tasks.launch import usable_subnets
+from ec2tasks.local import control
+from ec2tasks.network import SHARED_GROUP, security_group
+from ec2tasks.policy import (
+    FULL_ROLE,
+    POLICY_NAME,
+    READ_ROLE,
+    bucket_document,
+    policy_document,
+    rights,
+    trust_document,
+)
+
+READ, ALL = bucket_document((), write=False), bucket_document((), write=True)
+ARN = f"arn:aws:iam::123456789012:policy/{POLICY_NAME}"
+WANTED = Wanted(
+    policy=policy_document(rights()), roles={READ_ROLE: READ, FULL_ROLE: ALL}, networks=(), port=22, spot=True
+)
+POLICY = PolicyState(arn=ARN, document=WANTED.policy, versions=())
+DONE = Account(
+    policy=POLICY,
+    attached=(ARN,),
+    roles={
+        name: RoleState(trust=trust_document(), rights=given, profile_roles=(name,))
+        for name, given in WANTED.roles.items()
+    },
+    has_spot_role=True,
+)
+OFFICE = replace(WANTED, networks=("192.0.2.0/24", "2001:db8::/32"))
+
+
+def lines(wanted: Wanted, account: Account) -> list[str]:
+    return [one.line for one in decide(wanted, account)]
+
+
+def role(**changed: Any) -> Account:
+    """A finished account, but for this of its reading role."""
+    return replace(DONE, roles={**DONE.roles, READ_ROLE: replace(DONE.roles[READ_ROLE], **changed)})
+
+
+def test_where_all_is_there_nothing_is_done() -> None:
+    assert lines(WANTED, DONE) == []
+
+
+def test_from_nothing_everything_is_made_in_an_order_that_works() -> None:
+    assert lines(OFFICE, Account(vpc="vpc-1")) == [
+        "create policy SshEc2Access",
+        "create group SshEc2",
+        "attach policy SshEc2Access to group SshEc2",
+        "create role EC2ReadOnlyAccessToS3, for EC2 instances",
+        "give role EC2ReadOnlyAccessToS3 read-only access to all of S3",
+        "create instance profile EC2ReadOnlyAccessToS3",
+        "put role EC2ReadOnlyAccessToS3 into instance profile EC2ReadOnlyAccessToS3",
+        "create role EC2FullAccessToS3, for EC2 instances",
+        "give role EC2FullAccessToS3 full access to all of S3",
+        "create instance profile EC2FullAccessToS3",
+        "put role EC2FullAccessToS3 into instance profile EC2FullAccessToS3",
+        "create role AWSServiceRoleForEC2Spot, which AWS needs to launch at the spot price",
+        "create security group SshEC2 in vpc-1",
+        "open port 22 of security group SshEC2 to 192.0.2.0/24",
+        "open port 22 of security group SshEC2 to 2001:db8::/32",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("account", "line"),
+    [
+        (replace(DONE, attached=()), "attach policy SshEc2Access to group SshEc2"),
+        (
+            role(rights=None),
+            "give role EC2ReadOnlyAccessToS3 read-only access to all of S3",
+        ),
+        (role(profile_roles=()), f"put role {READ_ROLE} into instance profile {READ_ROLE}"),
+        (replace(DONE, has_spot_role=False), "create role AWSServiceRoleForEC2Spot"),
+    ],
+)
+def test_what_is_missing_is_made(account: Account, line: str) -> None:
+    (said,) = lines(WANTED, account)
+    assert said.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("others", "deleted"), [((), []), (("v1", "v2", "v3"), []), (("v2", "v3", "v4", "v5"), ["v2"])]
+)
+def test_a_changed_policy_gets_a_new_version_and_the_oldest_makes_room(
+    others: tuple[str, ...], deleted: list[str]
+) -> None:
+    old = replace(POLICY, document={"Version": "2012-10-17", "Statement": []}, versions=others)
+    *before, last = decide(WANTED, replace(DONE, policy=old))
+    assert [one.request["VersionId"] for one in before] == deleted
+    assert last.operation == "create_policy_version"
+    assert last.request["SetAsDefault"]
+
+
+def test_a_role_that_serves_others_too_goes_on_serving_them() -> None:
+    theirs = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    (action,) = decide(WANTED, role(trust={"Version": "2012-10-17", "Statement": theirs}))
+    statements = json.loads(action.request["PolicyDocument"])["Statement"]
+    assert statements == [theirs, *trust_document()["Statement"]]
+    both = {"Effect": "Allow", "Principal": {"Service": ["lambda.amazonaws.com", "ec2.amazonaws.com"]}}
+    assert decide(WANTED, role(trust={"Statement": [both]})) == []
+
+
+def test_an_instance_profile_with_another_role_is_left_and_named() -> None:
+    with pytest.raises(Failure, match="holds another role, `theirs`"):
+        decide(WANTED, role(profile_roles=("theirs",)))
+
+
+def test_named_buckets_replace_the_rights_of_before() -> None:
+    wanted = replace(WANTED, roles={READ_ROLE: bucket_document(("data", "models"), write=False)})
+    assert lines(wanted, DONE) == [f"give role {READ_ROLE} read-only access to s3://data, s3://models"]
+
+
+def test_a_network_that_is_no_longer_named_is_closed_and_none_named_changes_nothing() -> None:
+    account = replace(DONE, vpc="vpc-1", security_group="sg-1", networks=("192.0.2.0/24", "198.51.100.7/32"))
+    assert lines(OFFICE, account) == [
+        "close port 22 of security group SshEC2 to 198.51.100.7/32",
+        "open port 22 of security group SshEC2 to 2001:db8::/32",
+    ]
+    assert lines(WANTED, account) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("here", "no network"),
+        ("192.0.2.1/24", "no network"),
+        ("0.0.0.0/0", "whole internet"),
+        ("::/0", "whole"),
+    ],
+)
+def test_what_is_no_network_is_named(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        check_networks([text])
+
+
+def test_an_address_is_a_network_of_one() -> None:
+    assert check_networks(["192.0.2.1", "192.0.2.1/32"]) == ("192.0.2.1/32",)
+
+
+def test_features_left_out_are_not_set_up() -> None:
+    aws = Aws(endpoint=AWS, region="eu-central-1")
+    least = wanted_setup(aws, rights(without=["roles", "spot"]))
+    assert (least.roles, least.spot) == ({}, False)
+    one = wanted_setup(aws, rights(roles=[READ_ROLE, "theirs"]))
+    assert list(one.roles) == [READ_ROLE]
+
+
+# On the local EC2.
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Aws]:
+    """A local EC2 of these tests' own: what they set up is one per account."""
+    folder = Path(tempfile.mkdtemp(prefix="ec2a-", dir="/tmp"))
+    folder.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EC2_LOCAL_DIR", str(folder))
+        try:
+            yield Aws(endpoint=control.up(), region="eu-central-1")
+        finally:
+            control.down()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def bare(own: Aws) -> Aws:
+    """An account with nothing of an administrator's."""
+    connection = http.client.HTTPConnection(urlsplit(str(own.endpoint.api_url)).netloc, timeout=10)
+    connection.request("POST", "/moto-api/reset")
+    assert connection.getresponse().read() == b'{"status": "ok"}'
+    connection.close()
+    return own
+
+
+def seen(aws: Aws, wanted: Wanted) -> Account:
+    return observe(aws, roles=wanted.roles, with_group=bool(wanted.networks))
+
+
+def test_an_account_from_nothing_to_set_up(bare: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = wanted_setup(bare, rights(), networks=["192.0.2.0/24", "2001:db8::/32"])
+    planned = lines(wanted, seen(bare, wanted))
+    setup(bare, wanted, dry=True)
+    assert capsys.readouterr().out.splitlines() == [f"would {one}" for one in planned]
+    assert lines(wanted, seen(bare, wanted)) == planned
+
+    setup(bare, wanted, dry=False)
+    said = capsys.readouterr().err.splitlines()
+    assert said[:-1] == [f"ec2: {one}" for one in planned]
+    assert "aws iam add-user-to-group --group-name SshEc2" in said[-1]
+    assert lines(wanted, seen(bare, wanted)) == []
+    setup(bare, wanted, dry=False)
+    assert "nothing to change" in capsys.readouterr().err
+
+    vpc = usable_subnets(bare, None)[0].vpc
+    group_id = security_group(bare, None, owner="nina", vpc=vpc)
+    (group,) = bare.ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
+    assert group["GroupName"] == SHARED_GROUP
+    assert not group.get("Tags")
+
+    _changes(bare, wanted)
+
+
+def _changes(aws: Aws, wanted: Wanted) -> None:
+    """What changes later, on an account that is set up."""
+    for number in range(7):
+        changed = replace(wanted, policy=policy_document(rights(roles=[READ_ROLE, f"role-{number}"])))
+        setup(aws, changed, dry=False)
+        assert seen(aws, changed).policy == PolicyState(
+            arn=ARN,
+            document=changed.policy,
+            versions=tuple(f"v{one}" for one in range(max(1, number - 2), number + 2)),
+        )
+    buckets = wanted_setup(aws, rights(), buckets=["data"], networks=["198.51.100.0/24"])
+    setup(aws, buckets, dry=False)
+    account = seen(aws, buckets)
+    assert account.roles[READ_ROLE].rights == bucket_document(["data"], write=False)
+    assert account.networks == ("198.51.100.0/24",)
+    assert lines(buckets, account) == []
+
+
+def test_what_stands_there_by_hand_is_kept_and_completed(bare: Aws) -> None:
+    bare.iam.create_group(GroupName="SshEc2")
+    trust = json.dumps(trust_document())
+    bare.iam.create_role(RoleName=READ_ROLE, AssumeRolePolicyDocument=trust)
+    bare.iam.put_role_policy(RoleName=READ_ROLE, PolicyName="old", PolicyDocument=json.dumps(READ))
+    wanted = wanted_setup(bare, rights())
+    assert "create group SshEc2" not in lines(wanted, seen(bare, wanted))
+    setup(bare, wanted, dry=False)
+    assert lines(wanted, seen(bare, wanted)) == []
+    assert bare.iam.list_role_policies(RoleName=READ_ROLE)["PolicyNames"] == ["old", "S3"]

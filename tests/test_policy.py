@@ -1,0 +1,198 @@
+"""The policies as values: what they let a user do, and what not. `test_rights` puts them to work."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aws_rights import ACCOUNT, Demand, allowing
+from conftest import REPO
+
+from ec2tasks.errors import UsageError
+from ec2tasks.instance import OWNER_TAG
+from ec2tasks.policy import (
+    FEATURES,
+    FULL_ROLE,
+    READ_ROLE,
+    actions,
+    bucket_document,
+    check_buckets,
+    policy_document,
+    policy_size,
+    policy_text,
+    rights,
+)
+
+REGION = "eu-central-1"
+WHOLE = policy_document(rights())
+# AWS demands it of whoever passes a role, but no client ever calls it.
+IMPLIED = {"iam:PassRole"}
+# What sets the account up has an administrator's rights.
+ADMINISTRATORS = {"account", "admin"}
+
+
+def calls_in_the_package() -> set[str]:
+    """Every call of AWS in the code of the stages, as an action."""
+    text = {one: one.read_text(encoding="utf-8") for one in (REPO / "ec2tasks").glob("*.py")}
+    trees = [ast.parse(text[one]) for one in text if one.stem not in ADMINISTRATORS]
+    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {action for node in nodes for action in _called(node)}
+
+
+def _called(node: ast.Call) -> Iterator[str]:
+    called = ast.unparse(node.func)
+    found = re.fullmatch(r"(?:(?:\w+\.)*aws\.(?P<service>\w+)|client)\.(?P<name>\w+)", called)
+    if not found:
+        return
+    name = found["name"]
+    if name in ("get_paginator", "get_waiter"):
+        name = ast.literal_eval(node.args[0])
+    yield f"{found['service'] or 'ec2'}:{''.join(word.capitalize() for word in name.split('_'))}"
+
+
+def test_every_call_in_the_code_is_in_the_policy_and_nothing_else_is() -> None:
+    assert calls_in_the_package() == set(actions(WHOLE)) - IMPLIED
+
+
+def test_iam_takes_a_policy_of_that_size() -> None:
+    roles = [f"{'r' * 60}{number:04}" for number in range(10)]
+    assert policy_size(policy_document(rights(roles=roles, owner="${aws:username}"))) <= 6144
+
+
+@pytest.mark.parametrize(
+    ("feature", "actions_gone"),
+    [
+        ("key-import", {"ec2:ImportKeyPair"}),
+        (
+            "own-group",
+            {
+                "ec2:CreateSecurityGroup",
+                "ec2:AuthorizeSecurityGroupIngress",
+                "ec2:RevokeSecurityGroupIngress",
+            },
+        ),
+        ("roles", {"iam:GetInstanceProfile", "iam:PassRole"}),
+        ("all-regions", {"ec2:DescribeRegions"}),
+        ("spot", set()),
+        ("any-image", set()),
+    ],
+)
+def test_a_feature_left_out_takes_its_rights_along(feature: str, actions_gone: set[str]) -> None:
+    less = policy_document(rights(without=[feature]))
+    assert set(actions(WHOLE)) - set(actions(less)) == actions_gone
+    assert less != WHOLE
+
+
+def test_all_features_are_tried_above() -> None:
+    assert set(FEATURES) == {"key-import", "own-group", "roles", "all-regions", "spot", "any-image"}
+
+
+@pytest.mark.parametrize("given", [{"without": ["tea"]}, {"roles": ["no role"]}, {"roles": ["*"]}])
+def test_a_feature_or_role_that_can_t_be_is_named(given: dict[str, list[str]]) -> None:
+    with pytest.raises(UsageError, match=r"`(tea|no role|\*)`"):
+        rights(**given)  # type: ignore[arg-type]
+
+
+def test_the_text_is_what_aws_reads() -> None:
+    assert json.loads(policy_text(rights())) == WHOLE
+
+
+@pytest.mark.parametrize("name", ["", "A", "no", "has space", "s3://", "*", "b" * 64])
+def test_what_is_no_bucket_is_named(name: str) -> None:
+    with pytest.raises(UsageError, match="no name of a bucket"):
+        check_buckets([name])
+
+
+def test_a_role_reads_or_writes_all_buckets_or_the_named_ones() -> None:
+    names = check_buckets(["s3://data/", "data", "models"])
+    (read,) = bucket_document(names, write=False)["Statement"]
+    assert read["Action"] == ["s3:Get*", "s3:List*"]
+    assert read["Resource"] == [f"arn:aws:s3:::{one}" for one in ("data", "data/*", "models", "models/*")]
+    (write,) = bucket_document((), write=True)["Statement"]
+    assert (write["Action"], write["Resource"]) == (["s3:*"], ["*"])
+
+
+INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1"
+GROUP = f"arn:aws:ec2:{REGION}:{ACCOUNT}:security-group/sg-1"
+OURS = {f"aws:ResourceTag/{OWNER_TAG}": "nina"}
+LAUNCH = {f"aws:RequestTag/{OWNER_TAG}": "nina", "ec2:MetadataHttpTokens": "required"}
+ROLE = f"arn:aws:iam::{ACCOUNT}:role"
+TO_EC2 = {"iam:PassedToService": "ec2.amazonaws.com"}
+IMAGE = f"arn:aws:ec2:{REGION}::image/ami-1"
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context", "without"),
+    [
+        ("ec2:TerminateInstances", INSTANCE, {"aws:ResourceTag/Name": "database"}, ()),
+        ("ec2:StopInstances", INSTANCE, {}, ()),
+        ("ec2:RunInstances", INSTANCE, {"ec2:MetadataHttpTokens": "required"}, ()),
+        ("ec2:RunInstances", INSTANCE, {**LAUNCH, "ec2:MetadataHttpTokens": "optional"}, ()),
+        ("ec2:RunInstances", INSTANCE, {**LAUNCH, "ec2:InstanceMarketType": "spot"}, ("spot",)),
+        ("ec2:RunInstances", IMAGE, {"ec2:Owner": "999999999999"}, ("any-image",)),
+        ("ec2:CreateTags", INSTANCE, {"aws:TagKeys": [OWNER_TAG]}, ()),
+        ("ec2:CreateTags", INSTANCE, {**OURS, "aws:TagKeys": ["ec2tasks:fetched", "Name"]}, ()),
+        ("ec2:CreateTags", INSTANCE, OURS, ()),
+        ("ec2:CreateTags", INSTANCE, {"aws:TagKeys": ["ec2tasks:fetched"]}, ()),
+        ("ec2:CreateTags", GROUP, {"aws:TagKeys": ["ec2tasks"]}, ()),
+        ("ec2:AuthorizeSecurityGroupIngress", GROUP, {"aws:ResourceTag/Name": "web"}, ()),
+        ("ec2:CreateSecurityGroup", GROUP, {}, ()),
+        ("iam:PassRole", f"{ROLE}/Administrator", TO_EC2, ()),
+        ("iam:PassRole", f"{ROLE}/{READ_ROLE}", {"iam:PassedToService": "lambda.amazonaws.com"}, ()),
+        ("iam:GetInstanceProfile", f"arn:aws:iam::{ACCOUNT}:instance-profile/Other", {}, ()),
+        ("ssm:GetParametersByPath", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/secrets", {}, ()),
+        ("ec2:DeleteSecurityGroup", GROUP, {"aws:ResourceTag/ec2tasks": "nina"}, ()),
+        ("ec2:ModifyInstanceAttribute", INSTANCE, OURS, ()),
+        ("s3:GetObject", "*", {}, ()),
+    ],
+)
+def test_what_a_user_may_not_do(
+    action: str, resource: str, context: dict[str, Any], without: tuple[str, ...]
+) -> None:
+    document = policy_document(rights(without=without))
+    assert not allowing(document, Demand(action=action, resource=resource, context=context))
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        ("ec2:TerminateInstances", INSTANCE, OURS),
+        ("ec2:RunInstances", INSTANCE, {**LAUNCH, "ec2:InstanceMarketType": "on-demand"}),
+        ("ec2:RunInstances", IMAGE, {"ec2:Owner": "amazon"}),
+        ("ec2:CreateTags", INSTANCE, {**OURS, "aws:TagKeys": ["ec2tasks:fetched"]}),
+        ("iam:PassRole", f"{ROLE}/{FULL_ROLE}", TO_EC2),
+    ],
+)
+def test_what_a_user_may_do_with_and_without_the_features(
+    action: str, resource: str, context: dict[str, Any]
+) -> None:
+    demand = Demand(action=action, resource=resource, context=context)
+    least = rights(without=[one for one in FEATURES if one != "roles"])
+    assert allowing(WHOLE, demand)
+    assert allowing(policy_document(least), demand)
+
+
+def test_an_owner_may_be_asked_for() -> None:
+    document = policy_document(rights(owner="${aws:username}"))
+    for name, count in (("nina", 1), ("otto", 0)):
+        demand = Demand(action="ec2:StopInstances", resource=INSTANCE, context={**OURS, "aws:username": name})
+        assert len(allowing(document, demand)) == count
+
+
+def test_a_role_not_named_is_not_lent() -> None:
+    document = policy_document(rights(roles=[READ_ROLE]))
+    assert allowing(document, Demand(action="iam:PassRole", resource=f"{ROLE}/{READ_ROLE}", context=TO_EC2))
+    assert not allowing(
+        document, Demand(action="iam:PassRole", resource=f"{ROLE}/{FULL_ROLE}", context=TO_EC2)
+    )
+
+
+def test_the_administrator_s_page_tells_of_every_right_and_feature() -> None:
+    page = (REPO / "docs" / "admin.md").read_text(encoding="utf-8")
+    rows = "\n".join(line for line in page.splitlines() if line.startswith("|"))
+    assert set(re.findall(r"`((?:ec2|iam|ssm):\w+)`", rows)) == set(actions(WHOLE))
+    assert [name for name in FEATURES if f"| `{name}` |" not in rows] == []
