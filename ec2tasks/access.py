@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ec2tasks import report
-from ec2tasks.aws import Aws, error_code
+from ec2tasks.aws import Aws, does_without, error_code
 from ec2tasks.errors import Failure
 from ec2tasks.instance import ALIVE, Instance
 from ec2tasks.process import Tools
@@ -168,12 +168,9 @@ def pin_from_console(aws: Aws, host: Host) -> bool:
     try:
         said = aws.ec2.get_console_output(InstanceId=host.instance_id, Latest=True).get("Output", "")
     except Exception as error:
-        # Types that are not built on Nitro refuse `Latest`; a policy may refuse the call.
-        if error_code(error) not in (
-            "UnsupportedOperation",
-            "UnauthorizedOperation",
-            "InvalidParameterCombination",
-        ):
+        # Types that are not built on Nitro refuse `Latest`.
+        refused = error_code(error) in ("UnsupportedOperation", "InvalidParameterCombination")
+        if not refused and not does_without(error, "the host key is taken at first sight"):
             raise
         return False
     keys = console_keys(_plain(said))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ec2tasks import report
 from ec2tasks.endpoint import Endpoint
 from ec2tasks.errors import Failure, UsageError
 
@@ -51,6 +53,11 @@ ATTEMPTS = 6
 # Errors that pass by themselves: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 PASSING = ("RequestLimitExceeded", "Throttling", "InternalError", "Unavailable", "ServiceUnavailable")
 DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+DENIAL = re.compile(
+    r"User: (?P<who>\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)(?P<rest>.*)", re.DOTALL
+)
+ENCODED = re.compile(r"Encoded authorization failure message: (\S+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,10 +178,33 @@ def explain(error: Exception) -> Failure | None:
     code = error_code(error)
     operation = getattr(error, "operation_name", "")
     if code in DENIED:
-        return Failure(
-            f"AWS refuses {operation}: {error_text(error)}",
-            hint=f"ask your administrator for the right to call `{operation}`",
-        )
+        return _denied(error_text(error), operation)
     if code in HINTS:
         return Failure(f"AWS refuses {operation}: {code}: {error_text(error)}", hint=HINTS[code])
     return None
+
+
+def _denied(text: str, operation: str) -> Failure:
+    """A call that the user has no right to, by the right that is missing: often one that the call implies."""
+    encoded, text = ENCODED.search(text), ENCODED.sub("", text).strip(" .")
+    found = DENIAL.search(text)
+    policy = "`ec2tasks admin.policy` prints the policy that ec2tasks needs"
+    if found:
+        return Failure(
+            f"AWS refuses {operation}: {found['who']} may not `{found['action']}`{found['rest']}",
+            hint=f"ask your administrator for `{found['action']}`; {policy}",
+        )
+    decode = f"aws sts decode-authorization-message --encoded-message {encoded[1]}" if encoded else ""
+    return Failure(
+        f"AWS refuses {operation}: {text}",
+        hint=f"ask your administrator for the right to call `{operation}`; {policy}"
+        + (f"; `{decode}` tells which right is missing" if decode else ""),
+    )
+
+
+def does_without(error: Exception, instead: str) -> bool:
+    """Whether it is a right that is missing; then that is said, with how the work goes on without it."""
+    failure = explain(error) if error_code(error) in DENIED else None
+    if failure:
+        report.warning(f"{failure.what}: {instead}", hint=failure.hint)
+    return failure is not None

@@ -62,10 +62,15 @@ def make_settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] =
     )
 
 
-def make_call(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ()) -> Call:
-    """Everything a task knows before it asks AWS. Starts the local EC2 where that is the endpoint."""
+def make_call(
+    c: Context, given: Mapping[str, Any], targets: Sequence[str] = (), *, asks_anyway: bool = False
+) -> Call:
+    """Everything a task knows before it asks AWS. Starts the local EC2 where that is the endpoint.
+
+    A dry run asks nothing of it, but that of a task that `asks_anyway`.
+    """
     settings = make_settings(c, given, targets)
-    endpoint = _endpoint(settings, dry=is_dry(c, given))
+    endpoint = _endpoint(settings, dry=is_dry(c, given) and not asks_anyway)
     return Call(
         settings=settings,
         project=find_project(Path.cwd()),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ec2tasks import report
-from ec2tasks.aws import Aws, error_code
+from ec2tasks.aws import Aws, does_without, error_code
 from ec2tasks.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ def _public_parameter(aws: Aws, family: str, arch: str) -> str | None:
             one["Name"]: one["Value"] for page in pages for one in page["Parameters"]
         }
     except Exception as error:
-        if error_code(error) not in ("AccessDeniedException", "ParameterNotFound"):
+        instead = "the image is looked for by its name instead"
+        if error_code(error) != "ParameterNotFound" and not does_without(error, instead):
             raise
         return None
     name = newest_parameter(values, family, arch)

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from ec2tasks import report
-from ec2tasks.aws import Aws, error_code, error_text
+from ec2tasks.aws import Aws, does_without, error_code, error_text
 from ec2tasks.errors import Failure, UsageError
 from ec2tasks.price import cost
 from ec2tasks.settings import Settings
@@ -245,10 +245,19 @@ def end(aws: Aws, instance: Instance, final_state: str, *, fetched: bool = False
         elif final_state == "stop":
             aws.ec2.stop_instances(InstanceIds=[instance.id])
             if fetched:
-                tag = {"Key": FETCHED_TAG, "Value": instance.launched.isoformat()}
-                aws.ec2.create_tags(Resources=[instance.id], Tags=[tag])  # type: ignore[list-item]
+                _mark_fetched(aws, instance)
     except Exception as error:
         if error_code(error) not in ("InvalidInstanceID.NotFound", "IncorrectInstanceState"):
+            raise
+
+
+def _mark_fetched(aws: Aws, instance: Instance) -> None:
+    """Without the right to, the instance has stopped all the same."""
+    tag = {"Key": FETCHED_TAG, "Value": instance.launched.isoformat()}
+    try:
+        aws.ec2.create_tags(Resources=[instance.id], Tags=[tag])  # type: ignore[list-item]
+    except Exception as error:
+        if not does_without(error, "`down` will start it again to look for results"):
             raise
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ec2tasks import report
-from ec2tasks.aws import HINTS, Aws, error_code
+from ec2tasks.aws import HINTS, Aws, does_without, error_code
 from ec2tasks.errors import Failure, UsageError
 from ec2tasks.image import Image, architecture, choose_image
 from ec2tasks.keypair import ensure_key_pair
@@ -202,11 +202,10 @@ def instance_profile(aws: Aws, wanted: str | None) -> str | None:
         aws.iam.get_instance_profile(InstanceProfileName=name)
         return name
     except Exception as error:
-        code = error_code(error)
-        if code in ("AccessDenied", "AccessDeniedException"):
-            # Not being allowed to look is no reason not to use what was asked for by name.
+        # Not being allowed to look is no reason not to use what was asked for by name.
+        if does_without(error, f"`{wanted}` is used unseen" if wanted else "the instance gets no role"):
             return wanted
-        if code != "NoSuchEntity":
+        if error_code(error) != "NoSuchEntity":
             raise
     if wanted:
         raise UsageError(

@@ -50,7 +50,8 @@ PLACE_OPTIONS = (
     Option(names=("local",), kind=bool, setting="endpoint", help="on the local EC2: no account, no bill"),
 )
 KEY_OPTIONS = (
-    Option(names=("i", "I"), setting="key_file", help="private key file"),
+    Option(names=("i",), setting="key_file", help="private key file"),
+    Option(names=("I",), setting="key_file", help="the same as -i, as ssh-ec2 had it"),
     Option(names=("user",), setting="user", help="login user there"),
 )
 LAUNCH_OPTIONS = (
@@ -100,6 +101,33 @@ FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir", help="projec
 REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS, FOLDER_OPTION)
 UP_OPTIONS = (*LAUNCH_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
 RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
+ADMIN_OPTIONS = (
+    Option(
+        names=("without",),
+        kind=list,
+        help="a feature that users don't get: key-import, own-group, roles, all-regions, spot or any-image;"
+        " may be repeated",
+    ),
+    Option(
+        names=("role",),
+        kind=list,
+        help="a role that instances may be given, in place of the two for S3; may be repeated",
+    ),
+    Option(
+        names=("owner",), help="whose instances a user may touch: '*' (the default), or '${aws:username}'"
+    ),
+)
+SETUP_OPTIONS = (
+    *ADMIN_OPTIONS,
+    Option(names=("bucket",), kind=list, help="a bucket that the roles are limited to; may be repeated"),
+    Option(
+        names=("network",),
+        kind=list,
+        help="a network that may use SSH through the security group SshEC2; may be repeated",
+    ),
+    Option(names=("dry", "dry_run"), kind=bool, help="show what would be changed, and change nothing"),
+    *(one for one in PLACE_OPTIONS if one.names[0] != "name"),
+)
 JSON_OPTION = Option(names=("json",), kind=bool, help="as JSON")
 
 

@@ -134,3 +134,6 @@ def end_quietly(tool: subprocess.Popen[bytes], stream: IO[bytes] | None) -> None
     except subprocess.TimeoutExpired:
         tool.send_signal(signal.SIGTERM)
         tool.wait()
+    for pipe in (tool.stdout, tool.stderr):
+        if pipe:
+            pipe.close()

@@ -13,6 +13,7 @@ from ec2tasks import held, report
 from ec2tasks import instance as instances
 from ec2tasks.access import Host, forget
 from ec2tasks.arrival import Arrival, Call, arrive
+from ec2tasks.aws import explain
 from ec2tasks.ending import Ending, Facts, Verdict, decide
 from ec2tasks.errors import Failure
 from ec2tasks.job import Job, job_files
@@ -172,9 +173,10 @@ def apply(stay: Stay, verdict: Verdict) -> None:
     try:
         instances.end(call.aws, found, verdict.ending.value, fetched=stay.results_here)
     except Exception as error:
+        known = explain(error)
         raise Failure(
-            f"{found.where} could not be ended and may still cost money: {error}",
-            hint="`ec2tasks down` ends it",
+            f"{found.where} could not be ended and may still cost money: {known.what if known else error}",
+            hint=(known and known.hint) or "`ec2tasks down` ends it",
         ) from error
     if verdict.because:
         report.warning(

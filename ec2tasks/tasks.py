@@ -21,6 +21,7 @@ from invoke.context import Context
 from ec2tasks import instance as instances
 from ec2tasks import plan, report, workflow
 from ec2tasks.access import Host, connection
+from ec2tasks.admin_tasks import ns as admin
 from ec2tasks.arrival import Arrival, Call, arrive, check_here, find
 from ec2tasks.aws import Aws
 from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, translated
@@ -343,5 +344,6 @@ ec2 = Collection(
     init,
     makefile,
     local,
+    admin,
 )
 ns = Collection(ec2)
