@@ -8,11 +8,12 @@ that the next one needs no handshake. Fabric's Connection is for short commands 
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -218,6 +219,8 @@ def wait_ready(
         said = open_master(host, tools, strict=strict)
         if said is None:
             return
+        if "too long for Unix domain socket" in said:
+            raise Failure(said, hint="set XDG_RUNTIME_DIR to a folder with a shorter path")
         if "REMOTE HOST IDENTIFICATION" in said or "Host key verification failed" in said:
             raise _wrong_host_key(host)
         if "Permission denied" in said or "Too many authentication" in said:
@@ -265,6 +268,21 @@ def _silent(host: Host, said: str) -> Failure:
         f"SSH at {host.address} port {host.port} did not answer for {BOOT_LIMIT:.0f} s: {last}",
         hint="its security group must let this address in; `ec2tasks status` shows the instance",
     )
+
+
+@contextlib.contextmanager
+def connected(host: Host) -> Iterator[Connection]:
+    """An open Fabric Connection. Raises Failure where it can't be opened, or breaks."""
+    from paramiko.ssh_exception import SSHException
+
+    try:
+        with connection(host) as found:
+            yield found
+    except (SSHException, OSError, EOFError) as error:
+        raise Failure(
+            f"the connection to {host.login} failed: {' '.join(str(error).split()) or type(error).__name__}",
+            hint="try again; `ec2tasks status` shows the instance",
+        ) from error
 
 
 def connection(host: Host) -> Connection:

@@ -32,11 +32,13 @@ class Call:
     state: State
     tools: Tools
     home: Path
+    account: str = ""  # what tells one AWS account's credentials here from another's
 
     @property
     def key(self) -> str:
         """The instance's name among all that this machine knows."""
-        return digest(self.aws.endpoint.name, self.aws.region, self.settings.key_name, self.settings.name)
+        settings = self.settings
+        return digest(self.aws.endpoint.name, self.account, self.aws.region, settings.key_name, settings.name)
 
 
 @dataclass(kw_only=True)

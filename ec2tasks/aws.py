@@ -45,6 +45,12 @@ HINTS = {
     "InvalidSubnetID.NotFound": "`aws ec2 describe-subnets` lists those of the region",
     "InvalidBlockDeviceMapping": "give a larger disk_gb, or none for the image's own size",
     "InsufficientInstanceCapacity": "try again later, or another --type or --region",
+    "InsufficientFreeAddressesInSubnet": "another subnet, or another zone's",
+    "InvalidGroup.NotFound": "`aws ec2 describe-security-groups` lists those of the region",
+    "InvalidKey.Format": "EC2 takes ED25519 and RSA keys: -i FILE names one",
+    "InvalidParameterValue": "`ec2tasks config` shows what was asked for, and where it came from",
+    "InvalidParameterCombination": "`ec2tasks config` shows what was asked for, and where it came from",
+    "RulesPerSecurityGroupLimitExceeded": "remove old rules from the security group `ec2tasks-KEY_NAME`",
     "InternalError": "an error inside AWS; try again in a minute",
     "Unavailable": "AWS is not available right now; try again in a minute",
     "ServiceUnavailable": "AWS is not available right now; try again in a minute",
@@ -127,7 +133,7 @@ class Aws:
             try:
                 return client.run_instances(**request)["Instances"][0]
             except Exception as error:
-                if error_code(error) not in PASSING or attempt == ATTEMPTS:
+                if not _passes(error) or attempt == ATTEMPTS:
                     raise
                 sleep(2.0**attempt / 2)
         raise AssertionError("unreachable")
@@ -168,7 +174,9 @@ def explain(error: Exception) -> Failure | None:
         )
     if isinstance(error, exceptions.ProfileNotFound):
         return Failure(str(error), hint="`aws configure list-profiles` lists those there are")
-    if isinstance(error, exceptions.TokenRetrievalError | exceptions.SSOTokenLoadError):
+    if isinstance(
+        error, exceptions.TokenRetrievalError | exceptions.SSOError | exceptions.CredentialRetrievalError
+    ):
         return Failure(str(error), hint="log in again: `aws sso login`")
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return Failure(
@@ -200,6 +208,15 @@ def _denied(text: str, operation: str) -> Failure:
         hint=f"ask your administrator for the right to call `{operation}`; {policy}"
         + (f"; `{decode}` tells which right is missing" if decode else ""),
     )
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a launch is to be asked for again: AWS is busy or broken, or its answer was lost on the way."""
+    from botocore import exceptions
+
+    lost = isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError)
+    # What stands between us and AWS answers with a bare number.
+    return lost or error_code(error) in (*PASSING, "500", "502", "503", "504")
 
 
 def does_without(error: Exception, instead: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from ec2tasks.process import Tools
 from ec2tasks.project import find_project
 from ec2tasks.settings import Settings, plain_values, read_settings
 from ec2tasks.state import open_state
+
+# What chooses the account; the secret that goes with a key is not looked at.
+ACCOUNT_NAMES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL")
 
 
 def ec2_task(*options: Option, name: str | None = None) -> Callable[[Callable[..., int | None]], Ec2Task]:
@@ -78,6 +82,7 @@ def make_call(
         state=open_state(),
         tools=Tools(echo=bool(given.get("echo") or c.config.run.echo)),
         home=Path.home(),
+        account=" ".join(os.environ.get(name, "") for name in ACCOUNT_NAMES),
     )
 
 

@@ -25,7 +25,12 @@ PROJECT_TAG = "ec2tasks:project"
 USER_TAG = "ec2tasks:user"
 PRICE_TAG = "ec2tasks:price"
 FETCHED_TAG = "ec2tasks:fetched"
+END_TRIES = 30  # a second apart
+NOT_NOW = ("InvalidInstanceID.NotFound", "IncorrectInstanceState")
+GONE = ("shutting-down", "terminated")
+ENDED = {"leave": (), "terminate": GONE, "stop": ("stopping", "stopped", *GONE)}
 ALIVE = ("pending", "running", "stopping", "stopped")
+ADDRESS_PATIENCE = 30  # looks, a second apart, at a running instance that shows no address
 CHANGE_LIMIT = 600.0  # seconds that AWS may take to stop or start an instance before we say so
 
 
@@ -174,9 +179,12 @@ def bring_up(
 ) -> Instance:
     """Observe, decide, act, until the instance runs. Raises Failure when it ends or takes too long."""
     deadline = clock() + CHANGE_LIMIT
-    said, mine = None, None
+    said, mine, hidden = None, None, 0
     while clock() < deadline:
         instance = observe()
+        hidden = hidden + 1 if instance and instance.state == "running" and not instance.address else 0
+        if instance and hidden > ADDRESS_PATIENCE:
+            raise _no_address(instance)
         if instance is None and mine:
             # AWS's answers lag behind its promises for some seconds after a launch.
             instance = still_alive(watch(mine.id) or mine)
@@ -195,6 +203,14 @@ def bring_up(
     raise Failure(
         f"the instance is still not running after {CHANGE_LIMIT:.0f} s",
         hint="`ec2tasks status` shows its state, `ec2tasks down` ends it",
+    )
+
+
+def _no_address(instance: Instance) -> Failure:
+    return Failure(
+        f"{instance.where} runs, but its subnet gave it no public address",
+        hint="subnet: one that assigns public addresses (`aws ec2 modify-subnet-attribute"
+        " --map-public-ip-on-launch --subnet-id SUBNET` makes it do so)",
     )
 
 
@@ -233,22 +249,40 @@ def watch(aws: Aws, instance_id: str) -> Instance | None:
     return from_description(found[0]) if found else None
 
 
-def end(aws: Aws, instance: Instance, final_state: str, *, fetched: bool = False) -> None:
+def end(
+    aws: Aws,
+    instance: Instance,
+    final_state: str,
+    *,
+    fetched: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
     """Stop or terminate an instance; `leave` leaves it. An instance that is gone already is no error.
 
     A stopped one whose results were `fetched` is tagged with its last start, so that it can be terminated
-    without starting it again to look.
+    without starting it again to look. AWS may not know an instance yet that it has just launched, and does
+    not stop one that is still starting: both are asked again.
     """
-    try:
-        if final_state == "terminate":
-            aws.ec2.terminate_instances(InstanceIds=[instance.id])
-        elif final_state == "stop":
-            aws.ec2.stop_instances(InstanceIds=[instance.id])
-            if fetched:
-                _mark_fetched(aws, instance)
-    except Exception as error:
-        if error_code(error) not in ("InvalidInstanceID.NotFound", "IncorrectInstanceState"):
-            raise
+    for tries_left in range(END_TRIES, -1, -1):
+        try:
+            _ask_to_end(aws, instance, final_state)
+            break
+        except Exception as error:
+            if error_code(error) not in NOT_NOW or tries_left == 0:
+                raise
+            now = watch(aws, instance.id)
+            if now and now.state in ENDED[final_state]:
+                break
+            sleep(1)
+    if final_state == "stop" and fetched:
+        _mark_fetched(aws, instance)
+
+
+def _ask_to_end(aws: Aws, instance: Instance, final_state: str) -> None:
+    if final_state == "terminate":
+        aws.ec2.terminate_instances(InstanceIds=[instance.id])
+    elif final_state == "stop":
+        aws.ec2.stop_instances(InstanceIds=[instance.id])
 
 
 def _mark_fetched(aws: Aws, instance: Instance) -> None:

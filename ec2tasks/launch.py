@@ -33,6 +33,7 @@ NEXT_ONE_MAY_DO = (
     "VcpuLimitExceeded",
     "MaxSpotInstanceCountExceeded",
     "InstanceLimitExceeded",
+    "InsufficientFreeAddressesInSubnet",
 )
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from ec2tasks import report
-from ec2tasks.access import Host, connection
+from ec2tasks.access import Host, connected
 from ec2tasks.errors import Failure
 
 NEEDED = {"rsync": "rsync", "make": "make", "flock": "util-linux", "ps": "procps"}
@@ -40,7 +40,7 @@ def install_command(missing: Sequence[str], installers: Sequence[str]) -> str | 
 
 def prepare(host: Host, more: Sequence[str] = ()) -> None:
     """Install what the image lacks of what a run needs, and `more`. Raises Failure naming what it can't."""
-    with connection(host) as there:
+    with connected(host) as there:
         said = there.run(look_command([*NEEDED, *more]), hide=True, in_stream=False).stdout.split("\n")
         missing = [line.split()[1] for line in said if line.startswith("missing ")]
         if not missing:

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from ec2tasks.errors import Failure
 
-# A socket's path must stay under 104 bytes on macOS, ssh adds 17 while it makes one; %C is 40 long.
-SOCKET_FOLDER_LIMIT = 45
+# A socket's path must stay under 104 bytes on macOS: beside the folder it holds a slash, %C (40), seven of
+# the instance's id, and 17 that ssh adds while it makes one.
+SOCKET_FOLDER_LIMIT = 103 - 1 - 40 - 7 - 17
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +69,10 @@ def _socket_folder(folder: Path, environ: Mapping[str, str]) -> Path:
 
 
 @contextlib.contextmanager
-def lock(state: State, name: str, *, shared: bool = False, patience: float | None = None) -> Iterator[None]:
+def lock(state: State, name: str, *, shared: bool = False, patience: float | None = None) -> Iterator[bool]:
     """Hold a lock of this machine; the kernel frees it when its owner dies.
 
-    With `patience`, go on without it after so many seconds.
+    With `patience`, go on without it after so many seconds; whether it is held is what comes out.
     """
     folder = state.folder / "locks"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -79,19 +80,22 @@ def lock(state: State, name: str, *, shared: bool = False, patience: float | Non
     with (folder / digest(name)).open("w") as file:
         if patience is None:
             fcntl.flock(file, kind)
+            yield True
         else:
-            _try_for(file.fileno(), kind, patience)
-        yield
+            yield _try_for(file.fileno(), kind, patience)
 
 
-def _try_for(file: int, kind: int, patience: float) -> None:
+def _try_for(file: int, kind: int, patience: float) -> bool:
     deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
+    while True:
         try:
-            return fcntl.flock(file, kind | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
             time.sleep(0.05)
-    return None
+        else:
+            return True
 
 
 def digest(*parts: str) -> str:

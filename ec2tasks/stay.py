@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 
 from ec2tasks import held, report
 from ec2tasks import instance as instances
-from ec2tasks.access import Host, forget
+from ec2tasks.access import Host, close_master, forget
 from ec2tasks.arrival import Arrival, Call, arrive
 from ec2tasks.aws import explain
 from ec2tasks.ending import Ending, Facts, Verdict, decide
@@ -68,8 +68,10 @@ def interruptible() -> contextlib.AbstractContextManager[None]:
 class Stay:
     """A call's stay on the instance, as far as its end needs to know it.
 
-    `wanted` None asks for no end of life of its own; `explicit` asks for nothing else. `detaches`: it leaves
-    a command running, whose end of life is not for the other sessions to apply; `detached`: it has.
+    `wanted` None asks for no end of life of its own; `explicit` asks for nothing else. `results_here`: all
+    that is there is here, fetched or given up; `fetched`: it has been fetched. `shared`: other clients are on
+    it. `detaches`: it leaves a command running, whose end of life is not for the other sessions to apply;
+    `detached`: it has.
     """
 
     call: Call
@@ -79,6 +81,8 @@ class Stay:
     joined: bool = False
     touched: bool = False
     results_here: bool = False
+    fetched: bool = False
+    shared: bool = False
     detaches: bool = False
     detached: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
@@ -98,7 +102,7 @@ class Stay:
             joined=self.joined,
             touched=self.touched,
             results_here=self.results_here,
-            others=None if leaving is None else not leaving.last,
+            others=self.shared if leaving or self.shared else None,
             can_stop=not self.arrival.instance.spot,
         )
 
@@ -134,6 +138,7 @@ def _get_on(stay: Stay, job: Job, held: contextlib.ExitStack, *, may_launch: boo
                     raise
             else:
                 stay.joined = True
+                held.enter_context(lock(call.state, f"present-{call.key}", shared=True))
                 return host, session
     raise AssertionError("unreachable")
 
@@ -163,7 +168,11 @@ def end(stay: Stay, session: Session | None) -> None:
         return
     call = stay.call
     with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
-        apply(stay, decide(stay.facts(session.leave() if session else None)))
+        leaving = session.leave() if session else None
+        # Without a session of our own we can't ask the instance, but know of this machine's other clients.
+        with lock(call.state, f"present-{call.key}", patience=0) as alone:
+            stay.shared = not leaving.last if leaving else not alone and not stay.joined
+        apply(stay, decide(stay.facts(leaving)))
 
 
 def apply(stay: Stay, verdict: Verdict) -> None:
@@ -171,7 +180,7 @@ def apply(stay: Stay, verdict: Verdict) -> None:
     call, found = stay.call, stay.arrival.instance
     assert found is not None
     try:
-        instances.end(call.aws, found, verdict.ending.value, fetched=stay.results_here)
+        instances.end(call.aws, found, verdict.ending.value, fetched=stay.fetched)
     except Exception as error:
         known = explain(error)
         raise Failure(
@@ -181,25 +190,28 @@ def apply(stay: Stay, verdict: Verdict) -> None:
     if verdict.because:
         report.warning(
             f"{found.where}: {PAST[verdict.ending]}, because {verdict.because}",
-            hint=_next(verdict.ending, results_here=stay.results_here),
+            hint=BUSY if stay.explicit and stay.shared else _next(verdict.ending, stay.results_here),
         )
     else:
         report.step(f"{found.where}: {PAST[verdict.ending]}")
         hint = DETACHED if stay.detached else _next(verdict.ending, results_here=True)
         if hint:
             report.hint(hint)
-    if verdict.ending is Ending.TERMINATE and stay.arrival.host:
+    if stay.arrival.host and verdict.ending is Ending.TERMINATE:
         forget(stay.arrival.host, call.tools)
+    elif stay.arrival.host and verdict.ending is Ending.STOP:
+        close_master(stay.arrival.host, call.tools)
 
 
 DETACHED = (
     "the command goes on there: `ec2tasks attach` comes back to it, `ec2tasks finish` waits for its end,"
     " fetches its results and ends the instance"
 )
+BUSY = "`ec2tasks finish` waits for a detached command's end; `ec2tasks down --no-rsync` ends it now"
 PAST = {Ending.LEAVE: "left running", Ending.STOP: "stopped", Ending.TERMINATE: "terminated"}
 
 
-def _next(ending: Ending, *, results_here: bool) -> str | None:
+def _next(ending: Ending, results_here: bool) -> str | None:
     if not results_here:
         return "`ec2tasks down` fetches what is there and ends it; `ec2tasks down --no-rsync` gives it up"
     return {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -57,9 +60,45 @@ class Tree:
     run_id: str
 
 
-def filter_argv(root: Path) -> list[str]:
-    """What never moves: .ec2tasks/, and what .rsyncignore says, or a short list where there is none."""
-    own = [f"--exclude=/{OWN_FOLDER}/"]
+def own_filters(root: Path, direction: Direction) -> list[str]:
+    """What is ours: nothing of .ec2tasks/ moves but, to here, the copies of what a push replaced there.
+
+    A link that leads out of the project travels as what it leads to, and is not replaced here by that on the
+    way back; one that leads nowhere stays.
+    """
+    outward = outward_links(root)
+    if direction is Direction.PULL:
+        kept = [f"--include=/{OWN_FOLDER}/", f"--include=/{OWN_FOLDER}/replaced/***"]
+        return [*kept, f"--exclude=/{OWN_FOLDER}/*", *(f"--exclude=/{_escaped(one)}" for one in outward)]
+    dangling = [one for one in outward if not (root / one).exists()]
+    return [f"--exclude=/{OWN_FOLDER}/", *(f"--exclude=/{_escaped(one)}" for one in dangling)]
+
+
+def _escaped(path: str) -> str:
+    """A path as a pattern of rsync's that fits it alone."""
+    return re.sub(r"([\\*?\[])", r"\\\1", path)
+
+
+def outward_links(root: Path) -> list[str]:
+    """The links of the project that rsync calls unsafe, by their path in it."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [one for one in folders if one not in (OWN_FOLDER, *DEFAULT_IGNORED)]
+        place = Path(folder)
+        links = (path for name in (*folders, *files) if (path := place / name).is_symlink())
+        known = ((path.relative_to(root), path.readlink()) for path in links)
+        found += [str(link) for link, target in known if is_outward(link, target)]
+    return found
+
+
+def is_outward(link: Path, target: Path) -> bool:
+    """Whether a link at that path of the project, to that target, is absolute or leads out by its `..`."""
+    return target.is_absolute() or Path(os.path.normpath(link.parent / target)).parts[:1] == ("..",)
+
+
+def filter_argv(root: Path, direction: Direction) -> list[str]:
+    """What never moves: our own, and what .rsyncignore says, or a short list where there is none."""
+    own = own_filters(root, direction)
     if (root / IGNORE_FILE).is_file():
         return [*own, f"--exclude-from={root / IGNORE_FILE}"]
     return [*own, *(f"--exclude={one}" for one in DEFAULT_IGNORED)]
@@ -81,11 +120,12 @@ def rsync_argv(host: Host, tree: Tree, direction: Direction, *, verbose: bool) -
         "--times",
         "--keep-dirlinks",
         "--copy-unsafe-links",
-        "--protect-args",
+        # Apple's rsync has no such option; it is only for names that a shell there would read otherwise.
+        *(["--protect-args"] if shlex.quote(tree.there) != tree.there else []),
         "--backup",
         f"--backup-dir={OWN_FOLDER}/replaced/{tree.run_id}",
         *(["--out-format=%n"] if verbose else []),
-        *filter_argv(tree.here),
+        *filter_argv(tree.here, direction),
         f"--rsh={rsync_shell(host)}",
         "--",
         *ends,

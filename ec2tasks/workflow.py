@@ -14,7 +14,7 @@ from ec2tasks import instance as instances
 from ec2tasks.access import Host
 from ec2tasks.arrival import Arrival, Call, arrive, check_here, find
 from ec2tasks.ending import Ending, Verdict
-from ec2tasks.errors import FAILURE_CODE, Failure
+from ec2tasks.errors import FAILURE_CODE, Failure, UsageError
 from ec2tasks.instance import Instance
 from ec2tasks.job import Job, forwarded, new_run_id, on_terminal
 from ec2tasks.job import run as run_job
@@ -44,6 +44,8 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
     settings = call.settings
     check_here(call)
     check_free(settings.ports)
+    if settings.spot and settings.final_state == "stop":
+        raise UsageError("a spot instance can't be stopped", hint="--leave or --terminate; or without --spot")
     if wish.sync:
         check_syncable(call.project, call.home)
     job = _job(call, wish, environ)
@@ -59,13 +61,17 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
             stay.touched = not stay.arrival.launched
             _push(call, wish, host, job.run_id)
         stay.touched = True
+        over = False
         try:
             with phases.time("ran"), wish.beside():
                 code = _run_there(stay, wish, job, host)
+            over = True
         finally:
             if wish.sync and not stay.detached:
                 with phases.time("fetched"):
-                    stay.results_here = _pull(call, host, job.run_id, verbose=wish.verbose)
+                    stay.fetched = _pull(call, host, job.run_id, verbose=wish.verbose)
+            # A command whose end was not seen may still run, and bring more.
+            stay.results_here = over and (stay.fetched or not wish.sync)
     if stay.detached:
         return 0
     assert stay.arrival.instance is not None
@@ -176,7 +182,7 @@ def attach(call: Call) -> int:
 def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
     """Attach, wait for the end, pull, end of life: the one asked for now, else the one asked for then."""
     check_here(call)
-    asked = call.settings.sources["final_state"] != "default"
+    asked = call.settings.sources["final_state"].startswith("option ")
     stay = Stay(
         call=call,
         wanted=Ending(call.settings.final_state) if asked else None,
@@ -193,7 +199,7 @@ def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
             stay.wanted = stay.wanted or Ending(found.end)
             if fetch:
                 with phases.time("fetched"):
-                    stay.results_here = _pull(call, host, job.run_id, verbose=verbose)
+                    stay.results_here = stay.fetched = _pull(call, host, job.run_id, verbose=verbose)
     return code if code or stay.results_here or stay.detached else FAILURE_CODE
 
 
@@ -229,7 +235,7 @@ def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
         if pull:
             with phases.time("fetched"):
                 move(host, _tree(call, job.run_id), Direction.PULL, call.tools, verbose=verbose)
-                stay.results_here = True
+                stay.results_here = stay.fetched = True
     report.step(phases.line(None))
 
 
@@ -254,5 +260,5 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
     check_syncable(call.project, call.home)
     job = _job(call, Wish(command=None), {})
     with interruptible(), on_board(stay, Phases(), job, may_launch=False) as host:
-        stay.results_here = _pull(call, host, job.run_id, verbose=verbose)
-    return 0 if stay.results_here else FAILURE_CODE
+        stay.results_here = stay.fetched = _pull(call, host, job.run_id, verbose=verbose)
+    return 0 if stay.results_here and not stay.shared else FAILURE_CODE

@@ -56,33 +56,47 @@ def test_the_code_of_what_has_none() -> None:
 
 
 class Flaky:
-    """RunInstances that fails so many times with one code before it answers."""
+    """RunInstances that fails so many times with one error before it answers."""
 
-    def __init__(self, code: str, times: int) -> None:
-        self.left, self.code, self.tokens = times, code, list[str]()
+    def __init__(self, error: Exception, times: int) -> None:
+        self.left, self.error, self.tokens = times, error, list[str]()
 
     def run_instances(self, **request: Any) -> dict[str, Any]:
         self.tokens.append(request["ClientToken"])
         if self.left:
             self.left -= 1
-            raise client_error(self.code)
+            raise self.error
         return {"Instances": [{"InstanceId": "i-1"}]}
 
 
-def flaky(code: str, times: int) -> tuple[Aws, Flaky]:
-    client = Flaky(code, times)
+def flaky(error: Exception, times: int) -> tuple[Aws, Flaky]:
+    client = Flaky(error, times)
     return Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", 1): client}), client
 
 
 def test_throttling_is_waited_out_with_the_same_token() -> None:
-    aws, client = flaky("RequestLimitExceeded", 3)
+    aws, client = flaky(client_error("RequestLimitExceeded"), 3)
     found = aws.run_instances({"ClientToken": "t"}, sleep=lambda _seconds: None)
     assert found["InstanceId"] == "i-1"
     assert client.tokens == ["t"] * 4
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.ReadTimeoutError(endpoint_url="https://x"),
+        exceptions.ConnectionClosedError(endpoint_url="https://x"),
+        client_error("502"),
+    ],
+)
+def test_a_launch_whose_answer_was_lost_is_asked_for_again_with_its_token(error: Exception) -> None:
+    aws, client = flaky(error, 1)
+    assert aws.run_instances({"ClientToken": "t"}, sleep=lambda _seconds: None)["InstanceId"] == "i-1"
+    assert client.tokens == ["t", "t"]
+
+
 def test_a_want_of_capacity_is_not_asked_twice() -> None:
-    aws, client = flaky("InsufficientInstanceCapacity", 1)
+    aws, client = flaky(client_error("InsufficientInstanceCapacity"), 1)
     with pytest.raises(exceptions.ClientError):
         aws.run_instances({"ClientToken": "t"}, sleep=lambda _seconds: None)
     assert client.tokens == ["t"]

@@ -54,7 +54,7 @@ def test_nobody_else_s_session_is_ended(facts: Facts) -> None:
 @given(FACTS)
 def test_what_this_call_brought_up_in_vain_is_not_left_running(facts: Facts) -> None:
     brought_up = (facts.launched and not facts.touched) or facts.started
-    if brought_up and not facts.joined and facts.can_stop:
+    if brought_up and not facts.joined and not facts.others and facts.can_stop:
         assert decide(facts).ending is not Ending.LEAVE
 
 

@@ -120,3 +120,10 @@ def test_files_arrive_as_they_are_and_are_the_user_s_alone(clients: ClientMaker,
     assert path.read_text() == text
     assert path.stat().st_mode & 0o777 == 0o600
     assert (home / "shop").is_dir()
+
+
+def test_an_end_that_a_dead_client_left_is_not_asked_for_any_more(clients: ClientMaker) -> None:
+    dead = clients("terminate")
+    dead.process.kill()
+    dead.process.wait()
+    assert clients("keep").leave() == "last"

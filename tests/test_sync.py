@@ -13,16 +13,18 @@ from ec2tasks.sync import (
     Tree,
     failure,
     filter_argv,
+    is_outward,
     prune_replaced,
     rsync_argv,
 )
 
 
 def test_what_never_moves(tmp_path: Path) -> None:
-    assert "--exclude=/.ec2tasks/" in filter_argv(tmp_path)
-    assert "--exclude=.venv" in filter_argv(tmp_path)
+    assert "--exclude=/.ec2tasks/" in filter_argv(tmp_path, Direction.PUSH)
+    assert "--exclude=.venv" in filter_argv(tmp_path, Direction.PULL)
     (tmp_path / ".rsyncignore").write_text("*.tmp\n")
-    assert filter_argv(tmp_path) == ["--exclude=/.ec2tasks/", f"--exclude-from={tmp_path / '.rsyncignore'}"]
+    found = filter_argv(tmp_path, Direction.PUSH)
+    assert found == ["--exclude=/.ec2tasks/", f"--exclude-from={tmp_path / '.rsyncignore'}"]
 
 
 @pytest.mark.parametrize("direction", Direction)
@@ -119,3 +121,43 @@ def test_git_sees_nothing_of_ours(warm: Shop) -> None:
     warm.call("git", "init", "-q")
     said = warm.call("git", "status", "--porcelain", "--untracked-files=all", ".ec2tasks")
     assert said.out == ""
+
+
+def test_links_that_leave_the_project_stay_links_here_and_travel_as_content(
+    warm: Shop, tmp_path: Path
+) -> None:
+    outside = tmp_path / "dataset"
+    outside.mkdir()
+    (outside / "rows").write_text("1\n")
+    (tmp_path / "one file").write_text("2\n")
+    links = {"data": outside, "file[1]": tmp_path / "one file", "nowhere": tmp_path / "missing"}
+    for name, target in links.items():
+        (warm.root / name).symlink_to(target)
+    said = warm.ec2tasks("run", "cat data/rows 'file[1]'; echo more >> 'file[1]'; ls nowhere; test ! -L data")
+    assert (said.code, said.out) == (0, "1\n2\n"), said.err
+    for name, target in links.items():
+        assert (warm.root / name).readlink() == target
+        (warm.root / name).unlink()
+
+
+def test_what_a_push_replaces_there_comes_home(warm: Shop) -> None:
+    warm.write("model.ckpt", "old\n")
+    assert warm.ec2tasks("run", "--no-rsync", "echo newer > model.ckpt").code == 0
+    assert warm.ec2tasks("sync").code == 0
+    copies = (warm.root / ".ec2tasks" / "replaced").glob("*/model.ckpt")
+    assert "newer\n" in {one.read_text() for one in copies}
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "outward"),
+    [
+        ("a", "b", False),
+        ("sub/a", "../b", False),
+        ("sub/a", "../../b", True),
+        ("a", "sub/../../b", True),
+        ("a", "/etc/hosts", True),
+        ("a", "..b", False),
+    ],
+)
+def test_which_links_lead_out(link: str, target: str, outward: bool) -> None:
+    assert is_outward(Path(link), Path(target)) is outward

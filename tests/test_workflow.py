@@ -82,6 +82,22 @@ def test_a_stopped_instance_whose_results_are_here_is_not_started_to_end_it(loca
     assert instance(local_shop) is None
 
 
+def test_a_stop_without_fetching_is_not_taken_for_fetched(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--leave", "true").code == 0
+    assert local_shop.ec2tasks("run", "--stop", "--no-rsync", "echo dear > result").code == 0
+    until(lambda: (instance(local_shop) or {})["state"] == "stopped", "stopped")
+    assert local_shop.ec2tasks("down").code == 0
+    assert local_shop.read("result") == "dear\n"
+
+
+def test_down_beside_a_running_command_says_so_and_ends_nothing(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--detach", "sleep 60").code == 0
+    said = local_shop.ec2tasks("down")
+    assert said.code == 125
+    assert "ec2tasks finish" in said.err
+    assert (instance(local_shop) or {})["state"] == "running"
+
+
 def test_an_amazon_linux_image_has_its_own_login_user(local_shop: Shop) -> None:
     image = "Deep Learning Base OSS Nvidia Driver GPU AMI (Amazon Linux 2023)*"
     said = local_shop.ec2tasks("run", "--image", image, "whoami; pwd")

@@ -44,12 +44,15 @@ written_at_once() {
 # Inside the terminal of its own: wait until someone looks or nobody will, run, tell how it ended.
 inside() {
     run=$home/runs/$1
-    until [ -e "$run/go" ]; do sleep 0.05; done
     # Ctrl-C is for the command; this shell stays to tell how it ended.
     trap : INT
     # The lock is this shell's alone: what the command leaves in the background does not hold it.
     exec 8>>"$home/sessions.lock"
     flock --shared 8
+    for _ in $(seq 600); do
+        [ -e "$run/go" ] && break
+        sleep 0.05
+    done
     bash "$run/job.sh" "$1" "$2" "$3" "$4" 8>&-
     code=$?
     # What it printed last must be in the log before its end is known.
@@ -60,12 +63,15 @@ inside() {
 attach() {
     run=$home/runs/$1
     if [ ! -e "$run/ended" ]; then
+        # A terminal that nobody here has heard of is taken for the usual one.
+        infocmp "$TERM" >/dev/null 2>&1 || export TERM=xterm-256color
         (sleep 0.3; : >"$run/go") &
         case $(cat "$run/multi") in
         tmux) tmux_there attach-session -t "$1" ;;
         screen) screen -x "$1" ;;
         none) follow "$1" ;;
         esac
+        : >"$run/go"
     fi
     # A multiplexer takes what it showed with it: the last lines stay.
     if [ -e "$run/ended" ] && [ "$(cat "$run/multi")" != none ]; then tail -n 20 "$run/log"; fi

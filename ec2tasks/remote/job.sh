@@ -83,10 +83,14 @@ printf '%s' "$$" >"$run/pid"
 # Ctrl-C is for the command; this shell stays to tell how it ended. A trap, unlike an ignored signal, is
 # not handed down.
 trap : INT
+# It counts as a session of its own: where its client dies, no other client ends the instance under it. What
+# it leaves in the background does not count.
+exec 8>>"$HOME/.ec2tasks/sessions.lock"
+flock --shared 8
 if [ -f "$run/command" ]; then
-    bash -c "$(cat "$run/command")"
+    bash -c "$(cat "$run/command")" 8>&-
 else
-    bash -i
+    bash -i 8>&-
 fi
 code=$?
 printf '%s' "$code" >"$run/exit"

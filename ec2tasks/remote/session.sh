@@ -13,6 +13,10 @@ chmod 700 "$home" "$run"
 
 exec 9>>"$home/sessions.lock"
 # Waits while a last client decides on the instance's end of life.
+if flock --exclusive --nonblock 9; then
+    # Nobody is here: an end that is left over was a client's that died, and no longer asked for.
+    rm -f "$home/final_state"
+fi
 flock --shared 9
 # The end asked for last is the one that counts; it is there for as long as someone is.
 [ "$end" = keep ] || printf '%s\n' "$end" >"$home/final_state"
