@@ -133,7 +133,13 @@ def prepare_order(
     arch = architecture(aws, [one for one in settings.instance_type if one in zones])
     image = choose_image(aws, settings.image, arch=arch, user=settings.user)
     key_pair = ensure_key_pair(aws, settings.key_name, settings.key_file, home, tools)
-    group_id = security_group(aws, settings.security_group, owner=settings.key_name, vpc=subnets[0].vpc)
+    group_id = security_group(
+        aws,
+        settings.security_group,
+        owner=settings.key_name,
+        vpc=subnets[0].vpc,
+        create=settings.create_security_group,
+    )
     admit(aws, [group_id], owner=settings.key_name, port=aws.endpoint.ssh_port)
     return Order(
         settings=settings,

@@ -59,8 +59,11 @@ def stale_rules(group: SecurityGroupTypeDef, network: str, port: int) -> list[Ip
     return [ssh_rule(one, port) for one in known if one != network]
 
 
-def security_group(aws: Aws, wanted: str | None, *, owner: str, vpc: str) -> str:
-    """The id of the group to launch with: the one asked for, else `SshEC2`, else the user's own, made."""
+def security_group(aws: Aws, wanted: str | None, *, owner: str, vpc: str, create: bool = True) -> str:
+    """The id of the group to launch with: the one asked for, else `SshEC2`, else the user's own.
+
+    That is made where it may be. Raises UsageError where there is none.
+    """
     if wanted:
         group = _find(aws, wanted, vpc)
         if group is None:
@@ -73,6 +76,11 @@ def security_group(aws: Aws, wanted: str | None, *, owner: str, vpc: str) -> str
     if shared:
         return shared["GroupId"]
     own = _find(aws, own_name(owner), vpc)
+    if own is None and not create:
+        raise UsageError(
+            f"no security group `{SHARED_GROUP}` in {vpc} ({aws.region}), and none may be made",
+            hint="create_security_group: true; or your administrator: `ec2tasks admin.setup --network CIDR`",
+        )
     return own["GroupId"] if own else _create(aws, owner, vpc)
 
 

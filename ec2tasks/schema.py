@@ -252,6 +252,13 @@ KEYS = (
         about="security group; by default SshEC2, else one made for you",
     ),
     Key(
+        name="create_security_group",
+        parse=flag,
+        environment=("CREATE_SECURITY_GROUP",),
+        default=True,
+        about="whether a security group of your own may be made where there is no SshEC2",
+    ),
+    Key(
         name="subnet",
         parse=matching(r"subnet-[0-9a-f]+", "subnet-0abc"),
         about="subnet; by default the default ones of the region",

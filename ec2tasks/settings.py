@@ -43,6 +43,7 @@ class Settings:
     key_file: Path | None
     iam_instance_profile: str | None
     security_group: str | None
+    create_security_group: bool
     subnet: str | None
     name: str
     remote_dir: str

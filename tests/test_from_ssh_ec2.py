@@ -14,7 +14,6 @@ from ec2tasks.program import program
 from ec2tasks.schema import ENVIRONMENT_NAMES, KEYS_BY_NAME
 
 PAGE = (REPO / "docs" / "from-ssh-ec2.md").read_text(encoding="utf-8")
-UNKNOWN_ON_PURPOSE = {"CREATE_SECURITY_GROUP"}
 THEIR_OPTIONS = (
     *("-l", "--leave", "-s", "--stop", "-t", "--terminate", "-d", "--detach", "--attach", "--multi"),
     *("--no-rsync", "--quiet", "--no-quiet", "-i", "-I", "-L", "-R", "--help"),
@@ -102,12 +101,12 @@ def test_every_option_of_the_page_is_one_of_the_program_s() -> None:
 
 def test_every_variable_of_the_page_is_read() -> None:
     named = {one for one in spans(PAGE) if re.fullmatch(r"[A-Z][A-Z_]{3,}", one)}
-    assert named - ENVIRONMENT_NAMES - {"USER"} == UNKNOWN_ON_PURPOSE
+    assert named - ENVIRONMENT_NAMES - {"USER"} == set()
 
 
 def test_every_variable_has_the_setting_that_the_page_gives_it() -> None:
     for row in section("Variables"):
-        names = [one for one in spans(row[0]) if one not in {*UNKNOWN_ON_PURPOSE, "USER"}]
+        names = [one for one in spans(row[0]) if one != "USER"]
         for name in names:
             assert name in KEYS_BY_NAME[spans(row[1])[0]].environment, name
 

@@ -76,3 +76,9 @@ def test_no_network_to_tell_the_address_is_said(aws: Aws) -> None:
     cut = dataclasses.replace(aws.endpoint, address_url="http://127.0.0.1:9/")
     with pytest.raises(Failure, match="did not tell"):
         own_address(Aws(endpoint=cut, region=aws.region))
+
+
+def test_where_no_group_may_be_made_that_is_said(aws: Aws) -> None:
+    with pytest.raises(UsageError, match="none may be made") as caught:
+        security_group(aws, None, owner="nobody-yet", vpc=vpc(aws), create=False)
+    assert "admin.setup" in str(caught.value.hint)
