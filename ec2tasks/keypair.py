@@ -19,7 +19,7 @@ USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 @dataclass(frozen=True, kw_only=True)
 class KeyPair:
-    """The name EC2 knows the key pair by; None of its material."""
+    """A key pair by the name that EC2 knows it by; its keys stay where they are."""
 
     name: str
 

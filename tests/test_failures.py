@@ -203,6 +203,7 @@ def test_a_home_is_no_project(local_shop: Shop) -> None:
         (("run", "--image", "ami-00000000000000000", "true"), 2, "no image"),
         (("run", "-i", "/nowhere", "true"), 2, "/nowhere"),
         (("run", "-L", "x:y", "true"), 2, "x:y"),
+        (("run", "--spot", "--stop", "true"), 2, "can't be stopped"),
         (("sync",), 125, "no instance"),
     ],
 )

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ec2tasks.aws import ATTEMPTS, Aws
+from ec2tasks.endpoint import AWS
 from ec2tasks.errors import Failure, UsageError
 from ec2tasks.instance import (
     ALIVE,
@@ -17,6 +20,7 @@ from ec2tasks.instance import (
     bring_up,
     choose,
     described,
+    end,
     from_json,
     next_step,
 )
@@ -173,3 +177,69 @@ def test_what_is_remembered_comes_back_as_it_was(instance: Instance) -> None:
 def test_what_is_no_instance_is_no_memory(junk: dict[str, object] | None) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         from_json(junk)
+
+
+class Reluctant:
+    """EC2 that refuses an end so many times, and shows the instance in one state meanwhile."""
+
+    def __init__(self, code: str, times: int, state: str) -> None:
+        self.error = ClientError({"Error": {"Code": code, "Message": "x"}}, "End")
+        self.left, self.state, self.asked = times, state, 0
+
+    def stop_instances(self, **_request: object) -> None:
+        self.asked += 1
+        if self.left:
+            self.left -= 1
+            raise self.error
+
+    terminate_instances = stop_instances
+
+    def describe_instances(self, **_request: object) -> dict[str, object]:
+        found = {
+            "InstanceId": "i-1",
+            "State": {"Name": self.state},
+            "InstanceType": "g5.xlarge",
+            "Placement": {"AvailabilityZone": "eu-central-1a"},
+            "LaunchTime": NOW,
+        }
+        return {"Reservations": [{"Instances": [found]}]}
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "wanted", "asked"),
+    [
+        # Not stopped while it starts: asked again until AWS does.
+        ("IncorrectInstanceState", "pending", "stop", 4),
+        # Not known yet, just after its launch.
+        ("InvalidInstanceID.NotFound", "pending", "terminate", 4),
+        # Ended by somebody else meanwhile: nothing more to ask.
+        ("IncorrectInstanceState", "stopping", "stop", 1),
+        ("IncorrectInstanceState", "terminated", "terminate", 1),
+    ],
+)
+def test_an_end_that_aws_does_not_take_yet_is_asked_for_again(
+    code: str, state: str, wanted: str, asked: int
+) -> None:
+    client = Reluctant(code, 3, state)
+    aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", ATTEMPTS): client})
+    end(aws, ONE, wanted, sleep=lambda _seconds: None)
+    assert client.asked == asked
+
+
+def test_an_end_that_aws_never_takes_is_no_success() -> None:
+    client = Reluctant("IncorrectInstanceState", 1000, "pending")
+    aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", ATTEMPTS): client})
+    with pytest.raises(ClientError):
+        end(aws, ONE, "stop", sleep=lambda _seconds: None)
+
+
+def test_a_running_instance_without_an_address_is_told_before_long() -> None:
+    with pytest.raises(Failure, match="no public address"):
+        bring_up(
+            observe=lambda: like(state="running", address=None),
+            launch=lambda: ONE,
+            start=lambda _instance: None,
+            watch=lambda _id: None,
+            sleep=lambda _seconds: None,
+            clock=lambda: 0.0,
+        )
