@@ -11,6 +11,7 @@ from typing import Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from ec2tasks import report
 from ec2tasks.arrival import Call
 from ec2tasks.aws import Aws, explain
 from ec2tasks.endpoint import AWS, Endpoint
@@ -97,3 +98,9 @@ def _endpoint(settings: Settings, *, dry: bool) -> Endpoint:
     from ec2tasks.local import control
 
     return Endpoint(name="local") if dry else control.up()
+
+
+def show_plan(lines: Sequence[str]) -> None:
+    """Print what would be done, a line each."""
+    for line in lines:
+        report.data(f"would {line}")

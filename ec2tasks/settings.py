@@ -15,8 +15,9 @@ import yaml
 from dotenv import dotenv_values
 
 from ec2tasks.errors import UsageError
+from ec2tasks.forms import flag
 from ec2tasks.project import SETTINGS_FILE, Project
-from ec2tasks.schema import ENVIRONMENT_NAMES, KEYS, KEYS_BY_NAME, Key, check_known, flag
+from ec2tasks.schema import ENVIRONMENT_NAMES, KEYS, KEYS_BY_NAME, Key, check_known
 
 INVOKE_FILE = "invoke.yaml"
 
@@ -57,6 +58,13 @@ class Settings:
     forward_env: tuple[str, ...]
     spot: bool
     disk_gb: int | None
+    idle_stop: int
+    max_hours: int
+    reap_after: int
+    pull_every: int
+    log_mb: int
+    spot_fallback: bool
+    resume: bool
     recipes: Mapping[str, Any]
     sources: Mapping[str, str] = field(repr=False)
 
@@ -284,7 +292,7 @@ def printable(settings: Settings) -> list[tuple[str, Any, str]]:
     return [
         (
             key.name,
-            str(value) if isinstance(value := plain[key.name], Path) else value,
+            str(value) if isinstance(value := key.show(plain[key.name]), Path) else value,
             settings.sources[key.name],
         )
         for key in KEYS

@@ -51,7 +51,7 @@ def settings_page() -> str:
     rows = ["| key | environment | default | what it is |", "|---|---|---|---|"]
     for key in KEYS:
         names = ", ".join(f"`{name}`" for name in key.environment)
-        value = ", ".join(key.default) if isinstance(key.default, tuple) else key.default
+        value = ", ".join(key.default) if isinstance(key.default, tuple) else key.show(key.default)
         default = "" if value in (None, "", {}, False) else f"`{value}`"
         rows.append(f"| `{key.name}` | {names} | {default} | {key.about} |")
     table = "\n".join(rows)

@@ -1,0 +1,129 @@
+"""The tasks that run something on the instance: `run`, `make`, `shell`, `notebook`, `attach`, `finish`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+
+from ec2tasks import plan, workflow
+from ec2tasks.edge import ec2_task, is_dry, make_call, show_plan
+from ec2tasks.errors import UsageError
+from ec2tasks.notebook import choose_page, has_display, shown
+from ec2tasks.notebook import command as notebook_command
+from ec2tasks.options import (
+    BROWSER_OPTION,
+    END_OPTIONS,
+    REACH_OPTIONS,
+    RUN_OPTIONS,
+    SYNC_OPTIONS,
+    Option,
+    is_verbose,
+)
+from ec2tasks.recipes import asked, check_targets, make_argv
+
+
+def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
+    if given["detach"] and command is None:
+        raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
+    call, wish = make_call(c, given, targets), _wish(given, command)
+    if is_dry(c, given):
+        show_plan(plan.run_lines(call, command, sync=wish.sync))
+        return 0
+    return workflow.run(call, wish)
+
+
+def _wish(given: Mapping[str, Any], command: str | None, **more: Any) -> workflow.Wish:
+    sync, verbose = not given["no_rsync"], is_verbose(given)
+    return workflow.Wish(command=command, sync=sync, verbose=verbose, detach=given["detach"], **more)
+
+
+def _words(text: str, usage: str) -> str:
+    """What to run. Raises UsageError where nothing is, or where Invoke took an unknown option for it."""
+    if not text.strip():
+        raise UsageError("there is nothing to run", hint=usage)
+    if re.fullmatch(r"--?[A-Za-z][\w-]*", text):
+        raise UsageError(f"no option `{text}`", hint="`ec2tasks TASK --help` lists the options")
+    return text
+
+
+@ec2_task(Option(names=("command",), positional=True, help="the command, as one text"), *RUN_OPTIONS)
+def run(c: Context, given: Mapping[str, Any]) -> int:
+    """Run a command in the project's folder on the instance: up, push, run, pull, end of life.
+
+    The command is one text, as bash reads it: `ec2tasks run "make eval | tee log"`. Ends with the
+    command's own exit code: 128 + n where signal n ended it, 130 after Ctrl-C, 125 where ec2tasks failed.
+    """
+    command = _words(given["command"], '`ec2tasks run "COMMAND"`, or `ec2tasks shell`')
+    return _run(c, given, command)
+
+
+@ec2_task(
+    Option(names=("targets",), positional=True, help="the target, or several as one text"),
+    *RUN_OPTIONS,
+    name="make",
+)
+def make_(c: Context, given: Mapping[str, Any]) -> int:
+    """Run targets of the project's Makefile on the instance, as `make on-ec2-TARGET` does.
+
+    Called by make, it carries over that make's flags and command-line variables. A target that the
+    Makefile does not have is refused before anything is launched.
+    """
+    targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
+    check_targets(targets, directory=Path.cwd())
+    command = shlex.join(make_argv(targets, makeflags=os.environ.get("MAKEFLAGS", "")))
+    return _run(c, given, command, asked(targets).goals)
+
+
+@ec2_task(*RUN_OPTIONS)
+def shell(c: Context, given: Mapping[str, Any]) -> int:
+    """Open a shell in the project's folder on the instance; afterwards pull and end of life as for `run`."""
+    return _run(c, given, None)
+
+
+@ec2_task(BROWSER_OPTION, *RUN_OPTIONS)
+def notebook(c: Context, given: Mapping[str, Any]) -> int:
+    """Run Jupyter in the project's folder on the instance, its page in the browser here; Ctrl-C ends it.
+
+    The page is at port 8888 here, or at the next one that is free; `-L 9999:localhost:8888` takes another.
+    Afterwards pull and end of life as for `run`.
+    """
+    if given["detach"]:
+        raise UsageError("a notebook can't be detached: its port here is open as long as the run")
+    call = make_call(c, given)
+    page = choose_page(call.settings.ports)
+    ports = tuple(dict.fromkeys((*call.settings.ports, page.forward)))
+    call = replace(call, settings=replace(call.settings, ports=ports))
+    beside = partial(shown, page, browser=not given["no_browser"] and has_display())
+    wish = _wish(given, notebook_command(page), variables=page.variables, beside=beside)
+    if is_dry(c, given):
+        show_plan(plan.run_lines(call, f"Jupyter, its page at {page.site}", sync=wish.sync))
+        return 0
+    return workflow.run(call, wish)
+
+
+@ec2_task(*REACH_OPTIONS)
+def attach(c: Context, given: Mapping[str, Any]) -> int:
+    """Come back to the command that was left running on the instance: its terminal, or what it prints.
+
+    On a terminal the multiplexer's keys detach again (Ctrl-B d in tmux, Ctrl-A d in screen). Ends with the
+    command's exit code if it ends meanwhile.
+    """
+    return workflow.attach(make_call(c, given))
+
+
+@ec2_task(*END_OPTIONS, *SYNC_OPTIONS, *REACH_OPTIONS)
+def finish(c: Context, given: Mapping[str, Any]) -> int:
+    """Attach, wait for the command's end, pull, then the end of life.
+
+    The end of life is the one asked for now, else the one that was asked for when the command was started.
+    """
+    verbose = is_verbose(given)
+    return workflow.finish(make_call(c, given), fetch=not given["no_rsync"], verbose=verbose)
