@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from ec2tasks.errors import Failure
-from ec2tasks.sync import DEFAULT_IGNORED, IGNORE_FILE
+from ec2tasks.ignored import DEFAULT_IGNORED, IGNORE_FILE
 
 SETTINGS_TEXT = """\
 # Settings of ec2tasks for this project; `ec2tasks config` shows all of them, with values and sources.

@@ -30,9 +30,14 @@ class Leaving:
 
 @dataclass(kw_only=True)
 class Session:
-    """A joined session; it ends with the process that holds it."""
+    """A joined session; it ends with the process that holds it.
+
+    `home` is the login user's there; `empty`: nothing of the project is there.
+    """
 
     channel: subprocess.Popen[bytes]
+    home: str = ""
+    empty: bool = False
     quiet: threading.Event = field(default_factory=threading.Event)
     writing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -91,8 +96,10 @@ def join(
         with contextlib.suppress(BrokenPipeError):
             session._send(handover(files))
         answer = read_line(channel, ANSWER_LIMIT)
-        if answer != "joined":
+        word, _, rest = answer.partition(" ")
+        if word != "joined":
             raise Failure(f"instance {host.instance_id} takes no session: {answer or _last_words(channel)}")
+        session.empty, session.home = rest.startswith("empty "), rest.partition(" ")[2]
         threading.Thread(target=session.beat, daemon=True).start()
         yield session
     finally:

@@ -18,6 +18,7 @@ from ec2tasks.ending import Ending, Facts, Verdict, decide
 from ec2tasks.errors import Failure
 from ec2tasks.job import Job, job_files
 from ec2tasks.process import handled, uninterrupted
+from ec2tasks.rsync import There, there_on
 from ec2tasks.session import Leaving, Session, join
 from ec2tasks.state import lock
 
@@ -71,7 +72,7 @@ class Stay:
     `wanted` None asks for no end of life of its own; `explicit` asks for nothing else. `results_here`: all
     that is there is here, fetched or given up; `fetched`: it has been fetched. `shared`: other clients are on
     it. `detaches`: it leaves a command running, whose end of life is not for the other sessions to apply;
-    `detached`: it has.
+    `detached`: it has. `there`: the project's folder on the instance, once it has been joined.
     """
 
     call: Call
@@ -85,6 +86,7 @@ class Stay:
     shared: bool = False
     detaches: bool = False
     detached: bool = False
+    there: There | None = None
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     def facts(self, leaving: Leaving | None) -> Facts:
@@ -138,6 +140,7 @@ def _get_on(stay: Stay, job: Job, held: contextlib.ExitStack, *, may_launch: boo
                     raise
             else:
                 stay.joined = True
+                stay.there = there_on(host, folder=job.remote_dir, home=session.home, empty=session.empty)
                 held.enter_context(lock(call.state, f"present-{call.key}", shared=True))
                 return host, session
     raise AssertionError("unreachable")

@@ -1,47 +1,30 @@
-"""The project's files, there and back, by rsync (https://download.samba.org/pub/rsync/rsync.1)."""
+"""The project's files, there and back: compared with what both sides last agreed on, moved, settled.
+
+docs/sync.md says what becomes of a file in every case.
+"""
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
 import shutil
-import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from ec2tasks import report
-from ec2tasks.access import Host, rsync_shell
-from ec2tasks.errors import Failure
+from ec2tasks import manifest, report
+from ec2tasks.compare import Comparison, Listing, compare, kind
+from ec2tasks.ignored import filter_argv, say_default_ignored
+from ec2tasks.incoming import Fetching, Item, fetch, items_for
+from ec2tasks.merge import Change, Outcome, settle
+from ec2tasks.outgoing import Way, delete_there, first_push, listed, push, say_left_out, surprises
 from ec2tasks.process import Tools
+from ec2tasks.progress import WORTH_A_WORD, biggest, shows_bar, size_text
+from ec2tasks.rsync import There, run
+from ec2tasks.tree import NOTHING, Base, Entry, Pair, look, parents, total_size
 
-IGNORE_FILE = ".rsyncignore"
-OWN_FOLDER = ".ec2tasks"
-DEFAULT_IGNORED = (
-    ".git",
-    ".venv",
-    "__pycache__",
-    ".ipynb_checkpoints",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-    "node_modules",
-)
-KEPT_REPLACED = 5  # runs whose replaced files are kept
-# rsync's exit codes that a user can do something about.
-REASONS = {
-    10: "the connection broke",
-    11: "a file could not be read or written (a full disk?)",
-    12: "the connection broke, or rsync is missing on the instance",
-    20: "interrupted",
-    23: "some files could not be read or written",
-    30: "the connection went silent",
-    127: "rsync is missing on the instance",
-    255: "the connection broke",
-}
-VANISHED = 24  # files that went away while rsync looked at them: what is left has been moved whole
+KEPT_REPLACED = 10  # runs whose replaced files are kept
 
 
 class Direction(Enum):
@@ -52,154 +35,201 @@ class Direction(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tree:
-    """The project's folder here and there."""
+class Moves:
+    """Which ways the files move in one sync; `calm`: beside a running command, in silence."""
 
-    here: Path
-    there: str
-    run_id: str
+    push: bool = False
+    pull: bool = False
+    verbose: bool = False
+    calm: bool = False
 
-
-def own_filters(root: Path, direction: Direction) -> list[str]:
-    """What is ours: nothing of .ec2tasks/ moves but, to here, the copies of what a push replaced there.
-
-    A link that leads out of the project travels as what it leads to, and is not replaced here by that on the
-    way back; one that leads nowhere stays.
-    """
-    outward = outward_links(root)
-    if direction is Direction.PULL:
-        kept = [f"--include=/{OWN_FOLDER}/", f"--include=/{OWN_FOLDER}/replaced/***"]
-        return [*kept, f"--exclude=/{OWN_FOLDER}/*", *(f"--exclude=/{_escaped(one)}" for one in outward)]
-    dangling = [one for one in outward if not (root / one).exists()]
-    return [f"--exclude=/{OWN_FOLDER}/", *(f"--exclude=/{_escaped(one)}" for one in dangling)]
+    @property
+    def verb(self) -> str:
+        """The word for it where it fails."""
+        return "push" if self.push else "pull"
 
 
-def _escaped(path: str) -> str:
-    """A path as a pattern of rsync's that fits it alone."""
-    return re.sub(r"([\\*?\[])", r"\\\1", path)
+def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> None:
+    """Move the project's files. Raises Failure where not everything arrived; what arrived stays."""
+    with manifest.locked(root):
+        way = Way(root=root, there=there, run_id=run_id, tools=tools, verbose=moves.verbose, quiet=moves.calm)
+        kept = _kept(root, there)
+        if moves.push and there.empty:
+            say_default_ignored(root)
+            with _settling(kept, Base()) as base:
+                kept.mark_moving()
+                if first_push(way, base, _weigh(root, tools)):
+                    return
+        found = compare(root, there, kept, tools, moves.verb)
+        with _settling(kept, found.base):
+            if found.changes:
+                kept.mark_moving()
+            _carry_out(way, found, moves)
 
 
-def outward_links(root: Path) -> list[str]:
-    """The links of the project that rsync calls unsafe, by their path in it."""
-    found = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = [one for one in folders if one not in (OWN_FOLDER, *DEFAULT_IGNORED)]
-        place = Path(folder)
-        links = (path for name in (*folders, *files) if (path := place / name).is_symlink())
-        known = ((path.relative_to(root), path.readlink()) for path in links)
-        found += [str(link) for link, target in known if is_outward(link, target)]
-    return found
+def _kept(root: Path, there: There) -> manifest.Kept:
+    kept = manifest.find(root, there.instance_id, filter_argv(root))
+    if there.empty and kept.path.exists():
+        # A folder that was taken away there is no wish to have everything gone.
+        kept.path.unlink()
+        return replace(kept, complete=False)
+    return kept
 
 
-def is_outward(link: Path, target: Path) -> bool:
-    """Whether a link at that path of the project, to that target, is absolute or leads out by its `..`."""
-    return target.is_absolute() or Path(os.path.normpath(link.parent / target)).parts[:1] == ("..",)
-
-
-def filter_argv(root: Path, direction: Direction) -> list[str]:
-    """What never moves: our own, and what .rsyncignore says, or a short list where there is none."""
-    own = own_filters(root, direction)
-    if (root / IGNORE_FILE).is_file():
-        return [*own, f"--exclude-from={root / IGNORE_FILE}"]
-    return [*own, *(f"--exclude={one}" for one in DEFAULT_IGNORED)]
-
-
-def rsync_argv(host: Host, tree: Tree, direction: Direction, *, verbose: bool) -> list[str]:
-    """The rsync that moves the project one way.
-
-    Whatever it replaces is first moved to .ec2tasks/replaced/RUN, so that nothing is overwritten without
-    a copy. Owners and groups stay behind: the users here and there are not the same.
-    """
-    there = f"{host.login}:{tree.there}/"
-    ends = (f"{tree.here}/", there) if direction is Direction.PUSH else (there, f"{tree.here}/")
-    return [
-        "rsync",
-        "--recursive",
-        "--links",
-        "--perms",
-        "--times",
-        "--keep-dirlinks",
-        "--copy-unsafe-links",
-        # Apple's rsync has no such option; it is only for names that a shell there would read otherwise.
-        *(["--protect-args"] if shlex.quote(tree.there) != tree.there else []),
-        "--backup",
-        f"--backup-dir={OWN_FOLDER}/replaced/{tree.run_id}",
-        *(["--out-format=%n"] if verbose else []),
-        *filter_argv(tree.here, direction),
-        f"--rsh={rsync_shell(host)}",
-        "--",
-        *ends,
-    ]
-
-
-def move(host: Host, tree: Tree, direction: Direction, tools: Tools, *, verbose: bool) -> None:
-    """Move the project one way. Raises Failure where not everything arrived; what arrived stays."""
-    prepare_here(tree.here)
-    argv = rsync_argv(host, tree, direction, verbose=verbose)
-    with tools.start(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    ) as rsync:
-        errors = _follow(rsync, lambda name: report.step(f"{direction.value} {name}"))
-    if rsync.returncode not in (0, VANISHED):
-        raise failure(direction, rsync.returncode, errors)
-    if direction is Direction.PULL:
-        prune_replaced(tree.here)
-
-
-def _follow(rsync: subprocess.Popen[bytes], show: Callable[[str], None]) -> str:
-    """Show the names that rsync prints as they come; what it says on stderr, at the end."""
-    import threading
-
-    said: list[bytes] = []
-    assert rsync.stdout is not None
-    assert rsync.stderr is not None
-    reader = threading.Thread(target=lambda: said.extend(rsync.stderr or ()), daemon=True)
-    reader.start()
+@contextmanager
+def _settling(kept: manifest.Kept, base: Base) -> Iterator[Base]:
+    """Keep what is settled inside, also where it ends in a failure."""
+    whole = False
     try:
-        for line in rsync.stdout:
-            show(line.decode(errors="replace").rstrip("\n"))
-        rsync.wait()
-    except BaseException:
-        rsync.terminate()
-        raise
+        yield base
+        whole = True
     finally:
-        reader.join(timeout=5)
-    return b"".join(said).decode(errors="replace")
+        if base.changed or kept.moving.exists() or not kept.complete:
+            kept.save(base, whole=whole)
 
 
-def failure(direction: Direction, code: int, errors: str) -> Failure:
-    """What an rsync that did not finish means."""
-    lines = [line for line in errors.splitlines() if line and not line.startswith("rsync error:")]
-    reason = REASONS.get(code, f"rsync ended with {code}")
-    said = "; ".join(lines[:3])
-    return Failure(
-        f"{direction.value} is not complete: {reason}" + (f": {said}" if said else ""),
-        hint=f"`ec2tasks sync --{direction.value}` goes on from here",
-    )
-
-
-def prepare_here(root: Path) -> None:
-    """The project's own folder of ec2tasks, which git does not see."""
-    folder = root / OWN_FOLDER
+def _carry_out(way: Way, found: Comparison, moves: Moves) -> None:
+    base = found.base
+    if moves.push:
+        say_default_ignored(way.root)
+        say_left_out(way.root, found.left_out)
+    fetching = Fetching(way=way, base=base)
     try:
-        folder.mkdir(exist_ok=True)
-        if not (folder / ".gitignore").exists():
-            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-    except OSError as error:
-        raise Failure(
-            f"`{folder}` can't be written: {error.strerror}", hint="check the folder's rights and the disk"
-        ) from error
+        if moves.push:
+            _push(way, base, found, fetching)
+        if moves.pull:
+            fetch(fetching, _still_to_fetch(found, pushed=moves.push), calm=moves.calm)
+            prune_replaced(way.root)
+        _settle_the_rest(base, found.changes)
+    finally:
+        _say_besides(fetching.besides)
+    if not moves.calm:
+        _say_kept([one.path for one in found.changes if one.outcome is Outcome.KEEP])
+
+
+def _push(way: Way, base: Base, found: Comparison, fetching: Fetching) -> None:
+    changes = found.changes
+    conflicts = [one for one in changes if one.outcome is Outcome.CONFLICT]
+    # Theirs comes first: what yours replaces there is here by then.
+    fetch(fetching, items_for(conflicts, found.behind))
+    to_send = [one for one in changes if one.outcome in (Outcome.PUSH, Outcome.CONFLICT) and one.here]
+    obstacles = [one.path for one in to_send if kind(one.there) == "d" != kind(one.here)]
+    to_send = sorted(to_send, key=lambda one: one.path)
+    _say_biggest({one.path: one.here for one in to_send if one.here})
+    stayed = delete_there(way, changes, obstacles)
+    for one in changes:
+        if one.outcome is Outcome.DELETE:
+            # A folder with files of its own there stays, until it is changed.
+            base.settle(one.path, Pair(None, one.there) if one.path in stayed else NOTHING)
+    blocked = (stayed & set(obstacles)) | _without_folder(to_send, found.there)
+    for one in to_send:
+        if one.path in blocked:
+            base.settle(one.path, Pair(one.here, one.there))
+            report.warning(
+                f"`{one.path}` has no place there: what stands in its way stays, and so does yours here"
+            )
+    sent = [one for one in to_send if one.path not in blocked]
+    if sent:
+        push(way, sent, base)
+        _fetch_surprises(fetching, sent)
+
+
+def _without_folder(to_send: list[Change], there: Mapping[str, Entry]) -> set[str]:
+    """Those whose folder is no folder there, and does not become one by this push."""
+    sent = {one.path for one in to_send}
+    in_the_way = {path for path, one in there.items() if one.kind != "d" and path not in sent}
+    return {path for path in sent if any(above in in_the_way for above in parents(path))}
+
+
+def _fetch_surprises(fetching: Fetching, sent: list[Change]) -> None:
+    """Bring home what was replaced there although it had changed since it was compared."""
+    way = fetching.way
+    items = [
+        Item(
+            source=source,
+            path=source.removeprefix(f"{way.replaced}/"),
+            there=entry,
+            here=None,
+            reason="changed there while yours was sent",
+            besides=True,
+        )
+        for source, entry in surprises(way, sent).items()
+    ]
+    # Yours is there by now: what both agree on stays.
+    agreed = {item.path: fetching.base[item.path] for item in items}
+    fetch(fetching, items)
+    for path, pair in agreed.items():
+        fetching.base.settle(path, pair)
+
+
+def _still_to_fetch(found: Comparison, *, pushed: bool) -> list[Item]:
+    """What is to be fetched and was not yet."""
+    items = items_for(found.changes, found.behind)
+    return [one for one in items if not one.besides or not pushed]
+
+
+def _settle_the_rest(base: Base, changes: Iterable[Change]) -> None:
+    """Settle what needs no moving."""
+    for one in changes:
+        if one.outcome in (Outcome.KEEP, Outcome.AGREE, Outcome.FORGET):
+            base.settle(one.path, settle(one))
+
+
+def _say_besides(besides: dict[str, str]) -> None:
+    for path, name in sorted(besides.items()):
+        report.warning(f"`{path}` was changed here and there: yours stays, the instance's is `{name}`")
+
+
+def _say_kept(paths: list[str]) -> None:
+    if paths:
+        report.step(f"deleted there, kept here: {listed(paths)}")
+
+
+def _say_biggest(entries: dict[str, Entry]) -> None:
+    total = total_size(entries)
+    if total < WORTH_A_WORD:
+        return
+    items = biggest(entries)
+    named = ", ".join(f"{name} ({size_text(size)})" for name, size in items)
+    report.step(f"{size_text(total)} to push; the biggest: {named}")
+    report.hint(f"a line `/{items[0][0]}` in .rsyncignore keeps that one here")
+
+
+def _weigh(root: Path, tools: Tools) -> int:
+    """The bytes of a first push, where that matters: for the bar, or for naming the biggest items."""
+    said = tools.capture(["du", "-sk", f"{root}"], timeout=60).stdout.split()
+    most = int(said[0]) * 1024 if said and said[0].isdigit() else WORTH_A_WORD
+    if most < WORTH_A_WORD and not shows_bar(most):
+        return 0
+    entries = list_here(root, tools)
+    _say_biggest(entries)
+    return total_size(entries)
+
+
+def list_here(root: Path, tools: Tools) -> dict[str, Entry]:
+    """All files that would travel from here, by rsync's own reading of the patterns."""
+    listing = Listing(full=True)
+    with tempfile.TemporaryDirectory() as nothing:
+        argv = ["rsync", "--dry-run", "--recursive", "--links", "--copy-unsafe-links", "--8-bit-output"]
+        argv += ["--out-format=%i %n", *filter_argv(root), "--", f"{root}/", f"{nothing}/"]
+        run(argv, tools, on_line=listing.add)
+    found = ((path, look(root, path)) for path in listing.differing)
+    return {path: entry for path, entry in found if entry and entry.kind == "f"}
+
+
+def differences(root: Path, there: There, tools: Tools) -> list[Change]:
+    """What a sync would do, without doing it."""
+    with manifest.locked(root):
+        kept = _kept(root, there)
+        found = compare(root, there, kept, tools, "push")
+        if found.base.changed:
+            kept.save(found.base, whole=kept.complete or not kept.moving.exists())
+    return [one for one in found.changes if one.outcome not in (Outcome.AGREE, Outcome.FORGET)]
 
 
 def prune_replaced(root: Path) -> None:
     """Keep the replaced files of the last runs only; run ids sort by time."""
-    folder = root / OWN_FOLDER / "replaced"
-    runs: Sequence[Path] = sorted(folder.iterdir()) if folder.is_dir() else []
+    folder = root / manifest.OWN_FOLDER / "replaced"
+    runs = sorted(folder.iterdir()) if folder.is_dir() else []
     for old in runs[:-KEPT_REPLACED]:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def say_default_ignored(root: Path) -> None:
-    """Say what stays behind where the project does not say it itself."""
-    if not (root / IGNORE_FILE).is_file():
-        report.step(f"no {IGNORE_FILE}: left out are {', '.join(DEFAULT_IGNORED)}")

@@ -18,10 +18,12 @@ from ec2tasks.errors import FAILURE_CODE, Failure, UsageError
 from ec2tasks.instance import Instance
 from ec2tasks.job import Job, forwarded, new_run_id, on_terminal
 from ec2tasks.job import run as run_job
+from ec2tasks.merge import Change
 from ec2tasks.ports import check_free
 from ec2tasks.project import check_syncable
 from ec2tasks.stay import Phases, Stay, apply, end_beside_failure, interruptible, on_board
-from ec2tasks.sync import Direction, Tree, move, say_default_ignored
+from ec2tasks.sync import Moves, move
+from ec2tasks.sync import differences as compare_trees
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
     with interruptible(), on_board(stay, phases, job, may_launch=True) as host:
         with phases.time("synced"):
             stay.touched = not stay.arrival.launched
-            _push(call, wish, host, job.run_id)
+            _push(stay, wish, job.run_id)
         stay.touched = True
         over = False
         try:
@@ -69,7 +71,7 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
         finally:
             if wish.sync and not stay.detached:
                 with phases.time("fetched"):
-                    stay.fetched = _pull(call, host, job.run_id, verbose=wish.verbose)
+                    stay.fetched = _pull(stay, job.run_id, verbose=wish.verbose)
             # A command whose end was not seen may still run, and bring more.
             stay.results_here = over and (stay.fetched or not wish.sync)
     if stay.detached:
@@ -126,22 +128,24 @@ def _job(call: Call, wish: Wish, environ: Mapping[str, str]) -> Job:
     )
 
 
-def _push(call: Call, wish: Wish, host: Host, run_id: str) -> None:
+def _push(stay: Stay, wish: Wish, run_id: str) -> None:
     if wish.sync:
-        say_default_ignored(call.project.root)
-        move(host, _tree(call, run_id), Direction.PUSH, call.tools, verbose=wish.verbose)
+        _move(stay, run_id, Moves(push=True, verbose=wish.verbose))
 
 
-def _tree(call: Call, run_id: str) -> Tree:
-    return Tree(here=call.project.root, there=call.settings.remote_dir, run_id=run_id)
+def _move(stay: Stay, run_id: str, moves: Moves) -> None:
+    assert stay.there is not None
+    move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)
+    # Whatever was there when this call joined: now something is.
+    stay.there = dataclasses.replace(stay.there, empty=False)
 
 
-def _pull(call: Call, host: Host, run_id: str, *, verbose: bool) -> bool:
+def _pull(stay: Stay, run_id: str, *, verbose: bool) -> bool:
     """Fetch everything; whether that worked. Why not is said, for the end of life is still to come."""
     try:
-        move(host, _tree(call, run_id), Direction.PULL, call.tools, verbose=verbose)
+        _move(stay, run_id, Moves(pull=True, verbose=verbose))
     except Failure as error:
-        report.warning(error.what)
+        report.warning(error.what, hint=error.hint)
         return False
     except KeyboardInterrupt:
         report.warning("interrupted while fetching the results")
@@ -199,7 +203,7 @@ def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
             stay.wanted = stay.wanted or Ending(found.end)
             if fetch:
                 with phases.time("fetched"):
-                    stay.results_here = stay.fetched = _pull(call, host, job.run_id, verbose=verbose)
+                    stay.results_here = stay.fetched = _pull(stay, job.run_id, verbose=verbose)
     return code if code or stay.results_here or stay.detached else FAILURE_CODE
 
 
@@ -224,19 +228,24 @@ def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
     """Push, then pull. An instance that was stopped is stopped again afterwards."""
     check_here(call)
     check_syncable(call.project, call.home)
-    wish = Wish(command=None, verbose=verbose)
-    job = _job(call, wish, {})
+    job = _job(call, Wish(command=None), {})
     stay = Stay(call=call, wanted=None, touched=True)
     phases = Phases()
-    with interruptible(), on_board(stay, phases, job, may_launch=False) as host:
-        if push:
-            with phases.time("pushed"):
-                _push(call, wish, host, job.run_id)
-        if pull:
-            with phases.time("fetched"):
-                move(host, _tree(call, job.run_id), Direction.PULL, call.tools, verbose=verbose)
-                stay.results_here = stay.fetched = True
+    with interruptible(), on_board(stay, phases, job, may_launch=False), phases.time("synced"):
+        _move(stay, job.run_id, Moves(push=push, pull=pull, verbose=verbose))
+        stay.results_here = stay.fetched = pull
     report.step(phases.line(None))
+
+
+def differences(call: Call) -> list[Change]:
+    """What a sync would move, and why; nothing moves. An instance that was stopped is stopped again."""
+    check_here(call)
+    check_syncable(call.project, call.home)
+    job = _job(call, Wish(command=None), {})
+    stay = Stay(call=call, wanted=None, touched=True)
+    with interruptible(), on_board(stay, Phases(), job, may_launch=False):
+        assert stay.there is not None
+        return compare_trees(call.project.root, stay.there, call.tools)
 
 
 def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
@@ -259,6 +268,6 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
         return 0
     check_syncable(call.project, call.home)
     job = _job(call, Wish(command=None), {})
-    with interruptible(), on_board(stay, Phases(), job, may_launch=False) as host:
-        stay.results_here = stay.fetched = _pull(call, host, job.run_id, verbose=verbose)
+    with interruptible(), on_board(stay, Phases(), job, may_launch=False):
+        stay.results_here = stay.fetched = _pull(stay, job.run_id, verbose=verbose)
     return 0 if stay.results_here and not stay.shared else FAILURE_CODE

@@ -1,43 +1,46 @@
+"""Files there and back: what moves, what is said of it, and what a cut leaves."""
+
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from conftest import Shop
-from test_access import make_host
+from twosides import OWN, Sides, put, snapshot
 
-from ec2tasks.sync import (
-    KEPT_REPLACED,
-    Direction,
-    Tree,
-    failure,
-    filter_argv,
-    is_outward,
-    prune_replaced,
-    rsync_argv,
-)
+from ec2tasks.errors import Failure
+from ec2tasks.ignored import DEFAULT_IGNORED, filter_argv
+from ec2tasks.progress import biggest, size_text
+from ec2tasks.rsync import Said, failure, left_out, unescaped
+from ec2tasks.sync import KEPT_REPLACED, prune_replaced
+from ec2tasks.tree import Entry, is_outward
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Sides:
+    """A project with a few files on both sides."""
+    found = Sides(tmp_path)
+    (found.here / ".rsyncignore").write_text("*.ignored\n")
+    put(found.here / "code.py", "file print(1)")
+    put(found.here / "data/rows", "file 1 2 3")
+    found.sync()
+    return found
 
 
 def test_what_never_moves(tmp_path: Path) -> None:
-    assert "--exclude=/.ec2tasks/" in filter_argv(tmp_path, Direction.PUSH)
-    assert "--exclude=.venv" in filter_argv(tmp_path, Direction.PULL)
+    assert "--exclude=/.ec2tasks/" in filter_argv(tmp_path)
+    assert {f"--exclude={one}" for one in DEFAULT_IGNORED} <= set(filter_argv(tmp_path))
     (tmp_path / ".rsyncignore").write_text("*.tmp\n")
-    found = filter_argv(tmp_path, Direction.PUSH)
-    assert found == ["--exclude=/.ec2tasks/", f"--exclude-from={tmp_path / '.rsyncignore'}"]
-
-
-@pytest.mark.parametrize("direction", Direction)
-def test_the_ends_of_a_move(direction: Direction, tmp_path: Path) -> None:
-    tree = Tree(here=tmp_path / "a b", there="a b", run_id="r")
-    argv = rsync_argv(make_host(tmp_path), tree, direction, verbose=False)
-    ends = argv[argv.index("--") + 1 :]
-    expected = [f"{tmp_path}/a b/", "ubuntu@127.0.0.1:a b/"]
-    assert ends == (expected if direction is Direction.PUSH else expected[::-1])
+    assert filter_argv(tmp_path)[-1] == f"--exclude-from={tmp_path / '.rsyncignore'}"
 
 
 def test_only_the_last_runs_replaced_files_are_kept(tmp_path: Path) -> None:
-    runs = [f"2026010{n}-000000-abc" for n in range(1, 9)]
+    runs = [f"202601{n:02}-000000-abc" for n in range(1, KEPT_REPLACED + 4)]
     for run in runs:
         (tmp_path / ".ec2tasks" / "replaced" / run).mkdir(parents=True)
     prune_replaced(tmp_path)
@@ -46,9 +49,254 @@ def test_only_the_last_runs_replaced_files_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_move_that_did_not_finish_says_why_and_how_to_go_on() -> None:
-    found = failure(Direction.PULL, 23, 'rsync: "x" failed: Permission denied (13)\nrsync error: some files')
+    said = Said(code=23, errors='rsync: "x" failed: Permission denied (13)\nrsync error: some files')
+    found = failure("pull", said, hint="go on")
     assert "Permission denied" in found.what
-    assert found.hint == "`ec2tasks sync --pull` goes on from here"
+    assert found.hint == "go on"
+    full = failure("push", Said(code=11, errors="write failed: No space left on device (28)"), hint="go on")
+    assert "the disk is full there" in full.what
+
+
+def test_rsync_s_words_about_what_it_leaves_out() -> None:
+    assert left_out('symlink has no referent: "/p/nowhere"') == "/p/nowhere (a link that leads nowhere)"
+    assert left_out('skipping non-regular file "sock"') == "sock (no regular file)"
+    closed = 'rsync: [sender] send_files failed to open "/p/x": Permission denied (13)'
+    assert left_out(closed) == "/p/x (not readable)"
+    nested = "[sender] hiding directory sub/.git because of pattern /**/.git"
+    assert left_out(nested) == "sub/.git (a repository inside)"
+    assert left_out("rsync: connection unexpectedly closed") is None
+
+
+def test_names_as_rsync_prints_them() -> None:
+    assert unescaped(b"new\\#012line \\#134#012") == "new\nline \\#012"
+
+
+def test_the_biggest_items_are_named_where_they_are() -> None:
+    files = {"data/images/a": 600, "data/images/b": 500, "data/rows": 1, "run/model.pt": 900, "x": 5}
+    entries = {path: Entry("f", 0o644, size * 10**6) for path, size in files.items()}
+    assert biggest(entries) == [
+        ("data/images", 1_100_000_000),
+        ("run/model.pt", 900_000_000),
+        ("x", 5_000_000),
+    ]
+    assert [size_text(one) for one in (5, 1_500, 2_500_000_000)] == ["5 B", "1.5 kB", "2.5 GB"]
+
+
+def test_a_clock_that_is_off_changes_nothing(sides: Sides) -> None:
+    for shift in (-600, 600):
+        put(sides.here / "code.py", f"file mine {shift}")
+        put(sides.there / "data/rows", f"file theirs {shift}")
+        moment = time.time() + shift
+        os.utime(sides.there / "data/rows", (moment, moment))
+        sides.sync()
+        expected = {"code.py": f"file mine {shift}", "data/rows": f"file theirs {shift}"}
+        assert expected.items() <= snapshot(sides.here).items()
+        assert expected.items() <= snapshot(sides.there).items()
+        assert not list(sides.here.rglob("*.ec2-*"))
+
+
+def test_a_change_within_the_same_second_and_size_is_seen(sides: Sides) -> None:
+    for round_ in range(3):
+        (sides.here / "code.py").write_text(f"print({round_})")
+        sides.sync()
+        assert (sides.there / "code.py").read_text() == f"print({round_})"
+
+
+def test_another_machine_merges_by_content(sides: Sides, tmp_path: Path) -> None:
+    put(sides.there / "result", "file made there")
+    other = sides.clone(tmp_path / "other")
+    for path in other.here.rglob("*"):
+        os.utime(path, (1_000_000, 1_000_000), follow_symlinks=False)
+    other.sync()
+    assert snapshot(other.here) == snapshot(other.there)
+    assert not list(other.here.rglob("*.ec2-*"))
+    put(other.here / "code.py", "")
+    other.sync()
+    assert not (other.there / "code.py").exists()
+    sides.sync()
+    assert (sides.here / "code.py").exists(), "deleted there, so it stays here"
+    assert not (sides.there / "code.py").exists()
+
+
+def test_what_a_job_made_is_never_deleted_by_a_push(sides: Sides) -> None:
+    put(sides.there / "data/result", "file dear")
+    shutil.rmtree(sides.here / "data")
+    sides.sync(pull=False)
+    assert (sides.there / "data/result").read_text() == "dear"
+    assert not (sides.there / "data/rows").exists()
+
+
+def test_a_folder_taken_away_there_is_sent_again(sides: Sides) -> None:
+    shutil.rmtree(sides.there)
+    sides.sync()
+    assert snapshot(sides.here) == snapshot(sides.there)
+
+
+def test_a_pattern_added_later_deletes_nothing(sides: Sides) -> None:
+    (sides.here / ".rsyncignore").write_text("data\n")
+    put(sides.here / "data/rows", "file other")
+    sides.sync()
+    assert (sides.there / "data/rows").read_text() == "1 2 3"
+    (sides.here / ".rsyncignore").write_text("")
+    sides.sync()
+    assert (sides.here / "data/rows").read_text() == "other"
+
+
+def test_what_can_t_travel_is_said_and_the_rest_moves(
+    sides: Sides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sides.here / "nowhere").symlink_to("/does/not/exist")
+    os.mkfifo(sides.here / "pipe")
+    put(sides.here / "vendored/.git/HEAD", "file ref")
+    put(sides.here / "vendored/lib.py", "file x")
+    sides.sync()
+    said = capsys.readouterr().err
+    for words in ("nowhere (a link", "pipe (no regular file)", "vendored/.git (a repository inside)"):
+        assert words in said
+    assert (sides.there / "vendored/lib.py").exists()
+    assert not (sides.there / "vendored/.git").exists()
+
+
+def test_links_that_lead_out_are_never_replaced_here(sides: Sides, tmp_path: Path) -> None:
+    outside = tmp_path / "dataset"
+    put(outside / "rows", "file 1")
+    (sides.here / "linked").symlink_to(outside)
+    (sides.here / "one").symlink_to(outside / "rows")
+    sides.sync()
+    assert (sides.there / "linked/rows").read_text() == "1"
+    put(sides.there / "linked/rows", "file theirs")
+    put(sides.there / "linked/cache", "file made there")
+    put(sides.there / "one", "file other")
+    run_id = sides.sync()
+    assert (sides.here / "linked").readlink() == outside
+    assert (sides.here / "one").readlink() == outside / "rows"
+    assert (outside / "rows").read_text() == "1"
+    assert snapshot(sides.here / f"linked.ec2-{run_id}") == {
+        "rows": "file theirs",
+        "cache": "file made there",
+    }
+    assert (sides.here / f"one.ec2-{run_id}").read_text() == "other"
+    assert sides.differences() == []
+
+
+def test_a_link_made_there_that_leads_out_arrives_as_content(sides: Sides, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    put(scratch / "deep/model", "file weights")
+    (sides.there / "out").symlink_to(scratch)
+    (sides.there / "model").symlink_to(scratch / "deep/model")
+    sides.sync()
+    assert (sides.here / "out/deep/model").read_text() == "weights"
+    assert (sides.here / "model").read_text() == "weights"
+    put(scratch / "deep/model", "file better weights")
+    sides.sync()
+    assert (sides.here / "out/deep/model").read_text() == "better weights"
+    assert (sides.here / "model").read_text() == "better weights"
+
+
+def test_modes_travel_alone(sides: Sides) -> None:
+    (sides.here / "code.py").chmod(0o755)
+    sides.sync()
+    assert os.access(sides.there / "code.py", os.X_OK)
+    (sides.there / "code.py").chmod(0o600)
+    sides.sync()
+    assert (sides.here / "code.py").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_grows_while_it_is_sent_is_sent_again(sides: Sides) -> None:
+    big = sides.here / "big"
+    big.write_bytes(b"a" * 30_000_000)
+    # It grows once rsync is at it.
+    sides.use_shell(f"[ -e grown ] || {{ touch grown; echo more >>'{big}'; }}\nexec sh -c \"$*\"")
+    sides.sync()
+    sides.sync()
+    assert (sides.there / "big").read_bytes() == big.read_bytes()
+    assert sides.differences() == []
+
+
+def test_an_edit_between_comparing_and_fetching_stays(sides: Sides) -> None:
+    put(sides.there / "code.py", "file theirs")
+    edit = f"printf mine >'{sides.here}/code.py'"
+    sides.use_shell(f'case "$*" in *--sender*) {edit} ;; esac\nexec sh -c "$*"')
+    run_id = sides.sync(push=False)
+    assert (sides.here / "code.py").read_text() == "mine"
+    assert (sides.here / f"code.py.ec2-{run_id}").read_text() == "theirs"
+
+
+def test_a_change_there_between_comparing_and_sending_comes_home(sides: Sides) -> None:
+    put(sides.here / "code.py", "file mine")
+    change = f"printf result >'{sides.there}/code.py'"
+    sides.use_shell(f'case "$*" in *--backup-dir*) {change} ;; esac\nexec sh -c "$*"')
+    run_id = sides.sync(pull=False)
+    assert (sides.there / "code.py").read_text() == "mine"
+    assert (sides.here / f"code.py.ec2-{run_id}").read_text() == "result"
+
+
+@pytest.mark.parametrize("push", [True, False], ids=["push", "pull"])
+def test_after_a_cut_nothing_half_stands_and_the_next_sync_goes_on(sides: Sides, push: bool) -> None:
+    root = sides.here if push else sides.there
+    for number in range(20):
+        (root / f"big{number}").write_bytes(os.urandom(4_000_000))
+    # The other half of the transfer goes away in the middle: it gets through a part of the bytes only.
+    sides.use_shell(
+        'if [ -e cut ]; then exec sh -c "$*"; fi\n'
+        'case "$*" in *--partial-dir*|*--sender*) touch cut; '
+        'head -c 20000000 | sh -c "$*" | head -c 20000000; exit 255 ;; esac\nexec sh -c "$*"'
+    )
+    with pytest.raises(Failure, match="is not complete"):
+        sides.sync(push=push, pull=not push)
+    for side in (sides.here, sides.there):
+        for path in side.glob("big*"):
+            assert path.read_bytes() == (root / path.name).read_bytes(), "half a file under its name"
+    sides.sync()
+    assert snapshot(sides.here) == snapshot(sides.there)
+    assert sides.differences() == []
+
+
+def test_two_syncs_at_once_wait_for_each_other(sides: Sides) -> None:
+    for number in range(40):
+        put(sides.here / f"more/{number}", f"file {number}")
+    failures: list[BaseException] = []
+
+    def sync() -> None:
+        try:
+            sides.sync()
+        except BaseException as error:  # noqa: BLE001  # whatever it is, the test is to see it
+            failures.append(error)
+
+    threads = [threading.Thread(target=sync) for _ in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert failures == []
+    assert snapshot(sides.here) == snapshot(sides.there)
+
+
+def test_a_manifest_that_can_t_be_read_costs_no_conflicts(sides: Sides) -> None:
+    (sides.here / OWN / "synced" / "i-0.json").write_text("half of {")
+    put(sides.here / "code.py", "file newer")
+    put(sides.there / "new", "file result")
+    sides.sync()
+    assert (sides.here / "new").exists()
+    assert (sides.here / "code.py").read_text() == "newer"
+    (sides.here / OWN / "synced" / "i-0.json").unlink()
+    sides.sync()
+    assert not [one for one in sides.here.rglob("*.ec2-*") if not one.name.startswith("code.py")]
+
+
+def test_beside_a_running_command_only_what_stands_still_is_fetched(sides: Sides) -> None:
+    put(sides.there / "done", "file whole")
+    writer = subprocess.Popen(["sh", "-c", f"while sleep 0.2; do echo x >>'{sides.there}/growing'; done"])
+    try:
+        time.sleep(0.5)
+        sides.sync(push=False, calm=True)
+    finally:
+        writer.kill()
+        writer.wait()
+    assert (sides.here / "done").read_text() == "whole"
+    assert not (sides.here / "growing").exists()
+    sides.sync(push=False)
+    assert (sides.here / "growing").read_text() == (sides.there / "growing").read_text()
 
 
 NAMES = ["plain", "a b", 'it\'s "quoted"', "new\nline", "é☃", "-dash", "$HOME", "sub/deep/file", "*star?"]
@@ -106,8 +354,9 @@ def test_verbose_shows_each_file_and_its_direction(warm: Shop) -> None:
 
 
 def test_without_rsyncignore_what_stays_behind_is_said(warm: Shop) -> None:
-    said = warm.ec2tasks("run", "true")
-    assert "no .rsyncignore: left out are .git, .venv" in said.err
+    (warm.root / ".ec2tasks" / "default-ignored").unlink(missing_ok=True)
+    assert "no .rsyncignore: left out are .git, .venv" in warm.ec2tasks("run", "true").err
+    assert "no .rsyncignore" not in warm.ec2tasks("run", "true").err
 
 
 def test_no_rsync_moves_nothing(warm: Shop) -> None:
@@ -123,31 +372,6 @@ def test_git_sees_nothing_of_ours(warm: Shop) -> None:
     assert said.out == ""
 
 
-def test_links_that_leave_the_project_stay_links_here_and_travel_as_content(
-    warm: Shop, tmp_path: Path
-) -> None:
-    outside = tmp_path / "dataset"
-    outside.mkdir()
-    (outside / "rows").write_text("1\n")
-    (tmp_path / "one file").write_text("2\n")
-    links = {"data": outside, "file[1]": tmp_path / "one file", "nowhere": tmp_path / "missing"}
-    for name, target in links.items():
-        (warm.root / name).symlink_to(target)
-    said = warm.ec2tasks("run", "cat data/rows 'file[1]'; echo more >> 'file[1]'; ls nowhere; test ! -L data")
-    assert (said.code, said.out) == (0, "1\n2\n"), said.err
-    for name, target in links.items():
-        assert (warm.root / name).readlink() == target
-        (warm.root / name).unlink()
-
-
-def test_what_a_push_replaces_there_comes_home(warm: Shop) -> None:
-    warm.write("model.ckpt", "old\n")
-    assert warm.ec2tasks("run", "--no-rsync", "echo newer > model.ckpt").code == 0
-    assert warm.ec2tasks("sync").code == 0
-    copies = (warm.root / ".ec2tasks" / "replaced").glob("*/model.ckpt")
-    assert "newer\n" in {one.read_text() for one in copies}
-
-
 @pytest.mark.parametrize(
     ("link", "target", "outward"),
     [
@@ -160,4 +384,4 @@ def test_what_a_push_replaces_there_comes_home(warm: Shop) -> None:
     ],
 )
 def test_which_links_lead_out(link: str, target: str, outward: bool) -> None:
-    assert is_outward(Path(link), Path(target)) is outward
+    assert is_outward(link, target) is outward

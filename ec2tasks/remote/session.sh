@@ -8,7 +8,8 @@ end=$1 run_id=$2 remote_dir=$3
 home=$HOME/.ec2tasks
 run=$home/runs/$run_id
 
-mkdir -p "$run" "$HOME/$remote_dir" || exit 1
+found=$(find "$HOME/$remote_dir" -mindepth 1 -maxdepth 1 ! -name .ec2tasks -print -quit 2>/dev/null)
+mkdir -p "$run" "$HOME/$remote_dir/.ec2tasks/incoming" || exit 1
 chmod 700 "$home" "$run"
 
 exec 9>>"$home/sessions.lock"
@@ -28,7 +29,8 @@ while IFS=' ' read -r word name body; do
     *) break ;;
     esac
 done
-printf 'joined\n'
+if [ -n "$found" ]; then found=used; else found=empty; fi
+printf 'joined %s %s\n' "$found" "$HOME"
 
 while read -r -t 60 word; do
     [ "$word" = leave ] || continue

@@ -1,0 +1,239 @@
+"""Compares the project here and there with what both last agreed on; moves nothing.
+
+One dry rsync tells what is not the same on both sides; only there are both looked at more closely.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ec2tasks.ignored import filter_argv
+from ec2tasks.manifest import Kept, clock
+from ec2tasks.merge import Change, Outcome, could_be_same, decide
+from ec2tasks.process import Tools
+from ec2tasks.rsync import COMPARING, Said, There, ask_there, failure, run, shell_argv, unescaped
+from ec2tasks.tree import NOTHING, Base, Entry, encode, is_outward, look, parse_found, settled
+
+FORMAT = "--out-format=%i %n"
+NAME_AT = 12  # rsync's item says in eleven characters what differs, then comes a space
+DELETING = b"*deleting   "
+ITEM = re.compile(rb"[<>ch.][fdLDS][.+ ?a-zA-Z]{9} ")
+
+
+def is_item(line: bytes) -> bool:
+    """Whether a line of rsync's is about something that travels, rather than words."""
+    return ITEM.match(line) is not None
+
+
+@dataclass(kw_only=True)
+class Listing:
+    """What would travel from here: what is the same there (where `full`), what is not, what is only there."""
+
+    same: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    only_there: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    full: bool
+
+    def add(self, line: bytes) -> None:
+        """Take in a line that rsync printed."""
+        if line.startswith(DELETING):
+            self.only_there.append(unescaped(line[len(DELETING) :].rstrip(b"/")))
+        elif not is_item(line):
+            self.words.append(line.decode(errors="replace"))
+        else:
+            path = unescaped(line[NAME_AT:].rstrip(b"/"))
+            is_same = line[:1] == b"." and line[2 : NAME_AT - 1].isspace()
+            if path != ".":
+                (self.same if is_same else self.differing).append(path)
+
+
+@dataclass(kw_only=True)
+class Comparison:
+    """What is to be done about every path that is not settled, and the base brought up to date.
+
+    `left_out` can't travel, in words; `behind`: what is reached there through links that lead out of the
+    project; `there`: what stands there wherever it is not what is here.
+    """
+
+    changes: list[Change]
+    base: Base
+    left_out: list[str]
+    behind: frozenset[str]
+    there: Mapping[str, Entry]
+
+
+def dry_argv(root: Path, there: There, *, full: bool) -> list[str]:
+    """The rsync that compares: what is not the same there (`full`: also what is), and what is only there."""
+    return [
+        "rsync",
+        "--dry-run",
+        "--recursive",
+        "-ii" if full else "-i",
+        *COMPARING,
+        "--keep-dirlinks",
+        "--8-bit-output",
+        # Only listed; and what can't be read here must not hide what is only there.
+        "--delete",
+        "--ignore-errors",
+        "--debug=FILTER1",
+        FORMAT,
+        *filter_argv(root),
+        *shell_argv(there),
+        "--",
+        f"{root}/",
+        there.end,
+    ]
+
+
+def list_differences(
+    root: Path, there: There, tools: Tools, verb: str, *, full: bool
+) -> tuple[Listing, list[str]]:
+    """What rsync finds, and what it leaves out. Raises Failure where it could not look at the rest."""
+    listing = Listing(full=full)
+    said = run(dry_argv(root, there, full=full), tools, on_line=listing.add)
+    if not said.complete and not said.only_left_out():
+        raise failure(verb, said, hint=f"`ec2tasks sync --{verb}` goes on from here")
+    both = Said(code=said.code, errors="\n".join([*listing.words, said.errors]))
+    return listing, both.left_out()
+
+
+def compare(root: Path, there: There, kept: Kept, tools: Tools, verb: str) -> Comparison:
+    """Compare both sides with what is kept. Raises Failure where the instance can't be asked."""
+    stamp = clock(root)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        listed = pool.submit(list_differences, root, there, tools, verb, full=not kept.complete)
+        # Meanwhile: what is not here any more as it was settled. What of it is alike there is settled anew.
+        base = kept.load()
+        moved_on = [path for path in base.paths() if not _as_settled(root, base, path)]
+        listing, left_out = listed.result()
+    paths = sorted({*listing.differing, *listing.only_there})
+    # With nothing ignored anew, what is not listed is alike on both sides; else only what is said to be.
+    alike = set(listing.same if listing.full else moved_on)
+    _renew(root, base, alike - set(paths), stamp)
+    if listing.full:
+        _forget(root, base, base.paths() - alike - set(paths))
+    found_there, behind = look_there(there, paths, tools)
+    undecided: list[tuple[str, Entry | None, Entry | None]] = []
+    for path in sorted({*paths, *behind}):
+        here, unknown = look_here(root, path)
+        if unknown or "o" in (kind(here), kind(found_there.get(path))):
+            left_out.append(f"{path} ({unknown or 'no regular file'})")
+        else:
+            undecided.append((path, here, found_there.get(path)))
+    changes = _decided(undecided, base, lambda doubtful: same_contents(root, there, doubtful, tools))
+    return Comparison(
+        changes=changes,
+        base=base,
+        left_out=sorted(set(left_out)),
+        behind=frozenset(behind),
+        there=found_there,
+    )
+
+
+def kind(entry: Entry | None) -> str:
+    """The kind of an entry; empty for none."""
+    return entry.kind if entry else ""
+
+
+def look_here(root: Path, path: str) -> tuple[Entry | None, str]:
+    """What stands here, and why that can't be told."""
+    try:
+        return look(root, path), ""
+    except OSError as error:
+        return None, error.strerror or "not readable"
+
+
+def _as_settled(root: Path, base: Base, path: str) -> bool:
+    """Whether a path stands here as it was settled."""
+    value = base.raw[path]
+    if value[0] == "f":
+        # By hand: this is what a sync with nothing to move spends its time on.
+        try:
+            found = os.stat(f"{root}/{path}")
+        except OSError:
+            return False
+        now = ["f", found.st_mode & 0o777, found.st_size, found.st_mtime_ns, ""]
+        return bool(value == now)
+    here, unknown = look_here(root, path)
+    return not unknown and here == base[path].here
+
+
+def _renew(root: Path, base: Base, paths: Iterable[str], stamp: int) -> None:
+    """Settle anew what both sides show alike, or what is gone from both."""
+    for path in paths:
+        here, unknown = look_here(root, path)
+        # What can't be looked at here may be there; what was touched since may not be what was compared.
+        if not unknown and not _touched_since(root, path, stamp):
+            base.settle(path, settled(here) if here else NOTHING)
+
+
+def _forget(root: Path, base: Base, paths: Iterable[str]) -> None:
+    """Forget what neither side shows any more: it is gone, or ignored now."""
+    for path in paths:
+        if not look_here(root, path)[1]:
+            base.settle(path, NOTHING)
+
+
+def _touched_since(root: Path, path: str, stamp: int) -> bool:
+    try:
+        return os.stat(f"{root}/{path}").st_ctime_ns >= stamp
+    except OSError:
+        return False
+
+
+def _decided(
+    undecided: Iterable[tuple[str, Entry | None, Entry | None]],
+    base: Base,
+    find_same: Callable[[list[str]], set[str]],
+) -> list[Change]:
+    """The outcomes that are not nothing; files that only a look into both can tell apart are looked into."""
+    first = [decide(path, base[path], here, there) for path, here, there in undecided]
+    doubtful = [
+        one.path
+        for one in first
+        if one.outcome is Outcome.CONFLICT and one.here and one.there and could_be_same(one.here, one.there)
+    ]
+    same = find_same(doubtful) if doubtful else set()
+    again = (
+        decide(one.path, one.base, one.here, one.there, same_content=same.__contains__)
+        if one.path in same
+        else one
+        for one in first
+    )
+    return [one for one in again if one.outcome is not Outcome.NOTHING]
+
+
+def look_there(there: There, paths: list[str], tools: Tools) -> tuple[dict[str, Entry], set[str]]:
+    """What stands there at these paths, as it travels, and which of it is behind links that lead out.
+
+    Such a link is what it leads to; all below a folder that it leads to is found as well.
+    """
+    if not paths:
+        return {}, set()
+    found = parse_found(ask_there(there, tools, "look", stdin=encode(f"./{one}" for one in paths)))
+    links = [path for path, one in found.items() if one.kind == "l" and is_outward(path, one.target)]
+    if not links:
+        return found, set()
+    said = ask_there(there, tools, "look_behind", stdin=encode(f"./{one}" for one in links))
+    behind = parse_found(said)
+    return {**{path: one for path, one in found.items() if path not in links}, **behind}, set(behind)
+
+
+def same_contents(root: Path, there: There, paths: list[str], tools: Tools) -> set[str]:
+    """Those of these files that hold the same on both sides, by checksum."""
+    differing: set[str] = set()
+
+    def take(line: bytes) -> None:
+        if line[:2] in (b"<f", b".f") and line[2:3] in (b"c", b"+"):
+            differing.add(unescaped(line[NAME_AT:]))
+
+    argv = ["rsync", "--dry-run", "-i", "--checksum", *COMPARING, "--no-implied-dirs", "--8-bit-output"]
+    argv += [FORMAT, "--from0", "--files-from=-", *shell_argv(there), "--", f"{root}/", there.end]
+    said = run(argv, tools, stdin=encode(paths), on_line=take)
+    return set(paths) - differing if said.complete else set()

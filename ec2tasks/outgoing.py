@@ -1,0 +1,211 @@
+"""From here to there: what was deleted here goes there too, what was changed here is sent.
+
+Whatever is replaced or deleted there is kept in .ec2tasks/replaced/RUN there. Rsync writes beside and then
+renames, so that no half file ever stands under its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ec2tasks import report
+from ec2tasks.compare import FORMAT, NAME_AT, is_item
+from ec2tasks.errors import Failure
+from ec2tasks.ignored import filter_argv
+from ec2tasks.manifest import OWN_FOLDER, clock
+from ec2tasks.merge import Change, Outcome
+from ec2tasks.process import Tools
+from ec2tasks.progress import bar, shows_bar
+from ec2tasks.rsync import COMPARING, Said, There, ask_there, failure, run, shell_argv, unescaped
+from ec2tasks.tree import Base, Entry, alike, encode, look, parse_found, settled
+
+ROUNDS = 3  # times that a file is sent which changes while it is sent
+HINT = "`ec2tasks sync --push` goes on from here"
+SHOWN = 5  # names in a sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """One transfer of the project at `root`: its folder there, the run it belongs to, how it is shown."""
+
+    root: Path
+    there: There
+    run_id: str
+    tools: Tools
+    verbose: bool = False
+    quiet: bool = False
+
+    @property
+    def replaced(self) -> str:
+        """Where the copies of what this run replaces are kept, on both sides."""
+        return f"{OWN_FOLDER}/replaced/{self.run_id}"
+
+
+def delete_there(way: Way, changes: Iterable[Change], obstacles: Iterable[str]) -> set[str]:
+    """Take away there what was deleted here, and empty folders in the way. What could not go comes out."""
+    deleted = [one for one in changes if one.outcome is Outcome.DELETE and one.there]
+    files = [one.path for one in deleted if one.there and one.there.kind != "d"]
+    folders = {one.path for one in deleted if one.there and one.there.kind == "d"} | set(obstacles)
+    if not files and not folders:
+        return set()
+    deepest_first = sorted(folders, key=lambda one: (-one.count("/"), one))
+    lists = encode(files) + b"\0" + encode(deepest_first)
+    stayed = ask_there(way.there, way.tools, "clear", way.run_id, stdin=lists)
+    if way.verbose:
+        for path in files:
+            report.step(f"delete there {path} (deleted here)")
+    return {os.fsdecode(one) for one in stayed.split(b"\0") if one}
+
+
+def send_argv(way: Way, *, progress: bool) -> list[str]:
+    """The rsync that sends; what it sends is added."""
+    own = f"{way.there.home}/{way.there.folder}/{OWN_FOLDER}"
+    return [
+        "rsync",
+        *COMPARING,
+        "--keep-dirlinks",
+        "--8-bit-output",
+        "--backup",
+        f"--backup-dir={way.replaced}",
+        f"--temp-dir={OWN_FOLDER}/incoming",
+        f"--partial-dir={own}/partial",
+        "--debug=FILTER1",
+        FORMAT,
+        *(["--info=progress2", "--no-inc-recursive", "--outbuf=L"] if progress else []),
+        *shell_argv(way.there),
+    ]
+
+
+def send(way: Way, argv: list[str], total: int, stdin: bytes | None, on_path: Callable[[str], None]) -> Said:
+    """Send, showing how far it has got. Raises Failure where not everything that can travel arrived."""
+    progress = not way.quiet and not way.verbose and shows_bar(total)
+    words: list[str] = []
+
+    def take(line: bytes) -> None:
+        if is_item(line):
+            on_path(unescaped(line[NAME_AT:]).rstrip("/"))
+        else:
+            words.append(line.decode(errors="replace"))
+
+    with bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
+        said = run(
+            [*send_argv(way, progress=progress), *argv], way.tools, stdin=stdin, on_line=take, on_bytes=moved
+        )
+    if not said.complete and not said.only_left_out():
+        raise failure("push", said, hint=HINT)
+    say_left_out(way.root, [*Said(code=0, errors="\n".join(words)).left_out(), *said.left_out()])
+    return said
+
+
+def say_left_out(root: Path, left_out: Iterable[str]) -> None:
+    """Say in one line what can't travel, by its path in the project."""
+    names = sorted({one.removeprefix(f"{root}/") for one in left_out})
+    if names:
+        report.warning(f"left out: {listed(names)}")
+
+
+def listed(names: list[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _ignore(_count: int) -> None:
+    pass
+
+
+def push(way: Way, changes: list[Change], base: Base) -> None:
+    """Send these paths, again where they change meanwhile, and settle in the base what arrived.
+
+    Raises Failure where something could not be sent or never stood still.
+    """
+    waiting = {one.path: one for one in changes}
+    expected: dict[str, Entry | None] = {one.path: one.here for one in changes}
+    for _ in range(ROUNDS):
+        if not waiting:
+            return
+        sent = _send_listed(way, list(waiting.values()))
+        for path in sorted(sent):
+            now = _now(way.root, path)
+            if now is not None and now == expected[path]:
+                base.settle(path, settled(now))
+                del waiting[path]
+            else:
+                expected[path] = now
+        # What was not sent can't be read, which was said; what went away here is for the next comparison.
+        waiting = {path: one for path, one in waiting.items() if path in sent and expected[path]}
+    if waiting:
+        names = ", ".join(sorted(waiting)[:3])
+        raise Failure(f"push is not complete: {names} changes all the time", hint=HINT)
+
+
+def _now(root: Path, path: str) -> Entry | None:
+    try:
+        return look(root, path)
+    except OSError:
+        return None
+
+
+def _send_listed(way: Way, changes: list[Change]) -> set[str]:
+    sent: set[str] = set()
+    reasons = {one.path: one.reason for one in changes}
+
+    def on_path(path: str) -> None:
+        sent.add(path)
+        if way.verbose and path in reasons:
+            report.step(f"push {path} ({reasons[path]})")
+
+    argv = ["--no-implied-dirs", "--from0", "--files-from=-", "--", f"{way.root}/", way.there.end]
+    total = sum(one.here.size for one in changes if one.here)
+    said = send(way, argv, total, encode(reasons), on_path)
+    return set(reasons) if said.complete else sent & set(reasons)
+
+
+def first_push(way: Way, base: Base, total: int) -> bool:
+    """Send everything to a folder with nothing in it. Whether nothing changed here meanwhile."""
+    stamp = clock(way.root)
+    sent: list[str] = []
+
+    def on_path(path: str) -> None:
+        sent.append(path)
+        if way.verbose:
+            report.step(f"push {path} (nothing there yet)")
+
+    argv = ["--recursive", "--ignore-existing", *filter_argv(way.root), "--", f"{way.root}/", way.there.end]
+    send(way, argv, total, None, on_path)
+    still = True
+    for path in sent:
+        entry = _unchanged_since(way.root, path, stamp) if path not in ("", ".") else None
+        if entry:
+            base.settle(path, settled(entry))
+        else:
+            still &= path in ("", ".")
+    return still
+
+
+def _unchanged_since(root: Path, path: str, stamp: int) -> Entry | None:
+    """What stands here, where it has not been touched since then."""
+    with contextlib.suppress(OSError):
+        entry = look(root, path)
+        if entry is not None and (entry.kind != "f" or os.stat(f"{root}/{path}").st_ctime_ns < stamp):
+            return entry
+    return None
+
+
+def surprises(way: Way, changes: Iterable[Change]) -> dict[str, Entry]:
+    """Copies there of what was replaced but was no longer what had been compared: by their path there."""
+    replaced = {
+        f"{way.replaced}/{one.path}": one.there for one in changes if one.there and one.there.kind == "f"
+    }
+    if not replaced:
+        return {}
+    found = parse_found(ask_there(way.there, way.tools, "look", stdin=encode(f"./{one}" for one in replaced)))
+    return {path: one for path, one in found.items() if not _expected(replaced[path], one)}
+
+
+def _expected(before: Entry | None, kept: Entry) -> bool:
+    return before is not None and alike(before, kept)

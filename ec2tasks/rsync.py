@@ -1,0 +1,214 @@
+"""Runs rsync (https://download.samba.org/pub/rsync/rsync.1): what it shows, and what its end means."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from ec2tasks.access import Host, rsync_shell
+from ec2tasks.errors import Failure
+from ec2tasks.process import Tools
+from ec2tasks.session import remote_argv
+
+# Rsync's exit codes that a user can do something about.
+REASONS = {
+    10: "the connection broke",
+    11: "a file could not be read or written (a full disk?)",
+    12: "the connection broke, or rsync is missing on the instance",
+    20: "interrupted",
+    23: "some files could not be read or written",
+    30: "the connection went silent",
+    127: "rsync is missing on the instance",
+    255: "the connection broke",
+}
+PARTIAL, VANISHED = 23, 24
+DISK_FULL = "No space left on device"
+# A file that can't be opened, a link that leads nowhere, a socket: each is left out and said.
+LEFT_OUT = re.compile(
+    r"""(?:rsync:\ )?(?:\[\w+\]\ )?
+    (?:(?P<why>symlink\ has\ no\ referent):\ "(?P<link>.*)"
+    |(?:send_files\ failed\ to\ open|opendir)\ "(?P<closed>.*)"(?:\ \(in\ .*\))?(?:\ failed)?
+    :\ Permission\ denied\ \(13\)
+    |skipping\ (?P<special>non-regular\ file)\ "(?P<odd>.*)"
+    |\[sender\]\ hiding\ directory\ (?P<nested>.*/\.git)\ because\ of\ pattern.*)$""",
+    re.VERBOSE,
+)
+PROGRESS = re.compile(rb"^\s*([\d,]+)\s+\d+%\s")
+SILENCE = 60  # seconds without a byte after which rsync gives up
+# Times to the nanosecond; folders' own times are made by what is put into them.
+COMPARING = ("--links", "--perms", "--times", "--omit-dir-times", "--copy-unsafe-links", "--modify-window=-1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class There:
+    """The project's folder on the instance, and the way to it.
+
+    `target` is what rsync names the host, `shell` its --rsh, `folder` is below `home`; `script` gives the
+    command that runs one of our scripts there. `empty`: nothing of the project is there yet.
+    """
+
+    instance_id: str
+    target: str
+    shell: str
+    script: Callable[[str, Sequence[str]], list[str]]
+    folder: str
+    home: str
+    empty: bool
+
+    @property
+    def end(self) -> str:
+        """The folder as rsync takes it."""
+        return f"{self.target}:{self.folder}/"
+
+
+def there_on(host: Host, *, folder: str, home: str, empty: bool) -> There:
+    """The project's folder on this host."""
+    return There(
+        instance_id=host.instance_id,
+        target=host.login,
+        shell=rsync_shell(host),
+        script=lambda name, words: remote_argv(host, name, *words),
+        folder=folder,
+        home=home,
+        empty=empty,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """How an rsync ended, and what it said on stderr."""
+
+    code: int
+    errors: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was to move has moved, but for what went away meanwhile."""
+        return self.code in (0, VANISHED)
+
+    def left_out(self) -> list[str]:
+        """What rsync left out because it can't travel, in words."""
+        return [words for line in self.errors.splitlines() if (words := left_out(line))]
+
+    def only_left_out(self) -> bool:
+        """Whether all that did not move is what can't travel."""
+        lines = [line for line in self.errors.splitlines() if line and not line.startswith("rsync error:")]
+        return self.code == PARTIAL and bool(lines) and all(left_out(line) for line in lines)
+
+
+def left_out(line: str) -> str | None:
+    """What a line of rsync's says is left out, and why; None for any other line."""
+    found = LEFT_OUT.match(line)
+    if not found:
+        return None
+    if found["link"] is not None:
+        return f"{found['link']} (a link that leads nowhere)"
+    if found["closed"] is not None:
+        return f"{found['closed']} (not readable)"
+    return f"{found['odd']} (no regular file)" if found["odd"] else f"{found['nested']} (a repository inside)"
+
+
+def shell_argv(there: There) -> list[str]:
+    """How rsync gets to the instance."""
+    # Apple's rsync has no --protect-args; it is only for names that a shell there would read otherwise.
+    protect = ["--protect-args"] if shlex.quote(there.folder) != there.folder else []
+    return [*protect, f"--timeout={SILENCE}", f"--rsh={there.shell}"]
+
+
+def run(
+    argv: Sequence[str],
+    tools: Tools,
+    *,
+    stdin: bytes | None = None,
+    on_line: Callable[[bytes], None] = lambda _line: None,
+    on_bytes: Callable[[int], None] = lambda _count: None,
+) -> Said:
+    """Run rsync to its end, handing on each line it prints and how many bytes have moved so far."""
+    with tools.start(
+        argv,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as rsync:
+        said: list[bytes] = []
+        threads = [_thread(lambda: said.extend(rsync.stderr or ()))]
+        if stdin is not None:
+            threads.append(_thread(lambda: _feed(rsync.stdin, stdin)))
+        try:
+            for line in _lines(rsync.stdout):
+                if line[:1] == b" " and (moved := PROGRESS.match(line)):
+                    on_bytes(int(moved[1].replace(b",", b"")))
+                elif line:
+                    on_line(line)
+            rsync.wait()
+        except BaseException:
+            rsync.terminate()
+            rsync.wait()
+            raise
+        finally:
+            for thread in threads:
+                thread.join(timeout=5)
+    return Said(code=rsync.returncode, errors=b"".join(said).decode(errors="replace"))
+
+
+def _thread(act: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    return thread
+
+
+def _feed(pipe: IO[bytes] | None, content: bytes) -> None:
+    assert pipe is not None
+    with contextlib.suppress(BrokenPipeError), pipe:
+        pipe.write(content)
+
+
+def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
+    """The lines of a stream as they come; rsync ends those that it writes over with a carriage return."""
+    assert stream is not None
+    rest = b""
+    while chunk := stream.read1(1 << 16):  # type: ignore[attr-defined]  # a pipe's reader is buffered
+        *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def unescaped(name: bytes) -> str:
+    r"""A name as rsync prints it: what can't be printed stands as `\#ooo`."""
+    if b"\\#" in name:
+        name = re.sub(rb"\\#([0-7]{3})", lambda found: bytes([int(found[1], 8)]), name)
+    return name.decode("utf-8", "surrogateescape")
+
+
+def failure(verb: str, said: Said, *, hint: str) -> Failure:
+    """What an rsync that did not finish means."""
+    lines = [line for line in said.errors.splitlines() if line and not line.startswith("rsync error:")]
+    reason = REASONS.get(said.code, f"rsync ended with {said.code}")
+    if DISK_FULL in said.errors:
+        reason = "the disk is full " + ("there" if verb == "push" else "here")
+        hint = f"free some space; {hint}"
+    if said.code == 1 and "unknown option" in said.errors:
+        reason, hint = "this rsync is too old", "rsync 3.1.3 or newer: brew install rsync"
+    words = "; ".join(lines[:3])
+    return Failure(f"{verb} is not complete: {reason}" + (f": {words}" if words else ""), hint=hint)
+
+
+def ask_there(there: There, tools: Tools, *words: str, stdin: bytes = b"") -> bytes:
+    """Run a verb of `tree.sh` in the project's folder there. Raises Failure where it can't be done."""
+    verb, *rest = words
+    said = tools.capture(there.script("tree.sh", [verb, there.folder, *rest]), stdin=stdin, timeout=600)
+    if said.returncode != 0:
+        last = said.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise Failure(
+            f"the project's folder there could not be worked on ({verb}): {(last or ['no answer'])[0]}",
+            hint="try again; `ec2tasks status` shows the instance",
+        )
+    return said.stdout

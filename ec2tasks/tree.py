@@ -1,0 +1,175 @@
+"""What stands at a path of the project, here and there, and whether it is still the same.
+
+A file is known by its size, mode and time to the nanosecond, each side compared with itself alone: the two
+clocks are never compared with each other.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping, Set
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SECOND = 1_000_000_000  # nanoseconds
+
+
+class Entry(NamedTuple):
+    """What stands at a path: kind `f`, `d`, `l`, or `o` for what never travels (a socket, a device).
+
+    A folder has no size and no time, a link no mode either; `mtime` is in nanoseconds.
+    """
+
+    kind: str
+    mode: int = 0
+    size: int = 0
+    mtime: int = 0
+    target: str = ""
+
+
+def same_time(one: int, other: int) -> bool:
+    """Whether two times are the same, as far as the coarser of two file systems can tell."""
+    return one == other or ((one % SECOND == 0 or other % SECOND == 0) and one // SECOND == other // SECOND)
+
+
+def alike(one: Entry, other: Entry) -> bool:
+    """Whether the two sides show the same, as rsync sees it: kind, size, time and, of a link, its target."""
+    return (
+        one.kind == other.kind
+        and one.size == other.size
+        and one.target == other.target
+        and same_time(one.mtime, other.mtime)
+    )
+
+
+def of_file(found: os.stat_result) -> Entry:
+    """The entry of a file, or of what a link leads to."""
+    mode = stat.S_IMODE(found.st_mode) & 0o777
+    if stat.S_ISREG(found.st_mode):
+        return Entry("f", mode, found.st_size, found.st_mtime_ns)
+    return Entry("d", mode) if stat.S_ISDIR(found.st_mode) else Entry("o")
+
+
+def look(root: Path, path: str) -> Entry | None:
+    """What stands here as it travels: a link that leads out of the project as what it leads to.
+
+    None where nothing does; raises OSError where that can't be told.
+    """
+    full = os.path.join(root, path)
+    try:
+        found = os.lstat(full)
+        if not stat.S_ISLNK(found.st_mode):
+            return of_file(found)
+        target = os.readlink(full)
+        return of_file(os.stat(full)) if is_outward(path, target) else Entry("l", target=target)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def is_outward(link: str, target: str) -> bool:
+    """Whether a link at that path of the project, to that target, is absolute or leads out by its `..`."""
+    if os.path.isabs(target):
+        return True
+    reached = os.path.normpath(os.path.join(os.path.dirname(link), target))
+    return reached == ".." or reached.startswith("../")
+
+
+def parents(path: str) -> list[str]:
+    """The folders above a path, from the top."""
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def encode(paths: Iterable[str]) -> bytes:
+    """Paths as rsync and xargs take them on stdin: each ended by a zero byte."""
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
+
+
+KINDS = {b"f": "f", b"d": "d", b"l": "l"}
+
+
+def parse_found(said: bytes) -> dict[str, Entry]:
+    """What `tree.sh look` says: for each path that is there, `./PATH`, its properties, its link's target."""
+    fields = said.split(b"\0")
+    found = {}
+    for name, words, target in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
+        kind, mode, size, mtime = words.split()
+        found[os.fsdecode(name[2:])] = _entry(kind, int(mode, 8), int(size), mtime, os.fsdecode(target))
+    return found
+
+
+def _entry(kind: bytes, mode: int, size: int, mtime: bytes, target: str) -> Entry:
+    known = KINDS.get(kind, "o")
+    if known == "f":
+        seconds, _, fraction = mtime.decode().partition(".")
+        return Entry("f", mode & 0o777, size, int(seconds) * SECOND + int(fraction[:9].ljust(9, "0")))
+    if known == "l":
+        return Entry("l", target=target)
+    return Entry("d", mode & 0o777) if known == "d" else Entry("o")
+
+
+class Pair(NamedTuple):
+    """What stood at a path on both sides when they were last settled; None for nothing."""
+
+    here: Entry | None
+    there: Entry | None
+
+
+NOTHING = Pair(None, None)
+
+
+def settled(entry: Entry) -> Pair:
+    """The same on both sides."""
+    return Pair(entry, entry)
+
+
+class Base:
+    """What both sides were last settled on, by path.
+
+    Kept as JSON holds it, an entry as a list: of a hundred thousand only those that changed are unpacked.
+    `changed`: whether it is still what it was made from.
+    """
+
+    def __init__(self, raw: dict[str, Any] | None = None) -> None:
+        self.raw = {} if raw is None else raw
+        self.changed = False
+
+    def __getitem__(self, path: str) -> Pair:
+        value = self.raw.get(path)
+        if value is None:
+            return NOTHING
+        if isinstance(value[0], str):
+            return settled(Entry(*value))
+        here, there = (None if one is None else Entry(*one) for one in value)
+        return Pair(here, there)
+
+    def settle(self, path: str, pair: Pair) -> None:
+        """Settle a path; on nothing on both sides, forget it."""
+        value = self._packed(pair)
+        if self.raw.get(path) == value:
+            return
+        self.changed = True
+        if value is None:
+            del self.raw[path]
+        else:
+            self.raw[path] = value
+
+    @staticmethod
+    def _packed(pair: Pair) -> list[Any] | None:
+        if pair == NOTHING:
+            return None
+        here, there = (None if one is None else list(one) for one in pair)
+        return here if here == there else [here, there]
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def paths(self) -> Set[str]:
+        """All paths of which something is known."""
+        return self.raw.keys()
+
+
+def total_size(entries: Mapping[str, Entry]) -> int:
+    """The bytes of all files among them."""
+    return sum(entry.size for entry in entries.values())

@@ -1,0 +1,140 @@
+"""docs/sync.md says what becomes of a path in every case; here each of its cells is tried with real trees."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import REPO
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twosides import Sides, contents, put, snapshot
+
+PAGE = REPO / "docs" / "sync.md"
+
+
+def cells() -> list[tuple[str, str, str, str]]:
+    """Each cell of the page's two tables: `known` or `new`, what happened here, there, and what becomes."""
+    found, columns, which = [], [], ""
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        words = [one.strip() for one in line.strip("|").split("|")]
+        if not line.startswith("|") or set(line) <= set("|-"):
+            continue
+        if words[0].startswith("here \\ there"):
+            which, columns = ("new" if "new" in words[0] else "known"), words[1:]
+        elif columns:
+            found += [(which, words[0], there, cell) for there, cell in zip(columns, words[1:], strict=True)]
+    return found
+
+
+CELLS = cells()
+NOW = {
+    "unchanged": None,
+    "changed": "file {side}, and longer",
+    "deleted": "",
+    "now a folder": "folder {side} inside",
+    "now a link": "link {side}-target",
+    "nothing": "",
+    "a file": "file {side}",
+    "a folder": "folder {side} inside",
+    "a link": "link {side}-target",
+}
+
+
+def test_the_tables_are_whole() -> None:
+    known = {(here, there) for which, here, there, _ in CELLS if which == "known"}
+    new = {(here, there) for which, here, there, _ in CELLS if which == "new"}
+    assert (len(known), len(new)) == (25, 16)
+
+
+def everything(sides: Sides) -> set[str]:
+    return contents(sides.here) | contents(sides.there)
+
+
+def moves_nothing(sides: Sides) -> None:
+    assert sides.differences() == []
+
+
+@pytest.mark.parametrize(("which", "here", "there", "cell"), CELLS)
+def test_a_cell(which: str, here: str, there: str, cell: str, tmp_path: Path) -> None:
+    sides = Sides(tmp_path)
+    (sides.here / "other").write_text("something")
+    if which == "known":
+        put(sides.here / "it", "file base")
+    sides.sync()
+    for root, what, side in ((sides.here, here, "h"), (sides.there, there, "t")):
+        if (now := NOW[what]) is not None:
+            put(root / "it", now.format(side=side))
+    before_here, before_there = snapshot(sides.here), snapshot(sides.there)
+    had = everything(sides)
+    run_id = sides.sync()
+    now_here, now_there = snapshot(sides.here), snapshot(sides.there)
+    beside = {path: one for path, one in now_here.items() if f".ec2-{run_id}" in path}
+    own_here = {path: one for path, one in now_here.items() if path not in beside}
+    assert had <= everything(sides), "something is gone for good"
+    expected = {
+        "=": (before_here, before_there, False),
+        "to there": (before_here, before_here, False),
+        "to here": (before_there, before_there, False),
+        "stays here": (before_here, before_there, False),
+        "both": (before_here, before_here, True),
+        "both stay": (before_here, before_there, True),
+        "merge": (before_here, before_here, True),
+    }[cell]
+    assert (own_here, now_there, bool(beside)) == expected
+    moves_nothing(sides)
+
+
+NAMES = st.sampled_from(["a", "b", "d", "d/x", "d/y", "d/e/z"])
+KINDS = st.sampled_from(["file", "file", "file", "link", "folder", "gone"])
+DEEDS = st.tuples(st.sampled_from(["here", "there"]), NAMES, KINDS)
+SYNCS = st.sampled_from([("push",), ("pull",), ("push", "pull")])
+History = list[tuple[list[tuple[str, str, str]], tuple[str, ...]]]
+HISTORIES = st.lists(st.tuples(st.lists(DEEDS, max_size=5), SYNCS), min_size=1, max_size=4)
+
+
+def do(sides: Sides, side: str, name: str, kind: str, token: str) -> None:
+    root = sides.here if side == "here" else sides.there
+    path = root / name
+    for above in [root.joinpath(*path.relative_to(root).parts[:n]) for n in range(1, name.count("/") + 1)]:
+        if above.is_symlink() or above.is_file():
+            above.unlink()
+    if kind == "gone":
+        put(path, "")
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        put(path, f"{kind} {token}")
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(HISTORIES)
+def test_no_history_loses_anything(
+    tmp_path_factory: pytest.TempPathFactory,
+    history: list[tuple[list[tuple[str, str, str]], tuple[str, ...]]],
+) -> None:
+    sides = Sides(tmp_path_factory.mktemp("history"))
+    for step, (deeds, ways) in enumerate(history):
+        for number, (side, name, kind) in enumerate(deeds):
+            do(sides, side, name, kind, f"{step}.{number}")
+        had, yours = everything(sides), snapshot(sides.here)
+        sides.sync(push="push" in ways, pull="pull" in ways)
+        assert had <= everything(sides)
+        edited = {name for side, name, _ in deeds if side == "here"}
+        for name in edited & yours.keys():
+            if yours[name] != "folder":
+                assert snapshot(sides.here).get(name) == yours[name], "an edit here was replaced"
+    sides.sync()
+    moves_nothing(sides)
+
+
+def test_the_page_names_what_arrives_beside(tmp_path: Path) -> None:
+    sides = Sides(tmp_path)
+    put(sides.here / "a.ipynb", "file base")
+    sides.sync()
+    put(sides.here / "a.ipynb", "file mine!")
+    put(sides.there / "a.ipynb", "file theirs!!")
+    run_id = sides.sync(push=False)
+    assert re.search(r"`NAME\.ec2-RUN`", PAGE.read_text(encoding="utf-8"))
+    assert (sides.here / f"a.ipynb.ec2-{run_id}").read_text() == "theirs!!"
+    assert (sides.here / "a.ipynb").read_text() == "mine!"

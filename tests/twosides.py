@@ -1,0 +1,122 @@
+"""A project on two sides of this machine: real rsync and scripts, with no SSH and no instance between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from ec2tasks.job import new_run_id
+from ec2tasks.merge import Change
+from ec2tasks.process import Tools
+from ec2tasks.rsync import There
+from ec2tasks.session import remote_script
+from ec2tasks.sync import Moves, differences, move
+
+OWN = ".ec2tasks"
+
+
+class Sides:
+    """`here` and `there`, and the syncs between them. `shell` is what rsync takes for ssh."""
+
+    def __init__(self, folder: Path, instance_id: str = "i-0") -> None:
+        self.here, self.home = folder / "here", folder / "home"
+        self.there = self.home / "project"
+        self.instance_id = instance_id
+        for one in (self.here, self.there):
+            one.mkdir(parents=True, exist_ok=True)
+        self.shell = folder / "shell"
+        self.use_shell('exec sh -c "$*"')
+        self.run_id = ""
+
+    def use_shell(self, last_line: str) -> None:
+        """What happens where ssh would run rsync's other half: its words are the arguments."""
+        self.shell.write_text(f"#!/bin/bash\nshift\nexport HOME='{self.home}'\ncd\n{last_line}\n")
+        self.shell.chmod(0o755)
+
+    def way(self) -> There:
+        """The way there, as a session would tell it."""
+        found = [one.name for one in self.there.iterdir()] if self.there.is_dir() else []
+        (self.there / OWN / "incoming").mkdir(parents=True, exist_ok=True)
+        return There(
+            instance_id=self.instance_id,
+            target="there",
+            shell=str(self.shell),
+            script=lambda name, words: [
+                "env",
+                f"HOME={self.home}",
+                "bash",
+                "-c",
+                remote_script(name),
+                name,
+                *words,
+            ],
+            folder="project",
+            home=str(self.home),
+            empty=not set(found) - {OWN},
+        )
+
+    def sync(self, *, push: bool = True, pull: bool = True, verbose: bool = False, calm: bool = False) -> str:
+        """One sync, of a run of its own; the run's id."""
+        self.run_id = new_run_id()
+        moves = Moves(push=push, pull=pull, verbose=verbose, calm=calm)
+        move(self.here, self.way(), self.run_id, Tools(), moves)
+        return self.run_id
+
+    def differences(self) -> list[Change]:
+        """What a sync would do."""
+        return differences(self.here, self.way(), Tools())
+
+    def clone(self, folder: Path) -> Sides:
+        """Another machine with the same instance: the same files here, and no memory of any sync."""
+        other = Sides(folder, self.instance_id)
+        shutil.rmtree(other.here)
+        shutil.copytree(self.here, other.here, symlinks=True, ignore=shutil.ignore_patterns(OWN))
+        shutil.rmtree(other.home)
+        other.home, other.there = self.home, self.there
+        other.use_shell('exec sh -c "$*"')
+        return other
+
+
+def snapshot(root: Path) -> dict[str, str]:
+    """What stands in a tree, but for our own folder: each path's kind and content."""
+    return {
+        path: described(root / path) for path in _walk(root) if path != OWN and not path.startswith(f"{OWN}/")
+    }
+
+
+def described(path: Path) -> str:
+    """A path's kind, and its content or target."""
+    if path.is_symlink():
+        return f"link {path.readlink()}"
+    return "folder" if path.is_dir() else f"file {path.read_bytes().decode(errors='surrogateescape')}"
+
+
+def contents(root: Path) -> set[str]:
+    """Every file's content and link's target anywhere in a tree, also what was replaced in it."""
+    own = tuple(f"{OWN}/{one}" for one in ("synced", "incoming", "lock", "default-ignored", ".gitignore"))
+    return {described(root / path) for path in _walk(root) if not path.startswith(own)} - {"folder"}
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            yield str((Path(folder) / name).relative_to(root))
+
+
+def put(path: Path, what: str) -> None:
+    """Make `path` that: `file TEXT`, `link TARGET`, `folder` (with a file inside), or `` for nothing."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.is_dir():
+        shutil.rmtree(path)
+    kind, _, text = what.partition(" ")
+    if kind == "file":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    elif kind == "link":
+        path.symlink_to(text)
+    elif kind == "folder":
+        path.mkdir(parents=True)
+        (path / "inner").write_text(text)
