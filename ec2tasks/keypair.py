@@ -19,9 +19,10 @@ USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 @dataclass(frozen=True, kw_only=True)
 class KeyPair:
-    """A key pair by the name that EC2 knows it by; its keys stay where they are."""
+    """A key pair by the name that EC2 knows it by; `public` is its public key, where AWS tells it."""
 
     name: str
+    public: str | None
 
 
 def identity_files(key_file: Path | None, key_name: str, home: Path) -> tuple[Path, ...]:
@@ -51,7 +52,7 @@ def ensure_key_pair(aws: Aws, key_name: str, key_file: Path | None, home: Path, 
     """
     known = _public_key_in_aws(aws, key_name)
     if known is None:
-        _import_key(aws, key_name, key_file, home, tools)
+        known = _import_key(aws, key_name, key_file, home, tools)
     elif known and not _opens(known, key_file, key_name, home, tools):
         raise Failure(
             f"key pair `{key_name}` exists in {aws.region}, but none of your private keys is its counterpart",
@@ -60,7 +61,7 @@ def ensure_key_pair(aws: Aws, key_name: str, key_file: Path | None, home: Path, 
                 " or take another key pair with --key-name"
             ),
         )
-    return KeyPair(name=key_name)
+    return KeyPair(name=key_name, public=known or None)
 
 
 def _public_key_in_aws(aws: Aws, key_name: str) -> str | None:
@@ -105,7 +106,7 @@ def public_of(path: Path, tools: Tools) -> str | None:
     return said.stdout.decode().strip() if said.returncode == 0 else None
 
 
-def _import_key(aws: Aws, key_name: str, key_file: Path | None, home: Path, tools: Tools) -> None:
+def _import_key(aws: Aws, key_name: str, key_file: Path | None, home: Path, tools: Tools) -> str:
     path = key_file or home / ".ssh" / OWN_KEY
     if not path.is_file():
         _generate(path, tools)
@@ -120,7 +121,9 @@ def _import_key(aws: Aws, key_name: str, key_file: Path | None, home: Path, tool
     except Exception as error:
         if error_code(error) != "InvalidKeyPair.Duplicate":  # another client was quicker
             raise
+        return _public_key_in_aws(aws, key_name) or ""
     report.step(f"key pair {key_name} imported into {aws.region} from {path}.pub")
+    return public
 
 
 def _generate(path: Path, tools: Tools) -> None:

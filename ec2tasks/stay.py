@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from ec2tasks import held, report
+from ec2tasks import held, journal, report
 from ec2tasks import instance as instances
 from ec2tasks.access import Host, close_master, forget
 from ec2tasks.arrival import Arrival, Call, arrive
@@ -138,6 +138,7 @@ def _get_on(stay: Stay, job: Job, held: contextlib.ExitStack, *, may_launch: boo
                     raise
             else:
                 stay.joined = True
+                journal.finish(call.state, call.key)
                 held.enter_context(lock(call.state, f"present-{call.key}", shared=True))
                 return host, session
     raise AssertionError("unreachable")
@@ -197,6 +198,8 @@ def apply(stay: Stay, verdict: Verdict) -> None:
         hint = DETACHED if stay.detached else _next(verdict.ending, results_here=True)
         if hint:
             report.hint(hint)
+    if verdict.ending is Ending.TERMINATE:
+        journal.finish(call.state, call.key)
     if stay.arrival.host and verdict.ending is Ending.TERMINATE:
         forget(stay.arrival.host, call.tools)
     elif stay.arrival.host and verdict.ending is Ending.STOP:

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from ec2tasks import held, report
 from ec2tasks import instance as instances
 from ec2tasks.access import Host
-from ec2tasks.arrival import Arrival, Call, arrive, check_here, find
+from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
 from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE, Failure, UsageError
 from ec2tasks.instance import Instance
@@ -155,7 +155,7 @@ def up(call: Call) -> Instance:
     stay = Stay(call=call, wanted=None)
     try:
         with interruptible():
-            arrive(call, stay.arrival, may_launch=True)
+            get_on(call, stay.arrival, may_launch=True)
     except BaseException:
         end_beside_failure(stay, None)
         raise

@@ -26,6 +26,7 @@ def request(profile: str | None = None, **options: object) -> dict[str, Any]:
         tags={"Name": "kim-shop", "Trigram": "kim"},
         image=IMAGE,
         key_name="kim",
+        public_key=None,
         group_id="sg-1",
         profile=profile,
         candidates=(),
