@@ -213,9 +213,8 @@ def get_on(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
     """Arrive for a user who needs no session, and whose work there leaves no trace of ours but a mark."""
     with lock(call.state, f"arriving-{call.key}", shared=True):
         host = arrive(call, arrival, may_launch=may_launch)
-        if journal.read(call.state, call.key):
-            mark(host, call.tools)
-            journal.finish(call.state, call.key)
+        mark(host, call.tools)
+        journal.finish(call.state, call.key)
     return host
 
 

@@ -89,10 +89,6 @@ class Aws:
         """The same AWS in another region."""
         return self if region == self.region else Aws(endpoint=self.endpoint, region=region)
 
-    def regions(self) -> list[str]:
-        """The regions that are switched on for the account."""
-        return sorted(one["RegionName"] for one in self.ec2.describe_regions()["Regions"])
-
     @cached_property
     def session(self) -> boto3.Session:
         """A boto3 session with the endpoint's credentials, else the user's."""

@@ -17,7 +17,15 @@ from ec2tasks.aws import explain
 from ec2tasks.edge import ec2_task, is_dry, make_call
 from ec2tasks.errors import FAILURE_CODE
 from ec2tasks.options import JSON_OPTION, PLACE_OPTIONS, Option
-from ec2tasks.reap import Forgotten, begun, end_forgotten, find_forgotten, regions_to_look_in, tidy
+from ec2tasks.reap import (
+    Forgotten,
+    all_regions,
+    begun,
+    end_forgotten,
+    find_forgotten,
+    regions_to_look_in,
+    tidy,
+)
 from ec2tasks.stay import duration
 
 ALL_REGIONS = Option(names=("all_regions",), kind=bool, help="in every region of the account")
@@ -45,7 +53,7 @@ def status(c: Context, given: Mapping[str, Any]) -> None:
 def ls(c: Context, given: Mapping[str, Any]) -> None:
     """List all your instances that ec2tasks launched in the region, or in all of them."""
     call = make_call(c, given)
-    regions = call.aws.regions() if given["all_regions"] else [call.aws.region]
+    regions = all_regions(call.aws) if given["all_regions"] else [call.aws.region]
 
     def ask(region: str) -> list[instances.Instance]:
         return instances.list_instances(call.aws.in_region(region), owner=call.settings.key_name)
@@ -91,7 +99,7 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
     `--force`. Asks before it ends anything; without a terminal only `--yes` ends anything.
     """
     call, force = make_call(c, given, asks_anyway=True), given["force"]
-    everywhere = call.aws.regions() if given["all_regions"] else []
+    everywhere = all_regions(call.aws) if given["all_regions"] else []
     regions = regions_to_look_in(call, everywhere)
     found = find_forgotten(call, regions, force=force)
     if given["json"]:

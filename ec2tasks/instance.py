@@ -32,6 +32,7 @@ GONE = ("shutting-down", "terminated")
 ENDED = {"leave": (), "terminate": GONE, "stop": ("stopping", "stopped", *GONE)}
 ALIVE = ("pending", "running", "stopping", "stopped")
 ADDRESS_PATIENCE = 30  # looks, a second apart, at a running instance that shows no address
+# "User initiated (2026-11-22 11:02:03 GMT)"
 STOP_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 CHANGE_LIMIT = 600.0  # seconds that AWS may take to stop or start an instance before we say so
 
@@ -106,10 +107,7 @@ def from_description(found: InstanceTypeDef) -> Instance:
 
 
 def stop_time(reason: str) -> datetime | None:
-    """When a user stopped an instance, as `User initiated (2026-11-22 11:02:03 GMT)` tells it.
-
-    AWS gives no time for one that stopped by itself.
-    """
+    """When a user stopped an instance: AWS gives no time for one that stopped by itself."""
     said = STOP_TIME.search(reason)
     return datetime.fromisoformat(f"{said[1]}+00:00") if said else None
 

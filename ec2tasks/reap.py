@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 from ec2tasks import instance as instances
 from ec2tasks import journal
 from ec2tasks.arrival import Call, host_of
+from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance
 from ec2tasks.journal import Entry
@@ -93,6 +94,11 @@ def _never_got_on(sight: Sight, force: bool) -> Fate | None:
         return Fate(ends=True, why=f"{why}, and nobody was ever on it")
     hint = "try again once SSH answers; --force ends it unseen"
     return Fate(ends=force, why=f"{why}, and it can't be asked whether anybody was on it", hint=hint)
+
+
+def all_regions(aws: Aws) -> list[str]:
+    """The regions that are switched on for the account."""
+    return sorted(one["RegionName"] for one in aws.ec2.describe_regions()["Regions"])
 
 
 def regions_to_look_in(call: Call, everywhere: Sequence[str]) -> list[str]:

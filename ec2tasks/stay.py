@@ -165,9 +165,11 @@ def end_beside_failure(stay: Stay, session: Session | None) -> None:
 
 def end(stay: Stay, session: Session | None) -> None:
     """Leave the instance and apply its end of life."""
-    if stay.arrival.instance is None:
+    call, arrival = stay.call, stay.arrival
+    if arrival.instance is None:
         return
-    call = stay.call
+    if arrival.instance.state == "stopped" and not (arrival.started or stay.joined or stay.explicit):
+        return  # it could not be started, and is as it was
     with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
         leaving = session.leave() if session else None
         # Without a session of our own we can't ask the instance, but know of this machine's other clients.

@@ -247,8 +247,7 @@ def whereabouts(instance_id: str) -> tuple[str | None, ...]:
 
 def have_ended(instance_ids: Sequence[str]) -> bool:
     """Whether all of these are terminated, or on the way there."""
-    ended = ("shutting-down", "terminated")
-    return all(instance.state in ended for _, instance in _instances() if instance.id in instance_ids)
+    return all(one.state in ("shutting-down", "terminated") for one in records() if one.id in instance_ids)
 
 
 def set_behavior(instance_id: str, behavior: str) -> None:
