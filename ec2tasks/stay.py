@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from ec2tasks import held, journal, report
 from ec2tasks import instance as instances
 from ec2tasks.access import Host, close_master, forget
-from ec2tasks.arrival import Arrival, Call, arrive
+from ec2tasks.arrival import Arrival, Call, arrive, host_of
 from ec2tasks.aws import explain
 from ec2tasks.ending import Ending, Facts, Verdict, decide
 from ec2tasks.errors import Failure
@@ -20,6 +20,7 @@ from ec2tasks.job import Job, job_files
 from ec2tasks.process import handled, uninterrupted
 from ec2tasks.session import Leaving, Session, join
 from ec2tasks.state import lock
+from ec2tasks.traces import was_used
 
 ARRIVAL_PATIENCE = 30.0  # seconds that a leaving client waits for those who are just arriving
 KEEP = "keep"  # a session that asks for no end of life
@@ -175,7 +176,21 @@ def end(stay: Stay, session: Session | None) -> None:
         # Without a session of our own we can't ask the instance, but know of this machine's other clients.
         with lock(call.state, f"present-{call.key}", patience=0) as alone:
             stay.shared = not leaving.last if leaving else not alone and not stay.joined
+        if arrival.launched and not stay.joined and not stay.shared:
+            stay.shared = _somebody_there(stay)
         apply(stay, decide(stay.facts(leaving)))
+
+
+def _somebody_there(stay: Stay) -> bool:
+    """Whether somebody, say on another machine, has got on what this call launched and never got on."""
+    call, launched = stay.call, stay.arrival.instance
+    try:
+        now = instances.watch(call.aws, launched.id) if launched else None
+        return bool(now and now.address and was_used(host_of(call, now), call.aws, call.tools))
+    except Exception as error:
+        if explain(error) is None and not isinstance(error, Failure):
+            raise
+        return False  # it can't be asked; that it can't be ended either is for that call to say
 
 
 def apply(stay: Stay, verdict: Verdict) -> None:

@@ -23,6 +23,6 @@ def mark(host: Host, tools: Tools) -> None:
 def was_used(host: Host, aws: Aws, tools: Tools) -> bool | None:
     """Whether anybody has ever been on a running instance; None where it does not say."""
     strict = is_pinned(host) or pin_from_console(aws, host)
-    options = [] if strict else ["-o", "StrictHostKeyChecking=accept-new"]
+    options = ["-o", "ConnectTimeout=5", *([] if strict else ["-o", "StrictHostKeyChecking=accept-new"])]
     said = tools.capture(ssh_argv(host, "sh", "-c", LOOK, options=options), timeout=LIMIT)
     return {b"used": True, b"unused": False}.get(said.stdout.strip())

@@ -29,7 +29,7 @@ from ec2tasks.program import main
 
 deed, wanted, log = sys.argv[1], sys.argv[2], Path(sys.argv[3]).open("a")  # noqa: SIM115
 one_at_a_time = threading.Lock()
-state = {"count": 0, "cut": 0}
+state = {"count": 0, "cut": 0, "done": 0}
 
 
 def step(name: str) -> None:
@@ -37,7 +37,8 @@ def step(name: str) -> None:
         state["count"] += 1
         log.write(f"{name}\n")
         log.flush()
-        if wanted in (name, str(state["count"])):
+        if wanted in (name, str(state["count"])) and not state["done"]:
+            state["done"] = 1
             act()
 
 

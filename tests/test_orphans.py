@@ -173,6 +173,26 @@ def test_two_machines_that_launch_at_once_get_one_instance(
     assert sum("another client launched one at the same moment" in one.err for one in ended) == 1
 
 
+@pytest.mark.parametrize("machine", ["the same machine", "another machine"])
+def test_a_launcher_that_gives_up_ends_nothing_under_another_client(
+    machine: str, local_shop: Shop, aws: Aws, tmp_path: Path
+) -> None:
+    go, log = tmp_path / "go", tmp_path / "log"
+    launcher = start(local_shop, *until_step(local_shop, "before start of ssh", f"hold={go}", str(log)))
+    until(lambda: log.is_file() and "before start of ssh" in log.read_text(), "launched")
+    shop = local_shop if machine == "the same machine" else other_home(local_shop, tmp_path)
+    other = start(shop, "ec2tasks", "run", "echo here; while [ ! -e done ]; do sleep 0.1; done")
+    assert other.stdout
+    assert other.stdout.readline() == "here\n"
+    os.killpg(launcher.pid, signal.SIGINT)
+    said = finish(launcher)
+    assert said.code == 130, said.err
+    assert "left running, because another client has got on it" in said.err
+    until_state(aws, local_shop, "running")
+    assert shop.ec2tasks("run", "--leave", "touch done").code == 0
+    assert finish(other).code == 0
+
+
 def test_a_network_gone_after_the_request_leaves_nothing_unfound(local_shop: Shop, aws: Aws) -> None:
     said = local_shop.call(*until_step(local_shop, GRANTED, "cut"))
     assert said.code == 125
