@@ -1,7 +1,7 @@
 """No orphan: whatever cuts a launch short, `ls`, `reap` and the next run find what it left.
 
-`WALK=all pytest tests/test_orphans.py -k any_step -s` kills a client at every step of a run, some at a time
-otherwise, and tells how many it walked.
+`WALK=all pytest --timeout 1800 -s -k any_step tests/test_orphans.py` kills a client at every step of a run,
+and tells how many there were; without it, it is killed at two of them.
 """
 
 from __future__ import annotations
