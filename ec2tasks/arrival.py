@@ -15,7 +15,7 @@ from ec2tasks.access import Host, is_connected, open_master, wait_ready
 from ec2tasks.aws import Aws, error_code, passes
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance, Step, next_step
-from ec2tasks.keypair import check_private, identity_files
+from ec2tasks.keypair import check_private, keys_to_offer
 from ec2tasks.launch import Order, launch, prepare_order
 from ec2tasks.memory import as_json, from_json
 from ec2tasks.network import admit
@@ -147,7 +147,7 @@ def host_of(call: Call, found: Instance) -> Host:
     """How to reach a running instance."""
     settings = call.settings
     user = settings.user or found.user
-    public = call.public_key if settings.key_file is None and call.public_key.is_file() else None
+    keys = keys_to_offer(settings.key_file, settings.key_name, call.home, call.public_key)
     if found.address is None or user is None:
         missing = "login user" if user is None else "public address"
         raise Failure(
@@ -158,9 +158,9 @@ def host_of(call: Call, found: Instance) -> Host:
         address=found.address,
         port=call.aws.endpoint.ssh_port,
         user=user,
-        identities=identity_files(settings.key_file, settings.key_name, call.home),
-        only_these=settings.key_file is not None or public is not None,
-        public_key=public,
+        identities=keys.files,
+        only_these=keys.only_these,
+        public_key=keys.in_agent,
         known_hosts=call.state.known_hosts,
         sockets=call.state.sockets,
     )

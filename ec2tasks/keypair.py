@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,39 @@ def identity_files(key_file: Path | None, key_name: str, home: Path) -> tuple[Pa
     folder = home / ".ssh"
     names = (key_name, f"{key_name}.pem", OWN_KEY, *USUAL_KEYS)
     return tuple(path for name in names if "/" not in name and (path := folder / name).is_file())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """The keys to offer to sshd, which hears six at most: private key files, and one of the agent's.
+
+    `in_agent` is the public half of that one; with `only_these`, the agent's others stay out of the way.
+    """
+
+    files: tuple[Path, ...]
+    only_these: bool
+    in_agent: Path | None = None
+
+
+def keys_to_offer(
+    key_file: Path | None, key_name: str, home: Path, known: Path, environ: Mapping[str, str] = os.environ
+) -> Keys:
+    """The keys for an instance; `known` is the file of the key pair's public key, where there is one."""
+    files = identity_files(key_file, key_name, home)
+    if key_file or not known.is_file():
+        return Keys(files=files, only_these=key_file is not None)
+    wanted = _material(known.read_text(encoding="utf-8"))
+    others = [path for path in files if not _is_half_of(path, wanted)]
+    if len(others) < len(files):
+        return Keys(files=(*(path for path in files if path not in others), *others), only_these=True)
+    # Without its private half beside it, ssh complains of a public key that the agent does not hold.
+    in_agent = known if environ.get("SSH_AUTH_SOCK") else None
+    return Keys(files=files, only_these=in_agent is not None, in_agent=in_agent)
+
+
+def _is_half_of(path: Path, public: str) -> bool:
+    beside = path.with_name(f"{path.name}.pub")
+    return beside.is_file() and _material(beside.read_text(encoding="utf-8", errors="replace")) == public
 
 
 def check_private(key_file: Path) -> None:

@@ -122,6 +122,7 @@ def keep(path: Path, text: str, *, for_sure: bool = False) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("w", encoding="utf-8") as file:
+        draft.chmod(0o600)
         file.write(text)
         file.flush()
         if for_sure:
