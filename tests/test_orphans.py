@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shop
+from test_keypair import make_key
 from test_workflow import finish, start, until
 
 from ec2tasks.aws import Aws
@@ -56,7 +57,7 @@ def until_state(aws: Aws, shop: Shop, state: str) -> None:
     until(lambda: {one.state for one in list_instances(aws, owner=user)} == {state}, state)
 
 
-def until_step(shop: Shop, step: str, deed: str = "kill", log: str = "/dev/null") -> list[str]:
+def until_step(step: str, deed: str = "kill", log: str = "/dev/null") -> list[str]:
     """The command `ec2tasks run true` to which this is done at that step."""
     return [sys.executable, str(HARNESS), deed, step, log, "run", "true"]
 
@@ -85,20 +86,22 @@ def test_a_client_killed_at_any_step_leaves_nothing_unfound(
     local_shop: Shop, aws: Aws, tmp_path: Path
 ) -> None:
     user, log = local_shop.environ["USER"], tmp_path / "steps"
-    assert local_shop.call(*until_step(local_shop, "none", log=str(log))).code == 0
+    make_key(Path(local_shop.environ["HOME"]) / ".ssh" / "ec2tasks")
+    assert local_shop.call(*until_step("none", log=str(log))).code == 0
     steps = log.read_text().splitlines()
-    end = steps.index("after TerminateInstances")
 
     def die_at(step: int) -> int:
-        name, where = f"{user}-{step}", f"killed at {step}: {steps[step - 1]}"
-        died = local_shop.call(*until_step(local_shop, str(step)), environ={"USER": name})
+        name, mine = f"{user}-{step}", tmp_path / f"steps-{step}"
+        died = local_shop.call(*until_step(str(step), log=str(mine)), environ={"USER": name})
+        taken = mine.read_text().splitlines()
+        where = f"killed at {step}: {taken[-1]}"
         assert died.code == -signal.SIGKILL, where
         left = alive(aws, name)
         again = local_shop.ec2tasks("run", "true", USER=name)
         assert again.code == 0, f"{where}: {again.err}"
         # The next run goes on with what was left, so that there was never another beside it.
         assert all(one in again.err for one in left), where
-        assert len(ever(aws, name)) == (2 if step > end else 1), where
+        assert len(ever(aws, name)) == (2 if "after TerminateInstances" in taken else 1), where
         assert alive(aws, name) == [], where
         return len(left)
 
@@ -113,7 +116,7 @@ def test_a_client_killed_at_any_step_leaves_nothing_unfound(
 
 def test_what_a_killed_launch_left_is_shown_and_reaped(local_shop: Shop, aws: Aws) -> None:
     user = local_shop.environ["USER"]
-    local_shop.call(*until_step(local_shop, GRANTED))
+    local_shop.call(*until_step(GRANTED))
     (left,) = alive(aws, user)
     until_state(aws, local_shop, "running")
     assert left in local_shop.ec2tasks("ls").out
@@ -130,7 +133,7 @@ def test_what_a_killed_launch_left_is_shown_and_reaped(local_shop: Shop, aws: Aw
 def test_what_somebody_got_on_meanwhile_is_not_reaped(local_shop: Shop, aws: Aws, tmp_path: Path) -> None:
     """The journal here says that nobody did; the instance itself knows better."""
     user = local_shop.environ["USER"]
-    local_shop.call(*until_step(local_shop, GRANTED))
+    local_shop.call(*until_step(GRANTED))
     (left,) = alive(aws, user)
     desktop = other_home(local_shop, tmp_path)
     assert desktop.ec2tasks("up").code == 0
@@ -160,7 +163,7 @@ def test_two_machines_that_launch_at_once_get_one_instance(
     laptop = replace(local_shop, environ=environ)
     logs = [tmp_path / "laptop", tmp_path / "desktop's"]
     both = [
-        start(shop, *until_step(shop, REQUEST, f"hold={go}", str(log)))
+        start(shop, *until_step(REQUEST, f"hold={go}", str(log)))
         for shop, log in zip((laptop, other_home(laptop, tmp_path)), logs, strict=True)
     ]
     until(lambda: all(log.exists() and REQUEST in log.read_text() for log in logs), "both about to launch")
@@ -178,7 +181,7 @@ def test_a_launcher_that_gives_up_ends_nothing_under_another_client(
     machine: str, local_shop: Shop, aws: Aws, tmp_path: Path
 ) -> None:
     go, log = tmp_path / "go", tmp_path / "log"
-    launcher = start(local_shop, *until_step(local_shop, "before start of ssh", f"hold={go}", str(log)))
+    launcher = start(local_shop, *until_step("before start of ssh", f"hold={go}", str(log)))
     until(lambda: log.is_file() and "before start of ssh" in log.read_text(), "launched")
     shop = local_shop if machine == "the same machine" else other_home(local_shop, tmp_path)
     other = start(shop, "ec2tasks", "run", "echo here; while [ ! -e done ]; do sleep 0.1; done")
@@ -194,7 +197,7 @@ def test_a_launcher_that_gives_up_ends_nothing_under_another_client(
 
 
 def test_a_network_gone_after_the_request_leaves_nothing_unfound(local_shop: Shop, aws: Aws) -> None:
-    said = local_shop.call(*until_step(local_shop, GRANTED, "cut"))
+    said = local_shop.call(*until_step(GRANTED, "cut"))
     assert said.code == 125
     assert "Traceback" not in said.err
     assert "may still cost money" in said.err
