@@ -118,12 +118,12 @@ def _settled(call: Call, sleep: Callable[[float], None] = time.sleep) -> Instanc
         found = _of_that_name(call)
         if len(found) < 2:
             break
-        entry = journal.read(call.state, call.key)
-        mine = next((one for one in found if entry and entry.asked_for(one.token)), None)
-        if mine and instances.gives_way(mine, found):
-            _give_way(call, mine)
+        mine = _launched_here(call, found)
+        younger = [one for one in mine if instances.gives_way(one, found)]
+        if younger:
+            _give_way(call, younger, all_of_them=younger == mine)
         elif mine:
-            return _chosen(call, [mine])
+            return _chosen(call, mine)
         elif patience and _is_new(found[-1]):
             sleep(1)
         else:
@@ -131,11 +131,19 @@ def _settled(call: Call, sleep: Callable[[float], None] = time.sleep) -> Instanc
     return _chosen(call, found)
 
 
-def _give_way(call: Call, mine: Instance) -> None:
-    """End an instance that this machine launched beside an older one: nobody has ever got on it."""
-    report.step(f"{mine.where}: ended again, another client launched one at the same moment")
-    instances.end(call.aws, mine, "terminate")
-    journal.finish(call.state, call.key)
+def _launched_here(call: Call, found: Sequence[Instance]) -> list[Instance]:
+    """Those that come from this machine's launch, and that nobody here has got on."""
+    entry = journal.read(call.state, call.key)
+    return [one for one in found if entry and entry.asked_for(one.token)]
+
+
+def _give_way(call: Call, younger: Sequence[Instance], *, all_of_them: bool) -> None:
+    """End what this machine launched beside an older one: nobody has ever got on it."""
+    for one in younger:
+        report.step(f"{one.where}: ended again, another client launched one at the same moment")
+        instances.end(call.aws, one, "terminate")
+    if all_of_them:
+        journal.finish(call.state, call.key)
 
 
 def _is_new(found: Instance) -> bool:

@@ -78,7 +78,7 @@ def judge(sight: Sight, *, now: datetime, reap_after: float, force: bool) -> Fat
         why = f"stopped for {_long(now - sight.since)}"
     if sight.instance.fetched:
         return Fate(ends=True, why=f"{why}; its results were fetched")
-    hint = f"`ec2tasks down --name {name}` looks, fetches and ends it; --force ends it unseen"
+    hint = f"`ec2tasks down` in the project's folder of {name} fetches and ends it; --force ends it unseen"
     return Fate(ends=force, why=f"{why}; it may hold results that were not fetched", hint=hint)
 
 

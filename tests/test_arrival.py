@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from invoke.context import Context
+from test_instance import ONE
 
-from ec2tasks.arrival import Call
+from ec2tasks import instance as instances
+from ec2tasks import journal
+from ec2tasks.arrival import Call, _settled
 from ec2tasks.aws import Aws
 from ec2tasks.edge import make_call
 from ec2tasks.endpoint import AWS
+from ec2tasks.errors import UsageError
+from ec2tasks.instance import Instance
+from ec2tasks.journal import Entry
 from ec2tasks.process import Tools
 from ec2tasks.project import Project
 from ec2tasks.settings import read_settings
@@ -57,3 +65,53 @@ def test_what_chooses_the_account_tells_it(
     assert make_call(Context(), {}).key == before
     monkeypatch.setenv(name, "another")
     assert make_call(Context(), {}).key != before
+
+
+HERE, ELSEWHERE = "n" * 32 + "-1", "another's"
+
+
+@pytest.mark.parametrize(
+    ("shown", "ended", "taken"),
+    [
+        # One after the other as AWS shows them: what is alive, by token, oldest first.
+        ([[ELSEWHERE, HERE], [ELSEWHERE]], [HERE], ELSEWHERE),
+        ([[HERE, ELSEWHERE]], [], HERE),
+        # Another client's is new, and its own client ends it.
+        ([["a", "b"], ["a", "b"], ["a"]], [], "a"),
+        # Two of one launch from here, the second one after a crash: only the older is kept.
+        ([[HERE, HERE + "2"], [HERE]], [HERE + "2"], HERE),
+        ([[ELSEWHERE, HERE, HERE + "2"], [ELSEWHERE]], [HERE, HERE + "2"], ELSEWHERE),
+        ([[]], [], None),
+    ],
+)
+def test_of_two_launched_at_once_one_is_kept(
+    shown: list[list[str]],
+    ended: list[str],
+    taken: str | None,
+    state: State,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told, done, now = iter(shown), list[str](), datetime.now(timezone.utc)
+    mine = call(state)
+    journal.begin(state, mine.place)
+    entry = Entry(place=mine.place, nonce="n" * 32, began=time.time())
+    monkeypatch.setattr(journal, "read", lambda *_args: entry)
+
+    def look(*_args: object, **_options: object) -> list[Instance]:
+        return [
+            replace(ONE, id=token, token=token, project=None, launched=now + timedelta(seconds=number))
+            for number, token in enumerate(next(told))
+        ]
+
+    monkeypatch.setattr(instances, "list_instances", look)
+    monkeypatch.setattr(instances, "end", lambda _aws, one, _end: done.append(one.id))
+    found = _settled(mine, sleep=lambda _seconds: None)
+    assert (found and found.id, done) == (taken, ended)
+    assert (state.folder / "launches" / mine.key).exists() == (taken != ELSEWHERE)
+
+
+def test_several_that_are_there_to_stay_are_an_error(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [replace(ONE, id="i-1"), replace(ONE, id="i-2")]
+    monkeypatch.setattr(instances, "list_instances", lambda *_args, **_options: both)
+    with pytest.raises(UsageError, match=r"i-1.*i-2"):
+        _settled(call(state), sleep=lambda _seconds: pytest.fail("there is nothing to wait for"))

@@ -234,7 +234,7 @@ def test_a_stopped_one_is_reaped_once_its_results_are_here(local_shop: Shop, aws
     said = local_shop.ec2tasks("reap", "--yes")
     assert (said.code, alive(aws, user)) == (0, [kept]), said.err
     assert "may hold results that were not fetched" in said.out
-    assert "ec2tasks down --name" in said.err
+    assert "`ec2tasks down` in the project's folder" in said.err
     before = [{"Key": one["Key"], "Value": one["Value"]} for one in tags if one["Key"] == FETCHED_TAG]
     aws.ec2.create_tags(Resources=[kept], Tags=before)  # type: ignore[arg-type]
     done = local_shop.ec2tasks("reap", "--yes", "--json")
