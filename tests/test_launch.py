@@ -15,6 +15,7 @@ from ec2tasks.errors import Failure
 from ec2tasks.image import Image
 from ec2tasks.journal import Entry, Place
 from ec2tasks.launch import Candidate, Order, Subnet, candidates, launch, run_instances_request
+from ec2tasks.options import RUN_OPTIONS, setting_values
 from ec2tasks.project import Project
 from ec2tasks.settings import Settings, read_settings
 
@@ -128,6 +129,11 @@ def test_without_spot_capacity_each_is_asked_for_on_demand() -> None:
     assert len({one["ClientToken"] for one in client.asked}) == 5
     # What is not paid at the spot price says its price.
     assert "ec2tasks:price" in str(client.asked[-1]["TagSpecifications"])
+
+
+def test_on_demand_instead_of_spot_is_an_option() -> None:
+    assert setting_values(RUN_OPTIONS, {"spot_fallback": True}) == {"spot_fallback": True}
+    assert settings(**setting_values(RUN_OPTIONS, {"spot_fallback": True})).spot_fallback
 
 
 @pytest.mark.parametrize(("spot", "hinted"), [(True, True), (False, False)])

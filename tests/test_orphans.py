@@ -215,7 +215,7 @@ def test_an_answer_that_was_lost_launches_nothing_twice(
     local_shop: Shop, aws: Aws, local_folder: Path
 ) -> None:
     lost = {"code": "drop", "times": 1, "after": True}
-    busy = {"RunInstances": 1, "DescribeInstances": 1, "TerminateInstances": 1}
+    busy = {"RunInstances": 1, "DescribeInstances": 1}
     faults(local_folder, errors={"RunInstances": lost}, throttle=busy)
     said = local_shop.ec2tasks("run", "true")
     assert said.code == 0, said.err
@@ -252,17 +252,6 @@ def test_no_room_to_start_a_stopped_one_loses_nothing(local_shop: Shop, aws: Aws
     assert "`ec2tasks down` ends it" in said.err
     assert "left running" not in said.err
     until_state(aws, local_shop, "stopped")
-
-
-def test_where_there_is_no_spot_capacity_it_is_launched_on_demand(
-    local_shop: Shop, aws: Aws, local_folder: Path
-) -> None:
-    faults(local_folder, errors={"RunInstances": {**FULL, "times": 3}})
-    said = local_shop.ec2tasks("up", "--type", "g4dn.xlarge", "--spot", "--spot-fallback")
-    assert said.code == 0, said.err
-    assert "launching on demand" in said.err
-    (found,) = list_instances(aws, owner=local_shop.environ["USER"])
-    assert not found.spot
 
 
 def test_a_key_in_a_full_agent_is_found(local_shop: Shop, aws: Aws, tmp_path: Path) -> None:
