@@ -94,6 +94,14 @@ def standing(state: State) -> list[Entry]:
     return sorted((one for name in names if (one := read(state, name))), key=lambda one: one.began)
 
 
+def sweep(state: State, clock: Callable[[], float] = time.time) -> None:
+    """Remove what clients left that died while they wrote here."""
+    for draft in _folder(state).glob(".*"):
+        with contextlib.suppress(FileNotFoundError):
+            if clock() - draft.stat().st_mtime > TOKEN_LIFE:
+                draft.unlink()
+
+
 def _folder(state: State) -> Path:
     folder = state.folder / "launches"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -198,6 +198,7 @@ def end_forgotten(found: Forgotten, *, force: bool) -> bool:
 
 def tidy(call: Call, regions: Sequence[str]) -> None:
     """Strike off launches in these regions that are too old to be asked for again and left no instance."""
+    journal.sweep(call.state)
     for entry in begun(call):
         if entry.is_old() and entry.place.region in regions:
             there = call.aws.in_region(entry.place.region)

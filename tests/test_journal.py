@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,17 @@ def test_junk_is_no_launch(junk: str, state: State) -> None:
     journal.begin(state, PLACE)
     (state.folder / "launches" / "k").write_text(junk)
     assert journal.standing(state) == []
+
+
+def test_what_a_client_left_that_died_writing_is_swept_up(state: State) -> None:
+    entry = journal.begin(state, PLACE)
+    draft = state.folder / "launches" / ".k.123"
+    draft.touch()
+    journal.sweep(state)
+    assert draft.exists()
+    assert journal.standing(state) == [entry]
+    journal.sweep(state, clock=lambda: time.time() + 2 * TOKEN_LIFE)
+    assert (draft.exists(), journal.standing(state)) == (False, [entry])
 
 
 REQUESTS = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=4)

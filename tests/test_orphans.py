@@ -12,7 +12,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -62,11 +62,12 @@ def until_step(step: str, deed: str = "kill", log: str = "/dev/null") -> list[st
     return [sys.executable, str(HARNESS), deed, step, log, "run", "true"]
 
 
-def steps_to_die_at(steps: Sequence[str]) -> list[int]:
-    """The request, and the first file that moves; every step where that is asked for."""
-    request = steps.index(REQUEST)
-    some = [request, steps.index("before start of rsync", request)]
-    return [one + 1 for one in (range(len(steps)) if EVERY_STEP else some)]
+def steps_to_die_at(shop: Shop, log: Path) -> list[str]:
+    """The request, and the first file that moves; every step, by its number, where that is asked for."""
+    if not EVERY_STEP:
+        return [REQUEST, "before start of rsync"]
+    assert shop.call(*until_step("none", log=str(log))).code == 0
+    return [str(number) for number, _ in enumerate(log.read_text().splitlines(), start=1)]
 
 
 def alive(aws: Aws, user: str) -> list[str]:
@@ -78,21 +79,20 @@ def ever(aws: Aws, user: str) -> list[str]:
 
 
 def begun(shop: Shop) -> list[Path]:
-    """What stands in this home's journal."""
-    return list((Path(shop.environ["HOME"]) / ".local/state/ec2tasks/launches").iterdir())
+    """What stands in this home's journal, beside drafts of clients that died while they wrote."""
+    folder = Path(shop.environ["HOME"]) / ".local/state/ec2tasks/launches"
+    return [one for one in folder.iterdir() if not one.name.startswith(".")]
 
 
 def test_a_client_killed_at_any_step_leaves_nothing_unfound(
     local_shop: Shop, aws: Aws, tmp_path: Path
 ) -> None:
-    user, log = local_shop.environ["USER"], tmp_path / "steps"
+    user = local_shop.environ["USER"]
     make_key(Path(local_shop.environ["HOME"]) / ".ssh" / "ec2tasks")
-    assert local_shop.call(*until_step("none", log=str(log))).code == 0
-    steps = log.read_text().splitlines()
 
-    def die_at(step: int) -> int:
-        name, mine = f"{user}-{step}", tmp_path / f"steps-{step}"
-        died = local_shop.call(*until_step(str(step), log=str(mine)), environ={"USER": name})
+    def die_at(step: str) -> int:
+        name, mine = f"{user}-{step.split()[-1]}", tmp_path / f"died at {step}"
+        died = local_shop.call(*until_step(step, log=str(mine)), environ={"USER": name})
         taken = mine.read_text().splitlines()
         where = f"killed at {step}: {taken[-1]}"
         assert died.code == -signal.SIGKILL, where
@@ -105,12 +105,10 @@ def test_a_client_killed_at_any_step_leaves_nothing_unfound(
         assert alive(aws, name) == [], where
         return len(left)
 
-    chosen = steps_to_die_at(steps)
+    steps = steps_to_die_at(local_shop, tmp_path / "steps")
     with ThreadPoolExecutor(max_workers=2) as pool:
-        left = list(pool.map(die_at, chosen))
-    sys.stderr.write(
-        f"died at {len(chosen)} of {len(steps)} steps: {sum(left)} left an instance, 0 orphans, 0 doubles\n"
-    )
+        left = list(pool.map(die_at, steps))
+    sys.stderr.write(f"died at {len(steps)} steps: {sum(left)} left an instance, 0 orphans, 0 doubles\n")
     assert begun(local_shop) == []
 
 
