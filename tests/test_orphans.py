@@ -184,9 +184,10 @@ def test_a_launcher_that_gives_up_ends_nothing_under_another_client(
     shop = local_shop if machine == "the same machine" else other_home(local_shop, tmp_path)
     other = start(shop, "ec2tasks", "run", "echo here; while [ ! -e done ]; do sleep 0.1; done")
     assert other.stdout
-    assert other.stdout.readline() == "here\n"
+    first = other.stdout.readline()
     os.killpg(launcher.pid, signal.SIGINT)
     said = finish(launcher)
+    assert first == "here\n", finish(other)
     assert said.code == 130, said.err
     assert "left running, because another client has got on it" in said.err
     until_state(aws, local_shop, "running")
