@@ -26,6 +26,7 @@ from ec2tasks.process import Tools
 
 if TYPE_CHECKING:
     from fabric import Connection
+    from paramiko import PKey
 
 KEPT_SECONDS = 600  # how long an unused control connection stays open
 BOOT_LIMIT = 300.0  # seconds from `running` until SSH must answer
@@ -39,7 +40,11 @@ CONSOLE_KEYS = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """How to reach an instance: everything that ssh, rsync and Fabric need to know."""
+    """How to reach an instance: everything that ssh, rsync and Fabric need to know.
+
+    `only_these`: no keys but the `identities`, and the agent's that `public_key` names. sshd takes six at
+    most, and an agent may hold more that are none of ours.
+    """
 
     instance_id: str
     address: str
@@ -49,6 +54,7 @@ class Host:
     only_these: bool
     known_hosts: Path
     sockets: Path
+    public_key: Path | None = None
 
     @property
     def login(self) -> str:
@@ -75,7 +81,8 @@ def ssh_options(host: Host) -> list[str]:
         options["IdentitiesOnly"] = "yes"
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     # -F none: the user's own ssh_config may send the connection elsewhere, and would differ for Fabric.
-    return ["-F", "none", *words, *(word for path in host.identities for word in ("-i", str(path)))]
+    named = (*([host.public_key] if host.public_key else []), *host.identities)
+    return ["-F", "none", *words, *(word for path in named for word in ("-i", str(path)))]
 
 
 def _quoted(path: str) -> str:
@@ -258,7 +265,8 @@ def _refused(host: Host, said: str) -> Failure:
     keys = ", ".join(str(path) for path in host.identities) or "none found in ~/.ssh, none in the agent"
     return Failure(
         f"{host.login} refuses the keys of this machine ({keys}): {said.splitlines()[-1]}",
-        hint="-i FILE names the private key; --key-name another key pair; user: the login user of the image",
+        hint="-i FILE names the private key, and keeps the agent's out of the way; --key-name another key"
+        " pair; user: the login user of the image",
     )
 
 
@@ -302,6 +310,7 @@ def connection(host: Host) -> Connection:
             "key_filename": [str(path) for path in host.identities],
             "allow_agent": not host.only_these,
             "look_for_keys": False,
+            "pkey": _agent_key(host.public_key) if host.public_key else None,
         },
     )
     found.client.set_missing_host_key_policy(RejectPolicy())
@@ -309,3 +318,15 @@ def connection(host: Host) -> Connection:
     for kind, key in (pinned.lookup(host.instance_id) or {}).items():
         found.client.get_host_keys().add(name, kind, key)
     return found
+
+
+def _agent_key(public: Path) -> PKey | None:
+    """The key of the ssh agent with this public half; None where it has none such, or there is no agent."""
+    from paramiko.agent import Agent
+    from paramiko.ssh_exception import SSHException
+
+    body = public.read_text(encoding="utf-8").split()[1]
+    try:
+        return next((key for key in Agent().get_keys() if key.get_base64() == body), None)
+    except SSHException:
+        return None

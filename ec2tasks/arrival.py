@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 from ec2tasks import instance as instances
-from ec2tasks import report
+from ec2tasks import journal, report
 from ec2tasks.access import Host, is_connected, open_master, wait_ready
-from ec2tasks.aws import Aws
+from ec2tasks.aws import Aws, error_code, passes
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance, Step, next_step
-from ec2tasks.keypair import check_private, identity_files
+from ec2tasks.keypair import check_private, keys_to_offer
 from ec2tasks.launch import Order, launch, prepare_order
+from ec2tasks.memory import as_json, from_json
 from ec2tasks.network import admit
 from ec2tasks.prepare import prepare
 from ec2tasks.process import Tools, check_tools, deferred
 from ec2tasks.project import Project, identity
 from ec2tasks.settings import Settings
-from ec2tasks.state import State, digest, lock, recall, remember
+from ec2tasks.state import State, digest, keep, lock, recall, remember
+from ec2tasks.traces import mark
+
+SETTLING = 15  # looks, a second apart, at several instances of one name of which the newest is new
+NEW_SECONDS = 60.0
+UNANSWERED = "AWS gave no answer to the launch: there may be an instance all the same"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +46,28 @@ class Call:
     @property
     def key(self) -> str:
         """The instance's name among all that this machine knows."""
-        settings = self.settings
-        return digest(self.aws.endpoint.name, self.account, self.aws.region, settings.key_name, settings.name)
+        return self.key_of(self.aws.region, self.settings.name)
+
+    def key_of(self, region: str, name: str) -> str:
+        """The same for this user's instance of another name or region."""
+        return digest(self.aws.endpoint.name, self.account, region, self.settings.key_name, name)
+
+    @property
+    def place(self) -> journal.Place:
+        """The same for the journal."""
+        return journal.Place(
+            key=self.key,
+            account=digest(self.aws.endpoint.name, self.account),
+            region=self.aws.region,
+            owner=self.settings.key_name,
+            name=self.settings.name,
+        )
+
+    @property
+    def public_key(self) -> Path:
+        """Where the public key of the user's key pair in this region is kept, so that ssh offers no other."""
+        name = digest(self.aws.endpoint.name, self.account, self.aws.region, self.settings.key_name)
+        return self.state.folder / "keys" / f"{name}.pub"
 
 
 @dataclass(kw_only=True)
@@ -64,18 +93,69 @@ def check_here(call: Call) -> None:
 
 def find(call: Call) -> Instance | None:
     """The project's instance as AWS knows it now."""
+    return _chosen(call, _of_that_name(call))
+
+
+def _of_that_name(call: Call) -> list[Instance]:
     call.aws.check_region()
+    return instances.list_instances(call.aws, owner=call.settings.key_name, name=call.settings.name)
+
+
+def _chosen(call: Call, found: Sequence[Instance]) -> Instance | None:
     name = call.settings.name
     given = call.settings.sources["name"] != "key name and folder"
-    found = instances.list_instances(call.aws, owner=call.settings.key_name, name=name)
     project_id = "" if given else identity(call.project)
     return instances.choose(found, name=name, project_id=project_id, name_given=given)
+
+
+def _settled(call: Call, sleep: Callable[[float], None] = time.sleep) -> Instance | None:
+    """The project's instance, where two clients that launched at once have agreed on one.
+
+    The eldest stays. Whoever launched another, on this machine or another one, ends that before anybody gets
+    on it; so a client that sees several waits a moment for the rest to go.
+    """
+    for patience in range(SETTLING, -1, -1):
+        found = _of_that_name(call)
+        if len(found) < 2:
+            break
+        mine = _launched_here(call, found)
+        younger = [one for one in mine if instances.gives_way(one, found)]
+        if younger:
+            _give_way(call, younger, all_of_them=younger == mine)
+        elif mine:
+            return _chosen(call, mine)
+        elif patience and _is_new(found[-1]):
+            sleep(1)
+        else:
+            break
+    return _chosen(call, found)
+
+
+def _launched_here(call: Call, found: Sequence[Instance]) -> list[Instance]:
+    """Those that come from this machine's launch, and that nobody here has got on."""
+    entry = journal.read(call.state, call.key)
+    return [one for one in found if entry and entry.asked_for(one.token)]
+
+
+def _give_way(call: Call, younger: Sequence[Instance], *, all_of_them: bool) -> None:
+    """End what this machine launched beside an older one: nobody has ever got on it."""
+    for one in younger:
+        report.step(f"{one.where}: ended again, another client launched one at the same moment")
+        instances.end(call.aws, one, "terminate")
+    if all_of_them:
+        journal.finish(call.state, call.key)
+
+
+def _is_new(found: Instance) -> bool:
+    age = (datetime.now(timezone.utc) - found.launched).total_seconds()
+    return found.state == "pending" or age < NEW_SECONDS
 
 
 def host_of(call: Call, found: Instance) -> Host:
     """How to reach a running instance."""
     settings = call.settings
     user = settings.user or found.user
+    keys = keys_to_offer(settings.key_file, settings.key_name, call.home, call.public_key)
     if found.address is None or user is None:
         missing = "login user" if user is None else "public address"
         raise Failure(
@@ -86,8 +166,9 @@ def host_of(call: Call, found: Instance) -> Host:
         address=found.address,
         port=call.aws.endpoint.ssh_port,
         user=user,
-        identities=identity_files(settings.key_file, settings.key_name, call.home),
-        only_these=settings.key_file is not None,
+        identities=keys.files,
+        only_these=keys.only_these,
+        public_key=keys.in_agent,
         known_hosts=call.state.known_hosts,
         sockets=call.state.sockets,
     )
@@ -107,7 +188,7 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
         return _arrived(arrival, host_of(call, seen))
     with ThreadPoolExecutor(max_workers=1) as pool:
         # AWS's answer takes longer than a connection: both at once, and the answer decides.
-        asked = pool.submit(find, call)
+        asked = pool.submit(_settled, call)
         early = _head_start(call, seen)
         arrival.instance = asked.result()
     if next_step(arrival.instance) is not Step.USE:
@@ -116,8 +197,19 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
     host = host_of(call, arrival.instance)
     if host != early:
         _get_ready(call, arrival.instance, host)
-    remember(call.state, call.key, instances.as_json(arrival.instance))
+    if arrival.launched and _launched_in_vain(call, arrival):
+        return arrive(call, arrival, may_launch=may_launch)
+    remember(call.state, call.key, as_json(arrival.instance))
     return _arrived(arrival, host)
+
+
+def _launched_in_vain(call: Call, arrival: Arrival) -> bool:
+    """Whether another client's launch at the same moment was the older one; by now AWS shows both."""
+    found = _settled(call)
+    if found is None or arrival.instance is None or found.id == arrival.instance.id:
+        return False
+    arrival.instance, arrival.launched = found, False
+    return True
 
 
 def _arrived(arrival: Arrival, host: Host) -> Host:
@@ -125,10 +217,19 @@ def _arrived(arrival: Arrival, host: Host) -> Host:
     return host
 
 
+def get_on(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
+    """Arrive for a user who needs no session, and whose work there leaves no trace of ours but a mark."""
+    with lock(call.state, f"arriving-{call.key}", shared=True):
+        host = arrive(call, arrival, may_launch=may_launch)
+        mark(host, call.tools)
+        journal.finish(call.state, call.key)
+    return host
+
+
 def _seen(call: Call) -> Instance | None:
     """The instance as it was when this machine last got to it."""
     try:
-        found = instances.from_json(recall(call.state, call.key))
+        found = from_json(recall(call.state, call.key))
     except (KeyError, TypeError, ValueError):
         return None
     return found if found.address and (call.settings.user or found.user) else None
@@ -159,7 +260,7 @@ def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
         order = _order(call)
         # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
         with deferred():
-            arrival.instance = instances.from_description(launch(call.aws, order))
+            arrival.instance = _launch(call, order)
             arrival.launched = True
         report.step(f"launched {arrival.instance.where}")
         return arrival.instance
@@ -170,12 +271,35 @@ def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
 
     # Of several clients of this machine at once, one launches and the others find what it launched.
     with lock(call.state, f"launch-{call.key}"):
-        arrival.instance = instances.bring_up(
-            observe=lambda: find(call),
+        found = instances.bring_up(
+            observe=lambda: _settled(call),
             launch=launch_one,
             start=start_one,
             watch=lambda instance_id: instances.watch(call.aws, instance_id),
         )
+        arrival.launched = (
+            arrival.launched and arrival.instance is not None and arrival.instance.id == found.id
+        )
+        arrival.instance = found
+
+
+def _launch(call: Call, order: Order) -> Instance:
+    """Launch one, written down before AWS is asked, and asked with what stands there from a lost request."""
+    if order.public_key:
+        keep(call.public_key, f"{order.public_key}\n")
+    for anew in (False, True):
+        entry = journal.begin(call.state, call.place, anew=anew)
+        try:
+            return instances.from_description(launch(call.aws, order, entry.token))
+        except Exception as error:
+            if error_code(error) == "IdempotentInstanceTerminated" and not anew:
+                continue  # what was launched then has ended since
+            if passes(error):
+                report.warning(UNANSWERED, hint="the next run finds it; `ec2tasks ls` shows it")
+            else:
+                journal.finish(call.state, call.key)
+            raise
+    raise AssertionError("unreachable")
 
 
 def no_instance(call: Call) -> Failure:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ec2tasks import report
 from ec2tasks.endpoint import Endpoint
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types_boto3_iam import IAMClient
     from types_boto3_ssm import SSMClient
 
+T = TypeVar("T")
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 HINTS = {
     "AuthFailure": "check the credentials: `aws sts get-caller-identity`",
@@ -84,6 +85,10 @@ class Aws:
                 hint=f"one of {', '.join(like or known)}; for a newer one: pip install --upgrade boto3",
             )
 
+    def in_region(self, region: str) -> Aws:
+        """The same AWS in another region."""
+        return self if region == self.region else Aws(endpoint=self.endpoint, region=region)
+
     @cached_property
     def session(self) -> boto3.Session:
         """A boto3 session with the endpoint's credentials, else the user's."""
@@ -122,21 +127,14 @@ class Aws:
     def run_instances(
         self, request: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep
     ) -> InstanceTypeDef:
-        """Launch one instance, waiting out throttling and AWS's own errors.
-
-        boto3 would also repeat a refusal for want of capacity, which AWS sends as an error 500, for most of a
-        minute; another zone or type serves better. The request's token makes a repeated one launch nothing
-        twice.
-        """
+        """Launch one instance; the request's token makes a repeated one launch nothing twice."""
         client: EC2Client = self._client("ec2", attempts=1)
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return client.run_instances(**request)["Instances"][0]
-            except Exception as error:
-                if not _passes(error) or attempt == ATTEMPTS:
-                    raise
-                sleep(2.0**attempt / 2)
-        raise AssertionError("unreachable")
+        return _patiently(lambda: client.run_instances(**request), sleep)["Instances"][0]
+
+    def start_instance(self, instance_id: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Start one instance that is stopped."""
+        client: EC2Client = self._client("ec2", attempts=1)
+        _patiently(lambda: client.start_instances(InstanceIds=[instance_id]), sleep)
 
     @property
     def ssm(self) -> SSMClient:
@@ -149,6 +147,22 @@ class Aws:
         """IAM: whether an instance profile exists."""
         client: IAMClient = self._client("iam")
         return client
+
+
+def _patiently(ask: Callable[[], T], sleep: Callable[[float], None]) -> T:
+    """Ask until AWS answers, waiting out throttling and its own errors.
+
+    boto3 would also repeat a refusal for want of capacity, which AWS sends as an error 500, for most of a
+    minute; another zone or type serves better.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return ask()
+        except Exception as error:
+            if not passes(error) or attempt == ATTEMPTS:
+                raise
+            sleep(2.0**attempt / 2)
+    raise AssertionError("unreachable")
 
 
 def error_code(error: Exception) -> str:
@@ -210,8 +224,8 @@ def _denied(text: str, operation: str) -> Failure:
     )
 
 
-def _passes(error: Exception) -> bool:
-    """Whether a launch is to be asked for again: AWS is busy or broken, or its answer was lost on the way."""
+def passes(error: Exception) -> bool:
+    """Whether to ask again: AWS is busy or broken, or its answer was lost on the way."""
     from botocore import exceptions
 
     lost = isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError)

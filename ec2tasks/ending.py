@@ -63,6 +63,8 @@ def decide(facts: Facts) -> Verdict:
 
 
 def _never_got_on(facts: Facts) -> Verdict:
+    if facts.others:
+        return Verdict(ending=Ending.LEAVE, because="another client has got on it")
     if facts.launched and not facts.touched:
         return Verdict(ending=Ending.TERMINATE, because="it takes no commands, and nothing is on it")
     if facts.started or facts.explicit:

@@ -1,4 +1,4 @@
-"""The tasks that look after instances without being on one: `status`, `ls`."""
+"""The tasks that look after instances without being on one: `status`, `ls`, `reap`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,23 @@ from invoke.context import Context
 
 from ec2tasks import instance as instances
 from ec2tasks import report
-from ec2tasks.arrival import find
-from ec2tasks.aws import Aws
-from ec2tasks.edge import ec2_task, make_call
+from ec2tasks.arrival import Call, find
+from ec2tasks.aws import explain
+from ec2tasks.edge import ec2_task, is_dry, make_call
+from ec2tasks.errors import FAILURE_CODE
 from ec2tasks.options import JSON_OPTION, PLACE_OPTIONS, Option
+from ec2tasks.reap import (
+    Forgotten,
+    all_regions,
+    begun,
+    end_forgotten,
+    find_forgotten,
+    regions_to_look_in,
+    tidy,
+)
 from ec2tasks.stay import duration
+
+ALL_REGIONS = Option(names=("all_regions",), kind=bool, help="in every region of the account")
 
 
 @ec2_task(JSON_OPTION, *PLACE_OPTIONS)
@@ -35,16 +47,16 @@ def status(c: Context, given: Mapping[str, Any]) -> None:
 
 @ec2_task(
     JSON_OPTION,
-    Option(names=("all_regions",), kind=bool, help="in every region of the account"),
+    ALL_REGIONS,
     *PLACE_OPTIONS,
 )
 def ls(c: Context, given: Mapping[str, Any]) -> None:
     """List all your instances that ec2tasks launched in the region, or in all of them."""
     call = make_call(c, given)
-    regions = _all_regions(call.aws) if given["all_regions"] else [call.aws.region]
+    regions = all_regions(call.aws) if given["all_regions"] else [call.aws.region]
 
     def ask(region: str) -> list[instances.Instance]:
-        return instances.list_instances(replace_region(call.aws, region), owner=call.settings.key_name)
+        return instances.list_instances(call.aws.in_region(region), owner=call.settings.key_name)
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         found = [one for many in pool.map(ask, regions) for one in many]
@@ -54,15 +66,95 @@ def ls(c: Context, given: Mapping[str, Any]) -> None:
         _table(found)
     else:
         report.step(f"no instance of `{call.settings.key_name}` in {', '.join(regions)}")
+    _say_unfinished(call, found, regions)
 
 
-def _all_regions(aws: Aws) -> list[str]:
-    return sorted(one["RegionName"] for one in aws.ec2.describe_regions()["Regions"])
+def _say_unfinished(call: Call, found: Sequence[instances.Instance], regions: Sequence[str]) -> None:
+    """Tell of launches from here that nobody got on, where what they launched is not in the list."""
+    for entry in begun(call):
+        if entry.is_old() or any(entry.asked_for(one.token) for one in found):
+            continue
+        place = entry.place
+        report.warning(
+            f"a launch of `{place.name}` in {place.region} was begun and not ended",
+            hint="`ec2tasks run` goes on with it; AWS may take a minute to show what it launched"
+            if place.region in regions
+            else f"`ec2tasks ls --region {place.region}` shows what it launched",
+        )
 
 
-def replace_region(aws: Aws, region: str) -> Aws:
-    """The same AWS in another region."""
-    return aws if region == aws.region else Aws(endpoint=aws.endpoint, region=region)
+@ec2_task(
+    JSON_OPTION,
+    ALL_REGIONS,
+    Option(names=("yes", "y"), kind=bool, help="end them without asking"),
+    Option(names=("force",), kind=bool, help="end those too that may hold results which were not fetched"),
+    Option(names=("dry",), kind=bool, help="only show them"),
+    *PLACE_OPTIONS,
+)
+def reap(c: Context, given: Mapping[str, Any]) -> int:
+    """End instances of yours that were forgotten, after showing them.
+
+    Forgotten are those stopped for longer than the setting `reap_after`, and those whose launch was cut short
+    before anybody got on them. One that may hold results which were not fetched is only shown, unless with
+    `--force`. Asks before it ends anything; without a terminal only `--yes` ends anything.
+    """
+    call, force = make_call(c, given, asks_anyway=True), given["force"]
+    everywhere = all_regions(call.aws) if given["all_regions"] else []
+    regions = regions_to_look_in(call, everywhere)
+    found = find_forgotten(call, regions, force=force)
+    if given["json"]:
+        report.data(json.dumps([_forgotten_as_json(one) for one in found], indent=2))
+    else:
+        _show_forgotten(found, regions)
+    doomed = [one for one in found if one.fate.ends]
+    if is_dry(c, given):
+        return 0
+    tidy(call, regions)
+    if not doomed or not (given["yes"] or _agreed(doomed)):
+        return 0
+    went_well = [_end(one, force=force) for one in doomed]
+    return 0 if all(went_well) else FAILURE_CODE
+
+
+def _forgotten_as_json(one: Forgotten) -> dict[str, object]:
+    region = one.call.aws.region
+    return {**instances.described(one.instance), "region": region, "ends": one.fate.ends, "why": one.fate.why}
+
+
+def _show_forgotten(found: Sequence[Forgotten], regions: Sequence[str]) -> None:
+    if not found:
+        report.step(f"nothing forgotten in {', '.join(regions)}")
+        return
+    rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "FATE", "WHY")]
+    for one in found:
+        that = one.instance
+        fate = "end" if one.fate.ends else "keep"
+        rows.append((that.name, that.id, that.state, that.type, that.zone, fate, one.fate.why))
+    report.data(report.columns(rows))
+    for hint in dict.fromkeys(one.fate.hint for one in found if one.fate.hint and not one.fate.ends):
+        report.hint(hint)
+
+
+def _agreed(doomed: Sequence[Forgotten]) -> bool:
+    many = f"{len(doomed)} instances" if len(doomed) > 1 else doomed[0].instance.where
+    agreed = report.ask(f"terminate {many}, disk and all?")
+    if agreed is None:
+        report.hint("`ec2tasks reap --yes` ends what is to end")
+    return bool(agreed)
+
+
+def _end(one: Forgotten, *, force: bool) -> bool:
+    """End one of them; one that can't be ended is said, and keeps no other from its end."""
+    try:
+        ended = end_forgotten(one, force=force)
+    except Exception as error:
+        known = explain(error)
+        if known is None:
+            raise
+        report.warning(f"{one.instance.where} could not be ended: {known.what}", hint=known.hint)
+        return False
+    report.step(f"{one.instance.where}: {'terminated' if ended else 'kept, for it is in use by now'}")
+    return True
 
 
 def _table(found: Sequence[instances.Instance]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ec2tasks import report
 from ec2tasks.aws import Aws, does_without, error_code, error_text
@@ -31,6 +32,8 @@ GONE = ("shutting-down", "terminated")
 ENDED = {"leave": (), "terminate": GONE, "stop": ("stopping", "stopped", *GONE)}
 ALIVE = ("pending", "running", "stopping", "stopped")
 ADDRESS_PATIENCE = 30  # looks, a second apart, at a running instance that shows no address
+# "User initiated (2026-11-22 11:02:03 GMT)"
+STOP_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 CHANGE_LIMIT = 600.0  # seconds that AWS may take to stop or start an instance before we say so
 
 
@@ -48,7 +51,7 @@ class Instance:
     """One instance as AWS describes it.
 
     `launched` is when it last started; `fetched` whether everything on it had been fetched when it stopped
-    after that.
+    after that; `stopped` when it was stopped, where AWS tells; `token` that of the launch.
     """
 
     id: str
@@ -66,6 +69,8 @@ class Instance:
     group_ids: tuple[str, ...]
     reason: str
     fetched: bool
+    token: str = ""
+    stopped: datetime | None = None
 
     @property
     def where(self) -> str:
@@ -96,7 +101,15 @@ def from_description(found: InstanceTypeDef) -> Instance:
         group_ids=tuple(group["GroupId"] for group in found.get("SecurityGroups", [])),
         reason=found.get("StateReason", {}).get("Message", ""),
         fetched=tags.get(FETCHED_TAG) == found["LaunchTime"].isoformat(),
+        token=found.get("ClientToken", ""),
+        stopped=stop_time(found.get("StateTransitionReason", "")),
     )
+
+
+def stop_time(reason: str) -> datetime | None:
+    """When a user stopped an instance: AWS gives no time for one that stopped by itself."""
+    said = STOP_TIME.search(reason)
+    return datetime.fromisoformat(f"{said[1]}+00:00") if said else None
 
 
 def launch_tags(settings: Settings, project_id: str) -> dict[str, str]:
@@ -147,7 +160,8 @@ def choose(found: Sequence[Instance], *, name: str, project_id: str, name_given:
         words = ", ".join(f"{one.id} ({one.state})" for one in found)
         raise UsageError(
             f"{len(found)} instances are named `{name}`: {words}",
-            hint="`aws ec2 terminate-instances --instance-ids ID` ends one, or --name tells yours apart",
+            hint="`ec2tasks reap` ends one that nobody ever got on, `aws ec2 terminate-instances"
+            " --instance-ids ID` any other; --name tells yours apart",
         )
     if found and not name_given and found[0].project not in (None, project_id):
         raise UsageError(
@@ -155,6 +169,14 @@ def choose(found: Sequence[Instance], *, name: str, project_id: str, name_given:
             hint=f"--name {name}-2 (or name: in ec2.yaml) for one of its own; --name {name} to share it",
         )
     return found[0] if found else None
+
+
+def gives_way(one: Instance, found: Sequence[Instance]) -> bool:
+    """Whether of several of one name this one is to go, where two clients launched at once.
+
+    All but the eldest are, by AWS's times, so that every client comes to the same answer.
+    """
+    return any((other.launched, other.id) < (one.launched, one.id) for other in found)
 
 
 def next_step(instance: Instance | None) -> Step:
@@ -185,6 +207,8 @@ def bring_up(
         hidden = hidden + 1 if instance and instance.state == "running" and not instance.address else 0
         if instance and hidden > ADDRESS_PATIENCE:
             raise _no_address(instance)
+        if instance and mine and instance.id != mine.id:
+            mine = None  # it gave way to an older one
         if instance is None and mine:
             # AWS's answers lag behind its promises for some seconds after a launch.
             instance = still_alive(watch(mine.id) or mine)
@@ -224,7 +248,7 @@ def still_alive(instance: Instance) -> Instance:
 def start(aws: Aws, instance: Instance) -> None:
     """Start a stopped instance. Raises Failure where AWS has no room for it now."""
     try:
-        aws.ec2.start_instances(InstanceIds=[instance.id])
+        aws.start_instance(instance.id)
     except Exception as error:
         code = error_code(error)
         if code == "IncorrectInstanceState":  # another client was quicker
@@ -233,7 +257,12 @@ def start(aws: Aws, instance: Instance) -> None:
             raise
         raise Failure(
             f"AWS can't start {instance.where} now: {error_text(error)}",
-            hint="try again later; its disk stays. `ec2tasks down --no-rsync` gives it up for a new one",
+            hint="try again later: nothing on its disk is lost. "
+            + (
+                "What it holds is here: `ec2tasks down` ends it, the next run launches where there is room"
+                if instance.fetched
+                else "--name another-name runs on a new one meanwhile"
+            ),
         ) from error
 
 
@@ -293,18 +322,6 @@ def _mark_fetched(aws: Aws, instance: Instance) -> None:
     except Exception as error:
         if not does_without(error, "`down` will start it again to look for results"):
             raise
-
-
-def as_json(instance: Instance) -> dict[str, object]:
-    """An instance as JSON can hold it, to be remembered."""
-    return {**asdict(instance), "launched": instance.launched.isoformat()}
-
-
-def from_json(found: Mapping[str, Any] | None) -> Instance:
-    """A remembered instance. Raises KeyError, TypeError or ValueError for anything else."""
-    values = dict(found or {})
-    launched = datetime.fromisoformat(values.pop("launched"))
-    return Instance(**{**values, "group_ids": tuple(values["group_ids"])}, launched=launched)
 
 
 def cost_between(instance: Instance, since: datetime, until: datetime) -> float | None:

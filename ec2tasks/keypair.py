@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,10 @@ USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 @dataclass(frozen=True, kw_only=True)
 class KeyPair:
-    """A key pair by the name that EC2 knows it by; its keys stay where they are."""
+    """A key pair by the name that EC2 knows it by; `public` is its public key, where AWS tells it."""
 
     name: str
+    public: str | None
 
 
 def identity_files(key_file: Path | None, key_name: str, home: Path) -> tuple[Path, ...]:
@@ -31,6 +32,39 @@ def identity_files(key_file: Path | None, key_name: str, home: Path) -> tuple[Pa
     folder = home / ".ssh"
     names = (key_name, f"{key_name}.pem", OWN_KEY, *USUAL_KEYS)
     return tuple(path for name in names if "/" not in name and (path := folder / name).is_file())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """The keys to offer to sshd, which hears six at most: private key files, and one of the agent's.
+
+    `in_agent` is the public half of that one; with `only_these`, the agent's others stay out of the way.
+    """
+
+    files: tuple[Path, ...]
+    only_these: bool
+    in_agent: Path | None = None
+
+
+def keys_to_offer(
+    key_file: Path | None, key_name: str, home: Path, known: Path, environ: Mapping[str, str] = os.environ
+) -> Keys:
+    """The keys for an instance; `known` is the file of the key pair's public key, where there is one."""
+    files = identity_files(key_file, key_name, home)
+    if key_file or not known.is_file():
+        return Keys(files=files, only_these=key_file is not None)
+    wanted = _material(known.read_text(encoding="utf-8"))
+    others = [path for path in files if not _is_half_of(path, wanted)]
+    if len(others) < len(files):
+        return Keys(files=(*(path for path in files if path not in others), *others), only_these=True)
+    # Without its private half beside it, ssh complains of a public key that the agent does not hold.
+    in_agent = known if environ.get("SSH_AUTH_SOCK") else None
+    return Keys(files=files, only_these=in_agent is not None, in_agent=in_agent)
+
+
+def _is_half_of(path: Path, public: str) -> bool:
+    beside = path.with_name(f"{path.name}.pub")
+    return beside.is_file() and _material(beside.read_text(encoding="utf-8", errors="replace")) == public
 
 
 def check_private(key_file: Path) -> None:
@@ -51,7 +85,7 @@ def ensure_key_pair(aws: Aws, key_name: str, key_file: Path | None, home: Path, 
     """
     known = _public_key_in_aws(aws, key_name)
     if known is None:
-        _import_key(aws, key_name, key_file, home, tools)
+        known = _import_key(aws, key_name, key_file, home, tools)
     elif known and not _opens(known, key_file, key_name, home, tools):
         raise Failure(
             f"key pair `{key_name}` exists in {aws.region}, but none of your private keys is its counterpart",
@@ -60,7 +94,7 @@ def ensure_key_pair(aws: Aws, key_name: str, key_file: Path | None, home: Path, 
                 " or take another key pair with --key-name"
             ),
         )
-    return KeyPair(name=key_name)
+    return KeyPair(name=key_name, public=known or None)
 
 
 def _public_key_in_aws(aws: Aws, key_name: str) -> str | None:
@@ -105,7 +139,7 @@ def public_of(path: Path, tools: Tools) -> str | None:
     return said.stdout.decode().strip() if said.returncode == 0 else None
 
 
-def _import_key(aws: Aws, key_name: str, key_file: Path | None, home: Path, tools: Tools) -> None:
+def _import_key(aws: Aws, key_name: str, key_file: Path | None, home: Path, tools: Tools) -> str:
     path = key_file or home / ".ssh" / OWN_KEY
     if not path.is_file():
         _generate(path, tools)
@@ -120,7 +154,9 @@ def _import_key(aws: Aws, key_name: str, key_file: Path | None, home: Path, tool
     except Exception as error:
         if error_code(error) != "InvalidKeyPair.Duplicate":  # another client was quicker
             raise
+        return _public_key_in_aws(aws, key_name) or ""
     report.step(f"key pair {key_name} imported into {aws.region} from {path}.pub")
+    return public
 
 
 def _generate(path: Path, tools: Tools) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +43,7 @@ class Subnet:
     id: str
     zone: str
     vpc: str
+    public: bool = True  # whether what is launched there gets a public address without being asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ class Order:
     tags: Mapping[str, str]
     image: Image
     key_name: str
+    public_key: str | None
     group_id: str
     profile: str | None
     candidates: tuple[Candidate, ...]
@@ -94,8 +95,7 @@ def run_instances_request(order: Order, candidate: Candidate, token: str) -> dic
         "MaxCount": 1,
         "ClientToken": token,
         "KeyName": order.key_name,
-        "SecurityGroupIds": [order.group_id],
-        "SubnetId": candidate.subnet.id,
+        **_network(order, candidate.subnet),
         "InstanceInitiatedShutdownBehavior": "terminate" if order.settings.spot else "stop",
         "MetadataOptions": {
             "HttpTokens": "required",
@@ -119,6 +119,23 @@ def run_instances_request(order: Order, candidate: Candidate, token: str) -> dic
             "SpotOptions": {"SpotInstanceType": "one-time"},
         }
     return request
+
+
+def _network(order: Order, subnet: Subnet) -> dict[str, Any]:
+    """Where the instance stands in the network: with a public address, which not every subnet gives unasked.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
+    """
+    if subnet.public:
+        return {"SecurityGroupIds": [order.group_id], "SubnetId": subnet.id}
+    interface = {
+        "DeviceIndex": 0,
+        "SubnetId": subnet.id,
+        "Groups": [order.group_id],
+        "AssociatePublicIpAddress": True,
+        "DeleteOnTermination": True,
+    }
+    return {"NetworkInterfaces": [interface]}
 
 
 def prepare_order(
@@ -146,6 +163,7 @@ def prepare_order(
         tags={**tags, "ec2tasks:user": image.user},
         image=image,
         key_name=key_pair.name,
+        public_key=key_pair.public,
         group_id=group_id,
         profile=instance_profile(aws, settings.iam_instance_profile),
         candidates=tuple(tried),
@@ -159,7 +177,12 @@ def usable_subnets(aws: Aws, wanted: str | None) -> list[Subnet]:
         aws.ec2.describe_subnets(SubnetIds=[wanted]) if wanted else aws.ec2.describe_subnets(Filters=filters)
     )
     found = [
-        Subnet(id=one["SubnetId"], zone=one["AvailabilityZone"], vpc=one["VpcId"])
+        Subnet(
+            id=one["SubnetId"],
+            zone=one["AvailabilityZone"],
+            vpc=one["VpcId"],
+            public=one.get("MapPublicIpOnLaunch", False),
+        )
         for one in answer["Subnets"]
     ]
     if not found:
@@ -223,28 +246,56 @@ def instance_profile(aws: Aws, wanted: str | None) -> str | None:
     return None
 
 
-def launch(aws: Aws, order: Order) -> InstanceTypeDef:
-    """Ask EC2 for each candidate until one is granted. Raises Failure with every refusal where none is."""
-    refusals: list[tuple[Candidate, str]] = []
-    for candidate in order.candidates:
-        try:
-            request = run_instances_request(order, candidate, token=str(uuid.uuid4()))
-            return aws.run_instances(request)
-        except Exception as error:
-            if error_code(error) not in NEXT_ONE_MAY_DO:
-                raise
-            refusals.append((candidate, error_code(error)))
-            report.step(
-                f"no {candidate.instance_type} in {candidate.subnet.zone} ({error_code(error)}), trying on"
-            )
+def launch(aws: Aws, order: Order, token: Callable[[Mapping[str, Any]], str]) -> InstanceTypeDef:
+    """Ask EC2 for each candidate until one is granted, each request with the token made for it.
+
+    Where none is at the spot price, each is asked for on demand, where the settings say so. Raises Failure
+    with every refusal where none is granted.
+    """
+    refusals: list[Refusal] = []
+    for priced in _prices_to_try(order):
+        if priced is not order:
+            report.step("no spot capacity anywhere: launching on demand")
+        for candidate in order.candidates:
+            try:
+                request = run_instances_request(priced, candidate, token="")
+                return aws.run_instances({**request, "ClientToken": token(request)})
+            except Exception as error:
+                if error_code(error) not in NEXT_ONE_MAY_DO:
+                    raise
+                refusals.append(Refusal(candidate, priced.settings.spot, error_code(error)))
+                report.step(f"no {refusals[-1].where} ({error_code(error)}), trying on")
     raise _none_granted(refusals, order.settings)
 
 
-def _none_granted(refusals: Sequence[tuple[Candidate, str]], settings: Settings) -> Failure:
-    codes = [code for _, code in refusals]
-    words = "; ".join(f"{one.instance_type} in {one.subnet.zone}: {code}" for one, code in refusals)
+def _prices_to_try(order: Order) -> list[Order]:
+    settings = order.settings
+    if not (settings.spot and settings.spot_fallback):
+        return [order]
+    return [order, replace(order, settings=replace(settings, spot=False))]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What EC2 did not grant, and the code that says why."""
+
+    candidate: Candidate
+    spot: bool
+    code: str
+
+    @property
+    def where(self) -> str:
+        """What was asked for, in a few words."""
+        at = " at the spot price" if self.spot else ""
+        return f"{self.candidate.instance_type} in {self.candidate.subnet.zone}{at}"
+
+
+def _none_granted(refusals: Sequence[Refusal], settings: Settings) -> Failure:
+    codes = [one.code for one in refusals]
+    words = "; ".join(f"{one.where}: {one.code}" for one in refusals)
     code = next((one for one in codes if "Limit" in one or "Count" in one), codes[0])
+    on_demand = "--spot-fallback launches on demand instead; " if all(one.spot for one in refusals) else ""
     return Failure(
         f"EC2 grants no instance in {settings.region}: {words}",
-        hint=HINTS.get(code, HINTS["InsufficientInstanceCapacity"]),
+        hint=on_demand + HINTS.get(code, HINTS["InsufficientInstanceCapacity"]),
     )

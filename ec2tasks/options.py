@@ -74,6 +74,12 @@ LAUNCH_OPTIONS = (
         help="a tag key=value for what is launched; may be repeated",
     ),
     Option(names=("spot",), kind=bool, setting="spot", help="launch at the spot price"),
+    Option(
+        names=("spot_fallback",),
+        kind=bool,
+        setting="spot_fallback",
+        help="with --spot: launch on demand where there is no spot capacity",
+    ),
 )
 SYNC_OPTIONS = (
     Option(names=("no_rsync",), kind=bool, help="move no files, neither there nor back"),

@@ -31,7 +31,7 @@ FEATURES = {
     "key-import": "import the public half of a user's key where the region has no key pair of that name",
     "own-group": "make a security group per user, open to that user's address alone",
     "roles": "give instances a role, so that they reach S3 with no credentials on them",
-    "all-regions": "`ec2tasks ls --all-regions`",
+    "all-regions": "`ec2tasks ls --all-regions`, `ec2tasks reap --all-regions`",
     "spot": "launch at the spot price",
     "any-image": "launch images that are not Amazon's, named by their id",
 }

@@ -63,6 +63,15 @@ def data(text: str) -> None:
     _say(text, sys.stdout)
 
 
+def ask(question: str) -> bool | None:
+    """Ask for a yes on the terminal; None where there is none to ask on."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    sys.stderr.write(paint("ec2: ", "cyan") + f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def columns(rows: Sequence[Sequence[str]]) -> str:
     """Rows as lines, each column as wide as its widest cell; the first row is the heading."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

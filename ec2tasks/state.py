@@ -114,8 +114,22 @@ def recall(state: State, key: str) -> dict[str, object] | None:
 
 def remember(state: State, key: str, values: Mapping[str, object]) -> None:
     """Keep where an instance was seen, for the next call's head start."""
-    folder = state.folder / "seen"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    draft = folder / f"{key}.{os.getpid()}"
-    draft.write_text(json.dumps(values), encoding="utf-8")
-    draft.replace(folder / key)
+    keep(state.folder / "seen" / key, json.dumps(values))
+
+
+def keep(path: Path, text: str, *, for_sure: bool = False) -> None:
+    """Write a file in one piece; it is on the disk when this returns, where that is to be sure of."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8") as file:
+        draft.chmod(0o600)
+        file.write(text)
+        file.flush()
+        if for_sure:
+            os.fsync(file.fileno())
+    draft.replace(path)
+    if for_sure:
+        # The name is the folder's to keep, and survives a power cut only once that is on the disk too.
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)

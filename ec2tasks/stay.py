@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from ec2tasks import held, report
+from ec2tasks import held, journal, report
 from ec2tasks import instance as instances
 from ec2tasks.access import Host, close_master, forget
-from ec2tasks.arrival import Arrival, Call, arrive
+from ec2tasks.arrival import Arrival, Call, arrive, host_of
 from ec2tasks.aws import explain
 from ec2tasks.ending import Ending, Facts, Verdict, decide
 from ec2tasks.errors import Failure
@@ -21,6 +21,7 @@ from ec2tasks.process import handled, uninterrupted
 from ec2tasks.rsync import There, there_on
 from ec2tasks.session import Leaving, Session, join
 from ec2tasks.state import lock
+from ec2tasks.traces import was_used
 
 ARRIVAL_PATIENCE = 30.0  # seconds that a leaving client waits for those who are just arriving
 KEEP = "keep"  # a session that asks for no end of life
@@ -141,6 +142,7 @@ def _get_on(stay: Stay, job: Job, held: contextlib.ExitStack, *, may_launch: boo
             else:
                 stay.joined = True
                 stay.there = there_on(host, folder=job.remote_dir, home=session.home, empty=session.empty)
+                journal.finish(call.state, call.key)
                 held.enter_context(lock(call.state, f"present-{call.key}", shared=True))
                 return host, session
     raise AssertionError("unreachable")
@@ -167,15 +169,31 @@ def end_beside_failure(stay: Stay, session: Session | None) -> None:
 
 def end(stay: Stay, session: Session | None) -> None:
     """Leave the instance and apply its end of life."""
-    if stay.arrival.instance is None:
+    call, arrival = stay.call, stay.arrival
+    if arrival.instance is None:
         return
-    call = stay.call
+    if arrival.instance.state == "stopped" and not (arrival.started or stay.joined or stay.explicit):
+        return  # it could not be started, and is as it was
     with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
         leaving = session.leave() if session else None
         # Without a session of our own we can't ask the instance, but know of this machine's other clients.
         with lock(call.state, f"present-{call.key}", patience=0) as alone:
             stay.shared = not leaving.last if leaving else not alone and not stay.joined
+        if arrival.launched and not stay.joined and not stay.shared:
+            stay.shared = _somebody_there(stay)
         apply(stay, decide(stay.facts(leaving)))
+
+
+def _somebody_there(stay: Stay) -> bool:
+    """Whether somebody, say on another machine, has got on what this call launched and never got on."""
+    call, launched = stay.call, stay.arrival.instance
+    try:
+        now = instances.watch(call.aws, launched.id) if launched else None
+        return bool(now and now.address and was_used(host_of(call, now), call.aws, call.tools))
+    except Exception as error:
+        if explain(error) is None and not isinstance(error, Failure):
+            raise
+        return False  # it can't be asked; that it can't be ended either is for that call to say
 
 
 def apply(stay: Stay, verdict: Verdict) -> None:
@@ -200,6 +218,8 @@ def apply(stay: Stay, verdict: Verdict) -> None:
         hint = DETACHED if stay.detached else _next(verdict.ending, results_here=True)
         if hint:
             report.hint(hint)
+    if verdict.ending is Ending.TERMINATE:
+        journal.finish(call.state, call.key)
     if stay.arrival.host and verdict.ending is Ending.TERMINATE:
         forget(stay.arrival.host, call.tools)
     elif stay.arrival.host and verdict.ending is Ending.STOP:

@@ -14,7 +14,7 @@ from invoke.context import Context
 from ec2tasks import fleet_tasks, plan, report, run_tasks, workflow
 from ec2tasks.access import Host, connection
 from ec2tasks.admin_tasks import ns as admin
-from ec2tasks.arrival import Arrival, Call, arrive, check_here
+from ec2tasks.arrival import Arrival, Call, check_here, get_on
 from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, show_plan, translated
 from ec2tasks.ending import Ending
 from ec2tasks.local.tasks import ns as local
@@ -146,7 +146,7 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
 
 def _translated_host(call: Call) -> Host:
     found: list[Host] = []
-    translated(lambda: found.append(arrive(call, Arrival(), may_launch=False)))
+    translated(lambda: found.append(get_on(call, Arrival(), may_launch=False)))
     return found[0]
 
 
@@ -163,6 +163,7 @@ ec2 = Collection(
     down,
     fleet_tasks.status,
     fleet_tasks.ls,
+    fleet_tasks.reap,
     config,
     init,
     makefile,

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from ec2tasks import held, report
+from ec2tasks import held, journal, report
 from ec2tasks import instance as instances
 from ec2tasks.access import Host
-from ec2tasks.arrival import Arrival, Call, arrive, check_here, find
+from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
 from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE, Failure, UsageError
 from ec2tasks.instance import Instance
@@ -159,7 +159,7 @@ def up(call: Call) -> Instance:
     stay = Stay(call=call, wanted=None)
     try:
         with interruptible():
-            arrive(call, stay.arrival, may_launch=True)
+            get_on(call, stay.arrival, may_launch=True)
     except BaseException:
         end_beside_failure(stay, None)
         raise
@@ -254,6 +254,8 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
     found = find(call)
     if found is None:
         report.step(f"no instance `{call.settings.name}` in {call.aws.region}: nothing to end")
+        if (begun := journal.read(call.state, call.key)) and not begun.is_old():
+            report.warning("a launch of it was begun here and not ended", hint="`ec2tasks down` in a minute")
         return 0
     if wanted is Ending.STOP and found.state in ("stopping", "stopped"):
         report.step(f"{found.where}: stopped already")

@@ -46,6 +46,22 @@ def test_what_keeps_a_call_from_aws(error: Exception, words: str) -> None:
     assert failure.hint
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.TokenRetrievalError(provider="sso", error_msg="Token has expired and refresh failed"),
+        exceptions.UnauthorizedSSOTokenError(),
+        exceptions.SSOTokenLoadError(error_msg="Token for https://x does not exist"),
+        exceptions.CredentialRetrievalError(provider="custom-process", error_msg="login first"),
+    ],
+)
+def test_a_login_that_has_ended_is_told_how_to_renew(error: Exception) -> None:
+    failure = explain(error)
+    assert failure
+    assert "aws sso login" in str(failure.hint)
+    assert failure.what
+
+
 @pytest.mark.parametrize("error", [client_error("SomethingNew"), ValueError("x"), KeyError("y")])
 def test_what_nobody_knows_flies(error: Exception) -> None:
     assert explain(error) is None
@@ -100,3 +116,17 @@ def test_a_want_of_capacity_is_not_asked_twice() -> None:
     with pytest.raises(exceptions.ClientError):
         aws.run_instances({"ClientToken": "t"}, sleep=lambda _seconds: None)
     assert client.tokens == ["t"]
+
+
+def test_a_start_for_which_there_is_no_room_is_not_asked_for_twice() -> None:
+    asked: list[object] = []
+
+    class NoRoom:
+        def start_instances(self, **request: object) -> None:
+            asked.append(request)
+            raise client_error("InsufficientInstanceCapacity")
+
+    aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", 1): NoRoom()})
+    with pytest.raises(exceptions.ClientError):
+        aws.start_instance("i-1")
+    assert len(asked) == 1

@@ -16,14 +16,13 @@ from ec2tasks.instance import (
     ALIVE,
     Instance,
     Step,
-    as_json,
     bring_up,
     choose,
     described,
     end,
-    from_json,
     next_step,
 )
+from ec2tasks.memory import as_json, from_json
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 ONE = Instance(

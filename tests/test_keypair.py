@@ -7,7 +7,7 @@ import pytest
 
 from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure, UsageError
-from ec2tasks.keypair import check_private, ensure_key_pair, identity_files, public_of
+from ec2tasks.keypair import check_private, ensure_key_pair, identity_files, keys_to_offer, public_of
 from ec2tasks.process import Tools
 
 TOOLS = Tools()
@@ -29,6 +29,24 @@ def test_the_keys_to_try_in_order(tmp_path: Path) -> None:
     assert found == ["kim.pem", "ec2tasks", "id_rsa"]
     assert identity_files(folder / "other", "kim", tmp_path) == (folder / "other",)
     assert identity_files(None, "../kim", tmp_path)[0].name == "ec2tasks"
+
+
+def test_the_key_that_fits_is_offered_before_sshd_loses_patience(tmp_path: Path) -> None:
+    folder, known, agent = tmp_path / ".ssh", tmp_path / "known.pub", {"SSH_AUTH_SOCK": "/x"}
+    make_key(folder / "id_ed25519")
+    mine = make_key(folder / "ec2tasks")
+    # As long as the key pair's key is not known, everything is tried, the agent's keys too.
+    assert not keys_to_offer(None, "kim", tmp_path, known, agent).only_these
+    known.write_text(f"{mine.rsplit(' ', 1)[0]} kim\n")
+    found = keys_to_offer(None, "kim", tmp_path, known, agent)
+    assert ([path.name for path in found.files], found.only_these) == (["ec2tasks", "id_ed25519"], True)
+    assert found.in_agent is None
+    # Nowhere but in the agent.
+    known.write_text("ssh-ed25519 AAAA kim\n")
+    found = keys_to_offer(None, "kim", tmp_path, known, agent)
+    assert (found.in_agent, found.only_these) == (known, True)
+    assert keys_to_offer(None, "kim", tmp_path, known, {}).in_agent is None
+    assert keys_to_offer(folder / "ec2tasks", "kim", tmp_path, known, agent).files == (folder / "ec2tasks",)
 
 
 @pytest.mark.parametrize(("mode", "good"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])

@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_aws import client_error
 
+from ec2tasks.aws import Aws
+from ec2tasks.endpoint import AWS
+from ec2tasks.errors import Failure
 from ec2tasks.image import Image
-from ec2tasks.launch import Candidate, Order, Subnet, candidates, run_instances_request
+from ec2tasks.journal import Entry, Place
+from ec2tasks.launch import Candidate, Order, Subnet, candidates, launch, run_instances_request
+from ec2tasks.options import RUN_OPTIONS, setting_values
 from ec2tasks.project import Project
 from ec2tasks.settings import Settings, read_settings
 
 SUBNETS = [Subnet(id=f"subnet-{zone}", zone=f"eu-central-1{zone}", vpc="vpc-1") for zone in "cab"]
+PLACE = Place(key="k", account="a", region="eu-central-1", owner="kim", name="kim-shop")
 IMAGE = Image(id="ami-1", name="Deep Learning (Ubuntu)", user="ubuntu", root_device="/dev/sda1")
 
 
@@ -20,17 +29,22 @@ def settings(**options: object) -> Settings:
     return read_settings(project, options=options, environ={"HOME": "/nowhere", "USER": "kim"})
 
 
-def request(profile: str | None = None, **options: object) -> dict[str, Any]:
-    order = Order(
+def order(profile: str | None = None, **options: object) -> Order:
+    return Order(
         settings=settings(**options),
         tags={"Name": "kim-shop", "Trigram": "kim"},
         image=IMAGE,
         key_name="kim",
+        public_key=None,
         group_id="sg-1",
         profile=profile,
         candidates=(),
     )
-    return run_instances_request(order, Candidate(instance_type="g5.xlarge", subnet=SUBNETS[0]), "token")
+
+
+def request(profile: str | None = None, **options: object) -> dict[str, Any]:
+    candidate = Candidate(instance_type="g5.xlarge", subnet=SUBNETS[0])
+    return run_instances_request(order(profile, **options), candidate, "token")
 
 
 def test_types_in_the_order_given_each_in_every_zone_that_offers_it() -> None:
@@ -74,6 +88,61 @@ def test_what_is_asked_for_is_in_the_request() -> None:
 def test_the_price_stays_with_the_instance() -> None:
     tags = request()["TagSpecifications"][0]["Tags"]
     assert {"Key": "ec2tasks:price", "Value": "1.26"} in tags
+
+
+def test_an_address_is_asked_for_where_the_subnet_gives_none() -> None:
+    private = Candidate(instance_type="g5.xlarge", subnet=replace(SUBNETS[0], public=False))
+    found = run_instances_request(order(), private, "token")
+    (interface,) = found["NetworkInterfaces"]
+    assert interface["AssociatePublicIpAddress"] is True
+    assert (interface["SubnetId"], interface["Groups"]) == (SUBNETS[0].id, ["sg-1"])
+    # AWS takes them in one place only; the tags stay on the interface all the same.
+    assert not {"SubnetId", "SecurityGroupIds"} & set(found)
+    assert "network-interface" in {one["ResourceType"] for one in found["TagSpecifications"]}
+
+
+class Full:
+    """EC2 that has no capacity at the spot price, and on demand only from the so-manieth call on."""
+
+    def __init__(self, grants_after: int) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.grants_after = grants_after
+
+    def run_instances(self, **asked: Any) -> dict[str, Any]:
+        self.asked.append(asked)
+        if "InstanceMarketOptions" in asked or len(self.asked) <= self.grants_after:
+            raise client_error("InsufficientInstanceCapacity")
+        return {"Instances": [{"InstanceId": "i-1"}]}
+
+
+def ask(client: Full, **options: Any) -> Any:
+    aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", 1): client})
+    tried = tuple(Candidate(instance_type="g5.xlarge", subnet=one) for one in SUBNETS)
+    token = Entry(place=PLACE, nonce="n" * 32, began=0.0).token
+    return launch(aws, replace(order(**options), candidates=tried), token)
+
+
+def test_without_spot_capacity_each_is_asked_for_on_demand() -> None:
+    client = Full(grants_after=4)
+    assert ask(client, spot=True, spot_fallback=True)["InstanceId"] == "i-1"
+    assert ["InstanceMarketOptions" in one for one in client.asked] == [True] * 3 + [False] * 2
+    assert len({one["ClientToken"] for one in client.asked}) == 5
+    # What is not paid at the spot price says its price.
+    assert "ec2tasks:price" in str(client.asked[-1]["TagSpecifications"])
+
+
+def test_on_demand_instead_of_spot_is_an_option() -> None:
+    assert setting_values(RUN_OPTIONS, {"spot_fallback": True}) == {"spot_fallback": True}
+    assert settings(**setting_values(RUN_OPTIONS, {"spot_fallback": True})).spot_fallback
+
+
+@pytest.mark.parametrize(("spot", "hinted"), [(True, True), (False, False)])
+def test_on_demand_is_not_taken_for_spot_unasked(spot: bool, hinted: bool) -> None:
+    client = Full(grants_after=99)
+    with pytest.raises(Failure, match="grants no instance") as caught:
+        ask(client, spot=spot)
+    assert len(client.asked) == 3
+    assert ("--spot-fallback" in str(caught.value.hint)) is hinted
 
 
 ZONES = st.sampled_from([one.zone for one in SUBNETS] + ["us-east-1a"])

@@ -154,3 +154,13 @@ def test_a_region_that_is_none_is_named(aws: Aws) -> None:
     with pytest.raises(UsageError, match="no region `eu-centrale-1`") as caught:
         Aws(endpoint=aws.endpoint, region="eu-centrale-1").check_region()
     assert "eu-central-1" in str(caught.value.hint)
+
+
+def test_a_subnet_s_way_with_addresses_is_known(account: Aws, tmp_path: Path, home: Path) -> None:
+    usual = usable_subnets(account, None)[0]
+    made = account.ec2.create_subnet(
+        VpcId=usual.vpc, CidrBlock="172.31.200.0/24", AvailabilityZone=usual.zone
+    )["Subnet"]["SubnetId"]
+    found = request(account, settings(tmp_path, {"subnet": made}, {}), home)
+    assert found["NetworkInterfaces"][0]["SubnetId"] == made
+    assert usual.public

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,21 @@ def test_folders_are_the_user_s_alone_and_short_enough_for_sockets(tmp_path: Pat
     assert state.folder.stat().st_mode & 0o077 == 0
     assert state.sockets.stat().st_mode & 0o077 == 0
     assert len(os.fspath(state.sockets)) <= SOCKET_FOLDER_LIMIT
+    state.sockets.rmdir()
+
+
+@pytest.mark.parametrize("depth", [1, 30, 31, 60])
+def test_no_socket_s_path_is_longer_than_the_system_takes(depth: int, tmp_path: Path) -> None:
+    """The runtime folder is taken where it is short enough, then others, the last of them always."""
+    runtime = tmp_path / ("r" * depth)
+    runtime.mkdir(mode=0o700)
+    state = open_state({**environ(tmp_path, "h" * depth), "XDG_RUNTIME_DIR": str(runtime)})
+    path = state.sockets / ("c" * 40 + "-1234567.0123456789abcdef")
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(os.fspath(path))
+    path.unlink()
+    assert len(os.fspath(path)) < 104
+    assert (state.sockets.parent == runtime) == (len(os.fspath(runtime / "ec2tasks")) <= SOCKET_FOLDER_LIMIT)
     state.sockets.rmdir()
 
 

@@ -67,6 +67,12 @@ def swap(body: bytes, pairs: Iterable[tuple[str | None, str | None]]) -> bytes:
     return text.encode()
 
 
+def _made(reply: Reply) -> list[str]:
+    """The ids of the instances that a launch made, from its answer."""
+    found = re.findall(rb"<instanceId>(i-[0-9a-f]+)</instanceId>", reply.body)
+    return [one.decode() for one in dict.fromkeys(found)]
+
+
 class Api:
     """The WSGI application: one call at a time where instances are concerned, as moto keeps no order."""
 
@@ -183,6 +189,12 @@ class Api:
                 f"request(s) for client token '{token}'."
             )
             return refuse("ec2", Refusal(code="IdempotentParameterMismatch", message=message))
+        if held is not None and cloud.have_ended(_made(held[1])):
+            message = (
+                "The request to launch an instance uses the same client token as a previous request for which"
+                " the instance has been terminated."
+            )
+            return refuse("ec2", Refusal(code="IdempotentInstanceTerminated", message=message))
         reply = held[1] if held is not None else self._run(call, environ)
         if reply.ok:
             self._launches[call.region, token] = (asked, reply)
@@ -221,14 +233,14 @@ class Api:
         return self._launched(account, chosen, reply)
 
     def _launched(self, account: launch.Account, chosen: launch.Chosen, reply: Reply) -> Reply:
-        ids = list(dict.fromkeys(re.findall(rb"<instanceId>(i-[0-9a-f]+)</instanceId>", reply.body)))
-        before = [cloud.whereabouts(instance_id.decode()) for instance_id in ids]
+        ids = _made(reply)
+        before = [cloud.whereabouts(instance_id) for instance_id in ids]
         image = account.image
         for instance_id in ids:
             size, device = (image.size_gib, image.root_device) if image else (8, images.ROOT_DEVICE)
-            cloud.place(instance_id.decode(), chosen.zone, size, device, own_zone=chosen.own)
+            cloud.place(instance_id, chosen.zone, size, device, own_zone=chosen.own)
         self._fleet.converge()
-        after = [cloud.whereabouts(instance_id.decode()) for instance_id in ids]
+        after = [cloud.whereabouts(instance_id) for instance_id in ids]
         pairs = [pair for old, new in zip(before, after, strict=True) for pair in zip(old, new, strict=True)]
         states = [("<code>16</code><name>running</name>", "<code>0</code><name>pending</name>")]
         return reply.with_body(swap(reply.body, [*pairs, *states]))

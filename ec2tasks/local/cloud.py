@@ -6,7 +6,7 @@ moto says what the account holds; which hosts really run is the fleet's to say, 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -243,6 +243,11 @@ def whereabouts(instance_id: str) -> tuple[str | None, ...]:
     instance = _instance(instance_id)
     zone = f"<availabilityZone>{instance.availability_zone}</availabilityZone>"
     return (instance.public_dns_name, instance.public_ip, zone, instance.subnet_id)
+
+
+def have_ended(instance_ids: Sequence[str]) -> bool:
+    """Whether all of these are terminated, or on the way there."""
+    return all(one.state in ("shutting-down", "terminated") for one in records() if one.id in instance_ids)
 
 
 def set_behavior(instance_id: str, behavior: str) -> None:

@@ -1,0 +1,28 @@
+"""What tells, on an instance, whether anybody has ever been there."""
+
+from __future__ import annotations
+
+from ec2tasks.access import Host, is_pinned, pin_from_console, ssh_argv
+from ec2tasks.aws import Aws
+from ec2tasks.process import Tools
+
+MARK = ".ec2tasks/used"  # in the home there
+LIMIT = 15.0  # seconds for an answer
+# A session leaves its lock; someone who came by hand a history, or is there now.
+LOOK = (
+    f'if [ -e {MARK} ] || [ -e .ec2tasks/sessions.lock ] || [ -e .bash_history ] || [ -n "$(who)" ];'
+    " then echo used; else echo unused; fi"
+)
+
+
+def mark(host: Host, tools: Tools) -> None:
+    """Leave a mark there: a client has got on that holds no session, and its user may work there by hand."""
+    tools.capture(ssh_argv(host, "mkdir", "-p", MARK), timeout=LIMIT)
+
+
+def was_used(host: Host, aws: Aws, tools: Tools) -> bool | None:
+    """Whether anybody has ever been on a running instance; None where it does not say."""
+    strict = is_pinned(host) or pin_from_console(aws, host)
+    options = ["-o", "ConnectTimeout=5", *([] if strict else ["-o", "StrictHostKeyChecking=accept-new"])]
+    said = tools.capture(ssh_argv(host, "sh", "-c", LOOK, options=options), timeout=LIMIT)
+    return {b"used": True, b"unused": False}.get(said.stdout.strip())

@@ -1,0 +1,117 @@
+"""What tells one user's instance from another's on this machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from invoke.context import Context
+from test_instance import ONE
+
+from ec2tasks import instance as instances
+from ec2tasks import journal
+from ec2tasks.arrival import Call, _settled
+from ec2tasks.aws import Aws
+from ec2tasks.edge import make_call
+from ec2tasks.endpoint import AWS
+from ec2tasks.errors import UsageError
+from ec2tasks.instance import Instance
+from ec2tasks.journal import Entry
+from ec2tasks.process import Tools
+from ec2tasks.project import Project
+from ec2tasks.settings import read_settings
+from ec2tasks.state import State, open_state
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return open_state({"HOME": str(tmp_path)})
+
+
+def call(state: State, **options: object) -> Call:
+    project = Project(root=Path("/nowhere/shop"), below=Path())
+    settings = read_settings(project, options=options, environ={"HOME": "/nowhere", "USER": "kim"})
+    aws = Aws(endpoint=AWS, region=settings.region)
+    return Call(
+        settings=settings, project=project, aws=aws, state=state, tools=Tools(), home=Path("/nowhere")
+    )
+
+
+def test_nothing_of_one_account_is_taken_for_another_s(state: State) -> None:
+    """Within ten minutes the control connection of the first still stands, and AWS would not be asked."""
+    one = replace(call(state), account="work")
+    other = replace(call(state), account="home")
+    assert one.key != other.key
+    assert one.place.account != other.place.account
+    assert one.public_key != other.public_key
+    assert one.key == replace(call(state), account="work").key
+
+
+@pytest.mark.parametrize("changed", [{"region": "eu-west-1"}, {"name": "other"}, {"key_name": "nina"}])
+def test_each_of_region_name_and_owner_tells_instances_apart(changed: dict[str, str], state: State) -> None:
+    assert call(state).key != call(state, **changed).key
+    assert call(state).key_of("eu-central-1", "kim-shop") == call(state).key
+
+
+@pytest.mark.parametrize("name", ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"])
+def test_what_chooses_the_account_tells_it(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = make_call(Context(), {}).key
+    assert make_call(Context(), {}).key == before
+    monkeypatch.setenv(name, "another")
+    assert make_call(Context(), {}).key != before
+
+
+HERE, ELSEWHERE = "n" * 32 + "-1", "another's"
+
+
+@pytest.mark.parametrize(
+    ("shown", "ended", "taken"),
+    [
+        # One after the other as AWS shows them: what is alive, by token, oldest first.
+        ([[ELSEWHERE, HERE], [ELSEWHERE]], [HERE], ELSEWHERE),
+        ([[HERE, ELSEWHERE]], [], HERE),
+        # Another client's is new, and its own client ends it.
+        ([["a", "b"], ["a", "b"], ["a"]], [], "a"),
+        # Two of one launch from here, the second one after a crash: only the older is kept.
+        ([[HERE, HERE + "2"], [HERE]], [HERE + "2"], HERE),
+        ([[ELSEWHERE, HERE, HERE + "2"], [ELSEWHERE]], [HERE, HERE + "2"], ELSEWHERE),
+        ([[]], [], None),
+    ],
+)
+def test_of_two_launched_at_once_one_is_kept(
+    shown: list[list[str]],
+    ended: list[str],
+    taken: str | None,
+    state: State,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told, done, now = iter(shown), list[str](), datetime.now(timezone.utc)
+    mine = call(state)
+    journal.begin(state, mine.place)
+    entry = Entry(place=mine.place, nonce="n" * 32, began=time.time())
+    monkeypatch.setattr(journal, "read", lambda *_args: entry)
+
+    def look(*_args: object, **_options: object) -> list[Instance]:
+        return [
+            replace(ONE, id=token, token=token, project=None, launched=now + timedelta(seconds=number))
+            for number, token in enumerate(next(told))
+        ]
+
+    monkeypatch.setattr(instances, "list_instances", look)
+    monkeypatch.setattr(instances, "end", lambda _aws, one, _end: done.append(one.id))
+    found = _settled(mine, sleep=lambda _seconds: None)
+    assert (found and found.id, done) == (taken, ended)
+    assert (state.folder / "launches" / mine.key).exists() == (taken != ELSEWHERE)
+
+
+def test_several_that_are_there_to_stay_are_an_error(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [replace(ONE, id="i-1"), replace(ONE, id="i-2")]
+    monkeypatch.setattr(instances, "list_instances", lambda *_args, **_options: both)
+    with pytest.raises(UsageError, match=r"i-1.*i-2"):
+        _settled(call(state), sleep=lambda _seconds: pytest.fail("there is nothing to wait for"))

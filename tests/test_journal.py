@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ec2tasks import journal
+from ec2tasks.journal import TOKEN_LIFE, Entry, Place
+from ec2tasks.state import State, open_state
+
+PLACE = Place(key="k", account="a", region="eu-central-1", owner="kim", name="kim-shop")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return open_state({"HOME": str(tmp_path)})
+
+
+def test_what_was_begun_stands_until_it_is_finished(state: State) -> None:
+    entry = journal.begin(state, PLACE)
+    assert journal.read(state, "k") == entry
+    assert journal.standing(state) == [entry]
+    journal.finish(state, "k")
+    journal.finish(state, "k")
+    assert (journal.read(state, "k"), journal.standing(state)) == (None, [])
+
+
+def test_it_is_asked_for_again_with_the_same_token_for_a_while(state: State) -> None:
+    first = journal.begin(state, PLACE, clock=lambda: 1000.0)
+    assert journal.begin(state, PLACE, clock=lambda: 1000.0 + TOKEN_LIFE - 1) == first
+    # Later, after a clock that was put back, and where it is known to be of no use, with another.
+    for clock in (1000.0 + TOKEN_LIFE, 999.0):
+        assert journal.begin(state, PLACE, clock=lambda clock=clock: clock).nonce != first.nonce  # type: ignore[misc]
+        journal.finish(state, "k")
+        first = journal.begin(state, PLACE, clock=lambda: 1000.0)
+    assert journal.begin(state, PLACE, anew=True, clock=lambda: 1000.0).nonce != first.nonce
+
+
+def test_it_is_on_the_disk_before_aws_is_asked(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
+    journal.begin(state, PLACE)
+    folder = str(state.folder / "launches")
+    assert [one.startswith(folder) for one in synced] == [True, True]
+    assert synced[-1] == folder
+
+
+@pytest.mark.parametrize("junk", ["", "half a fi", "[]", "{}", '{"place": {}, "nonce": 1, "began": "x"}'])
+def test_junk_is_no_launch(junk: str, state: State) -> None:
+    journal.begin(state, PLACE)
+    (state.folder / "launches" / "k").write_text(junk)
+    assert journal.standing(state) == []
+
+
+def test_what_a_client_left_that_died_writing_is_swept_up(state: State) -> None:
+    entry = journal.begin(state, PLACE)
+    draft = state.folder / "launches" / ".k.123"
+    draft.touch()
+    journal.sweep(state)
+    assert draft.exists()
+    assert journal.standing(state) == [entry]
+    journal.sweep(state, clock=lambda: time.time() + 2 * TOKEN_LIFE)
+    assert (draft.exists(), journal.standing(state)) == (False, [entry])
+
+
+REQUESTS = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=4)
+
+
+@given(REQUESTS, REQUESTS)
+def test_a_token_is_that_of_one_request(one: dict[str, object], other: dict[str, object]) -> None:
+    entry = Entry(place=PLACE, nonce="n" * 32, began=0.0)
+    token = entry.token({**one, "ClientToken": "whatever"})
+    assert len(token) <= 64
+    assert token.isascii()
+    assert entry.asked_for(token)
+    assert (token == entry.token(other)) == ({**one, "ClientToken": ""} == {**other, "ClientToken": ""})

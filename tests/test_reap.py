@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+import yaml
+from conftest import REPO
+from hypothesis import given
+from hypothesis import strategies as st
+from test_instance import ONE
+
+from ec2tasks.instance import ALIVE, Instance, gives_way, stop_time
+from ec2tasks.reap import Sight, judge
+
+NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
+WEEK = 7 * 86400
+CASES = yaml.safe_load((REPO / "tests" / "cases" / "reap.yaml").read_text(encoding="utf-8"))
+
+
+def like(**changes: Any) -> Instance:
+    return dataclasses.replace(ONE, **changes)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_the_fate_of_an_instance(case: dict[str, Any]) -> None:
+    days = case.get("days", 9)
+    sight = Sight(
+        instance=like(state=case.get("state", "stopped"), fetched=case.get("fetched", True)),
+        since=None if days is None else NOW - timedelta(days=days),
+        cut_short=case.get("cut_short", False),
+        arriving=case.get("arriving", False),
+        used=case.get("used"),
+    )
+    fate = judge(sight, now=NOW, reap_after=case.get("reap_after", WEEK), force=case.get("force", False))
+    assert (fate and {True: "end", False: "keep"}[fate.ends]) == case["gives"]
+    assert case.get("because", "") in (fate.why if fate else "")
+    assert fate is None or fate.ends or fate.hint
+
+
+SIGHTS = st.builds(
+    Sight,
+    instance=st.builds(like, state=st.sampled_from(ALIVE), fetched=st.booleans()),
+    since=st.none() | st.integers(0, 30).map(lambda days: NOW - timedelta(days=days)),
+)
+
+
+@given(SIGHTS)
+def test_unfetched_results_are_never_reaped_unless_forced(sight: Sight) -> None:
+    fate = judge(sight, now=NOW, reap_after=WEEK, force=False)
+    nothing_on_it = sight.cut_short and sight.used is False
+    assert not (fate and fate.ends) or sight.instance.fetched or nothing_on_it
+
+
+@pytest.mark.parametrize("force", [False, True])
+@given(SIGHTS)
+def test_what_is_in_use_is_never_reaped(force: bool, sight: Sight) -> None:
+    if sight.arriving or (sight.instance.state in ("pending", "running") and not sight.cut_short):
+        assert judge(sight, now=NOW, reap_after=WEEK, force=force) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.text("abc", min_size=1, max_size=3)), min_size=1, unique=True)
+)
+def test_of_several_launched_at_once_exactly_one_stays(launches: list[tuple[int, str]]) -> None:
+    found = [like(id=name, launched=NOW + timedelta(seconds=at)) for at, name in launches]
+    assert sum(not gives_way(one, found) for one in found) == 1
+
+
+def test_when_an_instance_was_stopped() -> None:
+    assert stop_time("User initiated (2026-11-22 11:02:03 GMT)") == NOW.replace(hour=11, minute=2, second=3)
+    assert stop_time("") is None
