@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ec2tasks.ignored import filter_argv
-from ec2tasks.manifest import Kept, clock
+from ec2tasks.manifest import Base, clock
 from ec2tasks.merge import Change, Outcome, could_be_same, decide
 from ec2tasks.process import Tools
 from ec2tasks.rsync import COMPARING, Said, There, ask_there, failure, run, shell_argv, unescaped
-from ec2tasks.tree import NOTHING, Base, Entry, encode, is_outward, look, parse_found, settled
+from ec2tasks.tree import NOTHING, Entry, Pair, encode, is_outward, look, parse_found, settled
 
 FORMAT = "--out-format=%i %n"
 NAME_AT = 12  # rsync's item says in eleven characters what differs, then comes a space
@@ -55,14 +55,13 @@ class Listing:
 
 @dataclass(kw_only=True)
 class Comparison:
-    """What is to be done about every path that is not settled, and the base brought up to date.
+    """What is to be done about every path that is not settled.
 
     `left_out` can't travel, in words; `behind`: what is reached there through links that lead out of the
     project; `there`: what stands there wherever it is not what is here.
     """
 
     changes: list[Change]
-    base: Base
     left_out: list[str]
     behind: frozenset[str]
     there: Mapping[str, Entry]
@@ -103,22 +102,24 @@ def list_differences(
     return listing, both.left_out()
 
 
-def compare(root: Path, there: There, kept: Kept, tools: Tools, verb: str) -> Comparison:
-    """Compare both sides with what is kept. Raises Failure where the instance can't be asked."""
-    stamp = clock(root)
+def compare(root: Path, there: There, base: Base, tools: Tools, *, verb: str, thorough: bool) -> Comparison:
+    """Compare both sides with what is kept. Raises Failure where the instance can't be asked.
+
+    `thorough`: look also for what both sides changed alike since, which nothing but a third way between them
+    can have done; it is settled anew. Left out, a later change of it may be taken for a conflict.
+    """
+    stamp, full = clock(root), not base.complete
     with ThreadPoolExecutor(max_workers=1) as pool:
-        listed = pool.submit(list_differences, root, there, tools, verb, full=not kept.complete)
+        listed = pool.submit(list_differences, root, there, tools, verb, full=full)
         # Meanwhile: what is not here any more as it was settled. What of it is alike there is settled anew.
-        base = kept.load()
-        moved_on = [path for path in base.paths() if not _as_settled(root, base, path)]
+        moved_on = {path for path, pair in base if not _as_settled(root, path, pair)} if thorough else set()
         listing, left_out = listed.result()
-    paths = sorted({*listing.differing, *listing.only_there})
-    # With nothing ignored anew, what is not listed is alike on both sides; else only what is said to be.
-    alike = set(listing.same if listing.full else moved_on)
-    _renew(root, base, alike - set(paths), stamp)
-    if listing.full:
-        _forget(root, base, base.paths() - alike - set(paths))
-    found_there, behind = look_there(there, paths, tools)
+    paths = {*listing.differing, *listing.only_there}
+    _renew(root, base, set(listing.same if full else moved_on) - paths, stamp)
+    if full:
+        # What is not listed at all is gone from both sides, or ignored now.
+        _forget(root, base, {path for path, _ in base} - set(listing.same) - paths)
+    found_there, behind = look_there(there, sorted(paths), tools)
     undecided: list[tuple[str, Entry | None, Entry | None]] = []
     for path in sorted({*paths, *behind}):
         here, unknown = look_here(root, path)
@@ -128,11 +129,7 @@ def compare(root: Path, there: There, kept: Kept, tools: Tools, verb: str) -> Co
             undecided.append((path, here, found_there.get(path)))
     changes = _decided(undecided, base, lambda doubtful: same_contents(root, there, doubtful, tools))
     return Comparison(
-        changes=changes,
-        base=base,
-        left_out=sorted(set(left_out)),
-        behind=frozenset(behind),
-        there=found_there,
+        changes=changes, left_out=sorted(set(left_out)), behind=frozenset(behind), there=found_there
     )
 
 
@@ -149,19 +146,22 @@ def look_here(root: Path, path: str) -> tuple[Entry | None, str]:
         return None, error.strerror or "not readable"
 
 
-def _as_settled(root: Path, base: Base, path: str) -> bool:
+def _as_settled(root: Path, path: str, pair: Pair) -> bool:
     """Whether a path stands here as it was settled."""
-    value = base.raw[path]
-    if value[0] == "f":
+    before = pair.here
+    if before is not None and before.kind == "f":
         # By hand: this is what a sync with nothing to move spends its time on.
         try:
             found = os.stat(f"{root}/{path}")
         except OSError:
             return False
-        now = ["f", found.st_mode & 0o777, found.st_size, found.st_mtime_ns, ""]
-        return bool(value == now)
+        return (found.st_mtime_ns, found.st_size, found.st_mode & 0o777) == (
+            before.mtime,
+            before.size,
+            before.mode,
+        )
     here, unknown = look_here(root, path)
-    return not unknown and here == base[path].here
+    return not unknown and here == before
 
 
 def _renew(root: Path, base: Base, paths: Iterable[str], stamp: int) -> None:

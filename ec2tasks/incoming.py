@@ -19,12 +19,12 @@ from ec2tasks import report
 from ec2tasks.compare import look_there
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import DRAFT, beside
-from ec2tasks.manifest import OWN_FOLDER
+from ec2tasks.manifest import OWN_FOLDER, Base
 from ec2tasks.merge import Change, Outcome
 from ec2tasks.outgoing import ROUNDS, Way
 from ec2tasks.progress import bar, shows_bar
 from ec2tasks.rsync import COMPARING, Said, failure, run, shell_argv
-from ec2tasks.tree import Base, Entry, Pair, alike, encode, look, parents
+from ec2tasks.tree import Entry, Pair, alike, encode, look, parents
 
 HINT = "`ec2tasks sync --pull` goes on from here"
 STILL = 2.0  # seconds for which a file must stand still to be fetched while a command runs

@@ -16,12 +16,12 @@ from ec2tasks import report
 from ec2tasks.compare import FORMAT, NAME_AT, is_item
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import filter_argv
-from ec2tasks.manifest import OWN_FOLDER, clock
+from ec2tasks.manifest import OWN_FOLDER, Base, clock
 from ec2tasks.merge import Change, Outcome
 from ec2tasks.process import Tools
 from ec2tasks.progress import bar, shows_bar
 from ec2tasks.rsync import COMPARING, Said, There, ask_there, failure, run, shell_argv, unescaped
-from ec2tasks.tree import Base, Entry, alike, encode, look, parse_found, settled
+from ec2tasks.tree import Entry, alike, encode, look, parse_found, settled
 
 ROUNDS = 3  # times that a file is sent which changes while it is sent
 HINT = "`ec2tasks sync --push` goes on from here"
@@ -177,14 +177,10 @@ def first_push(way: Way, base: Base, total: int) -> bool:
 
     argv = ["--recursive", "--ignore-existing", *filter_argv(way.root), "--", f"{way.root}/", way.there.end]
     send(way, argv, total, None, on_path)
-    still = True
-    for path in sent:
-        entry = _unchanged_since(way.root, path, stamp) if path not in ("", ".") else None
-        if entry:
-            base.settle(path, settled(entry))
-        else:
-            still &= path in ("", ".")
-    return still
+    paths = [path for path in sent if path not in ("", ".")]
+    found = [(path, _unchanged_since(way.root, path, stamp)) for path in paths]
+    base.settle_new((path, entry) for path, entry in found if entry)
+    return all(entry for _, entry in found)
 
 
 def _unchanged_since(root: Path, path: str, stamp: int) -> Entry | None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from ec2tasks import manifest, report
 from ec2tasks.compare import Comparison, Listing, compare, kind
 from ec2tasks.ignored import filter_argv, say_default_ignored
 from ec2tasks.incoming import Fetching, Item, fetch, items_for
+from ec2tasks.manifest import Base
 from ec2tasks.merge import Change, Outcome, settle
 from ec2tasks.outgoing import Way, delete_there, first_push, listed, push, say_left_out, surprises
 from ec2tasks.process import Tools
 from ec2tasks.progress import WORTH_A_WORD, biggest, shows_bar, size_text
 from ec2tasks.rsync import There, run
-from ec2tasks.tree import NOTHING, Base, Entry, Pair, look, parents, total_size
+from ec2tasks.tree import NOTHING, Entry, Pair, look, parents, total_size
 
 KEPT_REPLACED = 10  # runs whose replaced files are kept
 
@@ -51,45 +52,25 @@ class Moves:
 
 def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> None:
     """Move the project's files. Raises Failure where not everything arrived; what arrived stays."""
-    with manifest.locked(root):
+    with manifest.locked(root), _base(root, there) as base:
         way = Way(root=root, there=there, run_id=run_id, tools=tools, verbose=moves.verbose, quiet=moves.calm)
-        kept = _kept(root, there)
         if moves.push and there.empty:
             say_default_ignored(root)
-            with _settling(kept, Base()) as base:
-                kept.mark_moving()
-                if first_push(way, base, _weigh(root, tools)):
-                    return
-        found = compare(root, there, kept, tools, moves.verb)
-        with _settling(kept, found.base):
-            if found.changes:
-                kept.mark_moving()
-            _carry_out(way, found, moves)
+            if first_push(way, base, _weigh(root, tools)):
+                return
+            base.save(whole=False)
+        found = compare(root, there, base, tools, verb=moves.verb, thorough=moves.pull)
+        if found.changes:
+            base.mark_moving()
+        _carry_out(way, base, found, moves)
 
 
-def _kept(root: Path, there: There) -> manifest.Kept:
-    kept = manifest.find(root, there.instance_id, filter_argv(root))
-    if there.empty and kept.path.exists():
-        # A folder that was taken away there is no wish to have everything gone.
-        kept.path.unlink()
-        return replace(kept, complete=False)
-    return kept
+def _base(root: Path, there: There) -> AbstractContextManager[manifest.Base]:
+    # A folder that was taken away there is no wish to have everything gone.
+    return manifest.kept(root, there.instance_id, filter_argv(root), forget=there.empty)
 
 
-@contextmanager
-def _settling(kept: manifest.Kept, base: Base) -> Iterator[Base]:
-    """Keep what is settled inside, also where it ends in a failure."""
-    whole = False
-    try:
-        yield base
-        whole = True
-    finally:
-        if base.changed or kept.moving.exists() or not kept.complete:
-            kept.save(base, whole=whole)
-
-
-def _carry_out(way: Way, found: Comparison, moves: Moves) -> None:
-    base = found.base
+def _carry_out(way: Way, base: Base, found: Comparison, moves: Moves) -> None:
     if moves.push:
         say_default_ignored(way.root)
         say_left_out(way.root, found.left_out)
@@ -219,11 +200,8 @@ def list_here(root: Path, tools: Tools) -> dict[str, Entry]:
 
 def differences(root: Path, there: There, tools: Tools) -> list[Change]:
     """What a sync would do, without doing it."""
-    with manifest.locked(root):
-        kept = _kept(root, there)
-        found = compare(root, there, kept, tools, "push")
-        if found.base.changed:
-            kept.save(found.base, whole=kept.complete or not kept.moving.exists())
+    with manifest.locked(root), _base(root, there) as base:
+        found = compare(root, there, base, tools, verb="push", thorough=True)
     return [one for one in found.changes if one.outcome not in (Outcome.AGREE, Outcome.FORGET)]
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 from invoke.context import Context
 
-from ec2tasks import fleet_tasks, plan, report, run_tasks, workflow
+from ec2tasks import difference, fleet_tasks, plan, report, run_tasks, workflow
 from ec2tasks.access import Host, connection
 from ec2tasks.admin_tasks import ns as admin
 from ec2tasks.arrival import Arrival, Call, check_here, get_on
 from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, show_plan, translated
 from ec2tasks.ending import Ending
+from ec2tasks.errors import UsageError
 from ec2tasks.local.tasks import ns as local
 from ec2tasks.options import (
     END_OPTIONS,
@@ -56,15 +57,26 @@ def up(c: Context, given: Mapping[str, Any]) -> None:
 @ec2_task(
     Option(names=("push",), kind=bool, help="only from here to there"),
     Option(names=("pull",), kind=bool, help="only from there to here"),
+    Option(names=("diff",), kind=bool, help="only show what would move, and why"),
+    JSON_OPTION,
     *(one for one in SYNC_OPTIONS if one.names[0] != "no_rsync"),
     *REACH_OPTIONS,
     *PLAN_OPTIONS,
 )
 def sync(c: Context, given: Mapping[str, Any]) -> None:
-    """Push the project's files to its instance, then pull what is new there."""
+    """Push the project's files to its instance, then pull what is new there.
+
+    What changed on both sides is kept twice: yours stays, the instance's arrives as NAME.ec2-RUN. Nothing is
+    overwritten or deleted without a copy in .ec2tasks/replaced/ of that side.
+    """
+    if given["json"] and not given["diff"]:
+        raise UsageError("--json goes with --diff alone", hint="`ec2tasks sync --diff --json`")
     both = given["push"] == given["pull"]
     verbose = is_verbose(given)
     call = make_call(c, given)
+    if given["diff"]:
+        changes = workflow.differences(call)
+        return difference.show_json(changes) if given["json"] else difference.show(changes)
     if is_dry(c, given):
         return show_plan(plan.sync_lines(call, push=both or given["push"], pull=both or given["pull"]))
     workflow.sync(call, push=both or given["push"], pull=both or given["pull"], verbose=verbose)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 SECOND = 1_000_000_000  # nanoseconds
 
@@ -122,52 +122,6 @@ NOTHING = Pair(None, None)
 def settled(entry: Entry) -> Pair:
     """The same on both sides."""
     return Pair(entry, entry)
-
-
-class Base:
-    """What both sides were last settled on, by path.
-
-    Kept as JSON holds it, an entry as a list: of a hundred thousand only those that changed are unpacked.
-    `changed`: whether it is still what it was made from.
-    """
-
-    def __init__(self, raw: dict[str, Any] | None = None) -> None:
-        self.raw = {} if raw is None else raw
-        self.changed = False
-
-    def __getitem__(self, path: str) -> Pair:
-        value = self.raw.get(path)
-        if value is None:
-            return NOTHING
-        if isinstance(value[0], str):
-            return settled(Entry(*value))
-        here, there = (None if one is None else Entry(*one) for one in value)
-        return Pair(here, there)
-
-    def settle(self, path: str, pair: Pair) -> None:
-        """Settle a path; on nothing on both sides, forget it."""
-        value = self._packed(pair)
-        if self.raw.get(path) == value:
-            return
-        self.changed = True
-        if value is None:
-            del self.raw[path]
-        else:
-            self.raw[path] = value
-
-    @staticmethod
-    def _packed(pair: Pair) -> list[Any] | None:
-        if pair == NOTHING:
-            return None
-        here, there = (None if one is None else list(one) for one in pair)
-        return here if here == there else [here, there]
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def paths(self) -> Set[str]:
-        """All paths of which something is known."""
-        return self.raw.keys()
 
 
 def total_size(entries: Mapping[str, Entry]) -> int:

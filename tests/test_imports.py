@@ -47,6 +47,7 @@ ORDER = (
     "outgoing",
     "incoming",
     "sync",
+    "difference",
     "job",
     "notebook",
     "held",

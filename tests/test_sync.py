@@ -285,13 +285,13 @@ def test_two_syncs_at_once_wait_for_each_other(sides: Sides) -> None:
 
 
 def test_a_manifest_that_can_t_be_read_costs_no_conflicts(sides: Sides) -> None:
-    (sides.here / OWN / "synced" / "i-0.json").write_text("half of {")
+    (sides.here / OWN / "synced" / "i-0.db").write_text("no database " * 100)
     put(sides.here / "code.py", "file newer")
     put(sides.there / "new", "file result")
     sides.sync()
     assert (sides.here / "new").exists()
     assert (sides.here / "code.py").read_text() == "newer"
-    (sides.here / OWN / "synced" / "i-0.json").unlink()
+    (sides.here / OWN / "synced" / "i-0.db").unlink()
     sides.sync()
     assert not [one for one in sides.here.rglob("*.ec2-*") if not one.name.startswith("code.py")]
 

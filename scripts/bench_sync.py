@@ -1,0 +1,238 @@
+"""How long a sync takes beside bare rsync with the same options, over the same connection, in the same run.
+
+Both are timed in turn, so that whatever else the machine does weighs on both alike; what counts is the ratio
+of the medians. Ours is the stage itself, in a process of its own, from comparing to the manifest on the disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import environment, quietly, timed
+
+OPTIONS = ("--recursive", "--links", "--perms", "--times", "--omit-dir-times", "--copy-unsafe-links")
+# What is measured, in files of how many bytes, and the most that ours may take of bare rsync's time.
+LIMITS = {
+    "nothing to move, 200 files": 1.5,
+    "first push, 50,000 files of 2 kB": 1.15,
+    "nothing to move, 50,000 files, both ways": 1.3,
+    "10 changed of 50,000": 1.3,
+    "one file of 2 GB": 1.1,
+}
+MEMORY_LIMIT = 300  # MB
+ROUND_TRIPS = 2  # more than bare rsync, each way
+
+WORKER = """
+import json, resource, sys, time
+from pathlib import Path
+from ec2tasks import sync
+from ec2tasks.job import new_run_id
+from ec2tasks.process import Tools
+from ec2tasks.rsync import There
+from ec2tasks.session import remote_script
+root, ssh, login, home, push, pull, empty = json.loads(sys.argv[1])
+import shlex
+there = There(instance_id="i-bench", target=login, shell=ssh, folder="p", home=home, empty=empty,
+    script=lambda name, words: [
+        *shlex.split(ssh), login, shlex.join(["bash", "-c", remote_script(name), name, *words])
+    ])
+began = time.perf_counter()
+sync.move(Path(root), there, new_run_id(), Tools(), sync.Moves(push=push, pull=pull))
+print(json.dumps([time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+"""
+
+
+class Bench:
+    """One instance of the local EC2, a control connection to it, and the two ways to sync with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.environ = folder, environment(folder)
+        (folder / "p").mkdir()
+        quietly(["ec2tasks", "up"], folder / "p", self.environ)
+        found = json.loads(quietly(["ec2tasks", "status", "--json"], folder / "p", self.environ))
+        self.login, self.home = f"{found['user']}@{found['address']}", f"/home/{found['user']}"
+        given = {
+            "ControlMaster": "auto",
+            "ControlPath": folder / "cm",
+            "ControlPersist": "60",
+            "LogLevel": "ERROR",
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": folder / "plain_hosts",
+        }
+        options = " ".join(f"-o {name}={value}" for name, value in given.items())
+        self.ssh = f"ssh -F none -p 22022 -i {folder}/.ssh/ec2tasks {options}"
+
+    def there(self, command: str) -> None:
+        """Run a command on the instance."""
+        quietly([*self.ssh.split(), self.login, command], self.folder, self.environ)
+
+    def bare(self, root: Path, *, push: bool = True) -> float:
+        """Seconds of one bare rsync, into a folder of its own."""
+        ends = [f"{root}/", f"{self.login}:bare/"]
+        argv = ["rsync", *OPTIONS, "--exclude=/.ec2tasks/", "-e", self.ssh, *(ends if push else ends[::-1])]
+        return timed(lambda: quietly(argv, self.folder, self.environ))
+
+    def ours(
+        self, root: Path, *, push: bool = True, pull: bool = False, empty: bool = False
+    ) -> tuple[float, float]:
+        """Seconds of one sync of ours, and the MB of memory it took."""
+        words = json.dumps([str(root), self.ssh, self.login, self.home, push, pull, empty])
+        said = quietly([sys.executable, "-c", WORKER, words], self.folder, self.environ)
+        seconds, memory = json.loads(said)
+        return seconds, memory
+
+    def clear(self, root: Path) -> None:
+        """Back to an instance with nothing on it."""
+        self.there("rm -rf bare p; mkdir -p bare p/.ec2tasks/incoming")
+        shutil.rmtree(root / ".ec2tasks", ignore_errors=True)
+
+
+def make_files(root: Path, count: int, size: int) -> None:
+    """So many files of so many bytes, 500 a folder."""
+    shutil.rmtree(root, ignore_errors=True)
+    for number in range(count):
+        path = root / f"d{number // 500}" / f"f{number}"
+        if number % 500 == 0:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(os.urandom(16) * (size // 16))
+
+
+def median_ratio(rounds: int, ours: Callable[[], float], bare: Callable[[], float]) -> float:
+    """The ratio of the medians of both, timed in turn."""
+    times = [(bare(), ours()) for _ in range(rounds)]
+    return statistics.median(one for _, one in times) / statistics.median(one for one, _ in times)
+
+
+def nothing(bench: Bench, root: Path, count: int, rounds: int, *, both: bool) -> float:
+    """Nothing to move on so many files."""
+    make_files(root, count, 5_000 if count == 200 else 2_000)
+    bench.clear(root)
+    bench.ours(root, empty=True)
+    bench.bare(root)
+
+    def bare() -> float:
+        return bench.bare(root) + (bench.bare(root, push=False) if both else 0)
+
+    return median_ratio(rounds, lambda: bench.ours(root, pull=both)[0], bare)
+
+
+def first(bench: Bench, root: Path, rounds: int) -> float:
+    """The first push of what is there."""
+
+    def ours() -> float:
+        bench.clear(root)
+        return bench.ours(root, empty=True)[0]
+
+    def bare() -> float:
+        bench.clear(root)
+        return bench.bare(root)
+
+    return median_ratio(rounds, ours, bare)
+
+
+def ten_changed(bench: Bench, root: Path, rounds: int) -> float:
+    """Ten changed files among those that both sides have."""
+    count = 0
+
+    def changed(push: Callable[[], float]) -> float:
+        nonlocal count
+        for number in range(10):
+            count += 1
+            (root / f"d{number}" / f"f{number * 500}").write_text(f"changed {count}")
+        return push()
+
+    return median_ratio(
+        rounds,
+        lambda: changed(lambda: bench.ours(root)[0]),
+        lambda: changed(lambda: bench.bare(root)),
+    )
+
+
+def growth(bench: Bench, root: Path, counts: tuple[int, ...]) -> list[tuple[int, float, float]]:
+    """For so many files: seconds a thousand of them with nothing to move, and MB of memory."""
+    found = []
+    for count in counts:
+        make_files(root, count, 100)
+        bench.clear(root)
+        bench.ours(root, empty=True)
+        times = [bench.ours(root, pull=True) for _ in range(3)]
+        seconds = statistics.median(one for one, _ in times)
+        found.append((count, seconds * 1000 / count, max(memory for _, memory in times)))
+    return found
+
+
+def round_trips(bench: Bench, root: Path, latency: int) -> float:
+    """Round trips that a sync with nothing to move takes beyond one bare rsync each way."""
+    make_files(root, 200, 5_000)
+    bench.clear(root)
+    bench.ours(root, empty=True)
+    bench.bare(root)
+    faults = ["ec2tasks", "local.faults"]
+    quietly([*faults, "--set", f"latency_ms: {latency}"], bench.folder, bench.environ)
+    ours = [bench.ours(root, pull=True)[0] for _ in range(3)]
+    bare = [bench.bare(root) + bench.bare(root, push=False) for _ in range(3)]
+    quietly([*faults, "--clear"], bench.folder, bench.environ)
+    return (statistics.median(ours) - statistics.median(bare)) / (latency / 1000)
+
+
+def measure(bench: Bench, rounds: int, *, big: bool) -> bool:
+    """Print each figure with its limit; whether all of them hold."""
+    root = bench.folder / "files"
+    good = True
+
+    def say(name: str, value: float, limit: float, unit: str) -> None:
+        nonlocal good
+        good &= value <= limit
+        print(f"{name:<45} {value:6.2f} {unit}   (at most {limit:g})", flush=True)
+
+    def ratio(name: str, value: float) -> None:
+        say(name, value, LIMITS[name], "of bare rsync")
+
+    ratio("nothing to move, 200 files", nothing(bench, root, 200, rounds + 4, both=False))
+    say("round trips more, at 50 ms each", round_trips(bench, root, 50), ROUND_TRIPS, "round trips")
+    ratio("nothing to move, 50,000 files, both ways", nothing(bench, root, 50_000, rounds, both=True))
+    ratio("10 changed of 50,000", ten_changed(bench, root, rounds))
+    ratio("first push, 50,000 files of 2 kB", first(bench, root, rounds))
+    if big:
+        make_files(root, 0, 0)
+        root.mkdir()
+        subprocess.run(
+            ["dd", "if=/dev/urandom", f"of={root}/big", "bs=1M", "count=2000", "status=none"],
+            check=True,
+            stderr=-3,
+        )
+        ratio("one file of 2 GB", first(bench, root, 1 if rounds < 3 else 2))
+    grown = growth(bench, root, (1_000, 10_000, 100_000))
+    for count, seconds, memory in grown:
+        say(f"memory for {count:,} files ({seconds:.3f} s a thousand)", memory, MEMORY_LIMIT, "MB")
+    return good
+
+
+def main() -> None:
+    """Print the figures; fail where one is over its limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-big", action="store_true", help="without the file of 2 GB")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ec2b", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        bench = Bench(folder)
+        try:
+            good = measure(bench, given.rounds, big=not given.no_big)
+        finally:
+            subprocess.run(["ec2tasks", "local.down"], cwd=folder, env=bench.environ, capture_output=True)
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()
