@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ec2tasks import instance as instances
 from ec2tasks import report
-from ec2tasks.access import Host, is_connected, open_master, wait_ready
+from ec2tasks.access import Host, is_connected, is_pinned, open_master, pin_from_console, wait_ready
 from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance, Step, next_step
@@ -118,6 +118,26 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
         _get_ready(call, arrival.instance, host)
     remember(call.state, call.key, instances.as_json(arrival.instance))
     return _arrived(arrival, host)
+
+
+def look_in(call: Call) -> Host:
+    """The running instance, connected; nothing is launched or started for it.
+
+    Raises Failure naming what to type where none runs, or where it does not let this machine in.
+    """
+    seen = _seen(call)
+    if seen and is_connected(host_of(call, seen), call.tools):
+        return host_of(call, seen)
+    found = find(call)
+    if found is None:
+        raise no_instance(call)
+    if next_step(found) is not Step.USE:
+        raise Failure(f"instance {found.where} is {found.state}", hint="`ec2tasks up` brings it up")
+    host = host_of(call, found)
+    said = open_master(host, call.tools, strict=is_pinned(host) or pin_from_console(call.aws, host))
+    if said is not None:
+        raise Failure(f"instance {found.where} does not answer: {said}", hint="`ec2tasks up` waits for it")
+    return host
 
 
 def _arrived(arrival: Arrival, host: Host) -> Host:

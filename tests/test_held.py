@@ -7,9 +7,8 @@ import signal
 
 import pytest
 from conftest import Shop, Terminal
+from ec2tasks.job import Run, parse_run
 from test_workflow import finish, instance, start, until
-
-from ec2tasks.held import Held, parse_state
 
 SLOW = "echo here; while [ ! -e ~/go-on ]; do sleep 0.1; done; echo gone; echo kept > result; exit 3"
 

@@ -11,6 +11,12 @@ run=$home/runs/$run_id
 mkdir -p "$run" "$HOME/$remote_dir" || exit 1
 chmod 700 "$home" "$run"
 
+# A client that comes back after its connection broke is one client: the session that it lost may not know yet.
+if read -r earlier 2>/dev/null <"$run/session" && grep -qs session.sh "/proc/$earlier/cmdline"; then
+    kill "$earlier"
+fi
+printf '%s\n' "$$" >"$run/session"
+
 exec 9>>"$home/sessions.lock"
 # Waits while a last client decides on the instance's end of life.
 if flock --exclusive --nonblock 9; then

@@ -1,0 +1,236 @@
+# A client's look at what runs on the instance: `follow.sh VERB …`, one function a verb.
+set -u
+home=$HOME/.ec2tasks
+export SCREENDIR=$home/screen
+SILENCE=60 # seconds without a word from a client after which it is taken for gone
+multi=none final=leave terminal='' input=''
+
+# `follow RUN_ID WORD OUT ERR [start|dump]`: what it prints from these offsets on, until it ends; its exit code.
+#
+# On each stream a line comes first: WORD, the offset it goes on from, how much input was taken. What stands
+# before it is not the command's. The client says on stdin what follow_client understands.
+follow() {
+    run=$home/runs/$1
+    word=$2
+    if [ "${5:-}" = start ]; then bash "$run/runner.sh" start "$1" </dev/null || exit; fi
+    [ -e "$run/started" ] || fail "no run $1 on the instance"
+    if [ "${5:-}" = dump ]; then
+        (show out "$3")
+        (show err "$4" >&2)
+        exit 0
+    fi
+    exec 3<&0 </dev/null
+    printf '%s' "$word" >"$run/feeder"
+    # Ends with the command: the lock goes with it.
+    flock --shared "$run/alive" true 3<&- &
+    waiter=$!
+    show out "$3" --pid="$waiter" -s 0.2 -f 3<&- &
+    out=$!
+    show err "$4" --pid="$waiter" -s 0.2 -f >&2 3<&- &
+    err=$!
+    follow_client <&3 >/dev/null 2>&1 &
+    client=$!
+    stay_within </dev/null >/dev/null 2>&1 3<&- &
+    within=$!
+    exec 3<&-
+    wait "$waiter"
+    # Changes nothing, but wakes a tail that would look again after a while.
+    fallocate --keep-size --offset 0 --length 1 "$run/out" 2>/dev/null
+    fallocate --keep-size --offset 0 --length 1 "$run/err" 2>/dev/null
+    wait "$out" "$err"
+    kill "$client" "$within"
+    # Without an exit code it was lost: the client asks for that.
+    [ -e "$run/exit" ] || exit 255
+    : >"$run/told"
+    exit "$(cat "$run/exit")"
+}
+
+# `show STREAM OFFSET [option of tail…]`
+show() {
+    local stream=$1 offset=$2 first taken
+    shift 2
+    read -r first 2>/dev/null <"$run/start.$stream" || first=0
+    read -r taken 2>/dev/null <"$run/taken" || taken=0
+    [ "$offset" -ge "$first" ] || offset=$first
+    printf '%s %s %s\n' "$word" "$offset" "$taken"
+    exec tail "$@" -c "+$((offset + 1))" "$run/$stream" 2>/dev/null
+}
+
+# What the client says: `keys N TEXT` (octal), `data N` and N bytes, `eof`, `size ROWS COLUMNS`, or `alive`.
+#
+# What has been taken is counted first and then handed on, by this process, even where its client goes: a client
+# that comes back sends only the rest. Only the newest client's input counts.
+follow_client() {
+    local what count text taken owner
+    trap '' PIPE
+    exec 9>>"$run/feeding" 5>>"$run/watched"
+    flock --shared 5
+    # An earlier client's input may still wait for the command to read it.
+    flock 9
+    read -r taken 2>/dev/null <"$run/taken" || taken=0
+    [ ! -e "$run/in" ] || [ -e "$run/eof" ] || exec 4<>"$run/in"
+    while read -r -t "$SILENCE" what count text; do
+        if [ "$what" = data ]; then
+            head -c "$count" >"$run/frame"
+            [ "$(stat -c %s "$run/frame")" = "$count" ] || break
+        fi
+        read -r owner <"$run/feeder" || [ -n "$owner" ]
+        case $what in
+        size) [ ! -e "$run/tty" ] || stty -F "$(cat "$run/tty")" rows "$count" cols "$text" ;;
+        alive) ;;
+        *)
+            [ "$owner" = "$word" ] || continue
+            take
+            ;;
+        esac
+    done
+    # The client is gone: nothing of this look stays.
+    kill 0
+}
+
+take() {
+    case $what in
+    eof)
+        : >"$run/eof"
+        exec 4>&-
+        kill "$(cat "$run/holder")"
+        return
+        ;;
+    esac
+    [ ! -e "$run/eof" ] || return
+    taken=$((taken + count))
+    printf '%s\n' "$taken" >"$run/taken.new" && mv "$run/taken.new" "$run/taken"
+    # shellcheck disable=SC2059
+    if [ "$what" = keys ]; then printf "$text" >&4; else cat "$run/frame" >&4; fi
+}
+
+# A reader that falls behind what is kept must not read the hole: it comes again, and is told what is missing.
+stay_within() {
+    while sleep 2; do
+        behind out "$out" || behind err "$err" || continue
+        kill 0
+    done
+}
+
+behind() {
+    local first fd name position
+    read -r first 2>/dev/null <"$run/start.$1" || return 1
+    for fd in "/proc/$2/fd"/*; do
+        [ "$fd" -ef "$run/$1" ] || continue
+        read -r name position <"/proc/$2/fdinfo/${fd##*/}"
+        [ "$name" = pos: ] && [ "$position" -lt "$first" ]
+        return
+    done
+    return 1
+}
+
+fail() {
+    printf '%s\n' "$1" >&2
+    exit 125
+}
+
+# `begin RUN_ID`: start it, and let it go on although nobody looks.
+begin() {
+    bash "$home/runs/$1/runner.sh" start "$1" </dev/null
+}
+
+# `release RUN_ID`: nobody looks at the multiplexer's terminal; let it run all the same.
+release() { : >"$home/runs/$1/go"; }
+
+# `attach RUN_ID`: be at the terminal of a multiplexer.
+attach() {
+    run=$home/runs/$1
+    read_job
+    if [ ! -e "$run/exit" ]; then
+        # A terminal that nobody here has heard of is taken for the usual one.
+        infocmp "$TERM" >/dev/null 2>&1 || export TERM=xterm-256color
+        (sleep 0.3; : >"$run/go") &
+        case $multi in
+        tmux) tmux -S "$home/tmux" attach-session -t "$1" ;;
+        screen) screen -x "$1" ;;
+        esac
+        : >"$run/go"
+    fi
+    # The terminal goes a moment before the exit code is known.
+    for _ in {1..20}; do
+        if [ -e "$run/exit" ] || tmux -S "$home/tmux" has-session -t "$1" 2>/dev/null || [ "$multi" = screen ]; then break; fi
+        sleep 0.1
+    done
+    # A multiplexer takes what it showed with it: the last lines stay.
+    if [ -e "$run/exit" ]; then
+        : >"$run/told"
+        tail -n 20 "$run/out"
+    fi
+    true
+}
+
+# `signal RUN_ID NAME`: to all that runs in the foreground there. One that comes early waits for the command.
+signal() {
+    local group
+    run=$home/runs/$1
+    for _ in {1..200}; do
+        [ ! -e "$run/exit" ] || return 0
+        [ ! -s "$run/pid" ] || break
+        sleep 0.05
+    done
+    group=$(ps -o tpgid= -p "$(cat "$run/pid")" | tr -d ' ')
+    [ "$group" -gt 0 ] || group=$(ps -o pgid= -p "$(cat "$run/pid")" | tr -d ' ')
+    kill "-$2" -- "-$group"
+}
+
+# `state [RUN_ID]`: a line on that run, else on the one to come back to: the newest that runs, else the newest
+# whose end nobody has been told, else the newest. Nothing for none.
+state() {
+    local found='' untold=''
+    if [ -n "${1:-}" ]; then
+        run=$home/runs/$1
+        [ ! -e "$run/started" ] || line
+        return
+    fi
+    while read -r run; do
+        [ -n "$found" ] || found=$run
+        if [ ! -e "$run/exit" ]; then
+            if runs; then
+                line
+                return
+            fi
+        fi
+        [ -n "$untold" ] || [ -e "$run/told" ] || untold=$run
+    done < <(newest_first)
+    run=${untold:-$found}
+    [ -z "$run" ] || line
+}
+
+# `jobs`: a line on each, the newest first.
+jobs() {
+    while read -r run; do line; done < <(newest_first)
+}
+
+newest_first() {
+    find "$home/runs" -mindepth 2 -maxdepth 2 -name started -printf '%h\n' 2>/dev/null | sort -r
+}
+
+runs() { ! flock --shared --nonblock "$run/alive" true; }
+
+# RUN_ID MULTI END CODE TERMINAL INPUT STARTED ENDED OUT ERR COMMAND: CODE `-` while it runs, `lost` where a
+# restart ended it; TERMINAL and INPUT `yes` or `-`; OUT and ERR in bytes; COMMAND its beginning, base64, `-` for
+# a shell.
+line() {
+    local code='' ended='' command=''
+    read_job
+    # An end may come in between: whether it runs is asked before its code is.
+    if runs; then code=-; else code=lost; fi
+    [ ! -e "$run/exit" ] || code=$(cat "$run/exit")
+    [ ! -e "$run/ended" ] || ended=$(cat "$run/ended")
+    [ ! -e "$run/command" ] || command=$(head -c 4096 "$run/command" | base64 -w 0)
+    printf '%s %s %s %s %s %s %s %s %s%s\n' "${run##*/}" "$multi" "$final" "$code" "${terminal:--}" "${input:--}" \
+        "$(cat "$run/started")" "${ended:--}" "$(stat -c %s "$run/out" "$run/err" | tr '\n' ' ')" "${command:--}"
+}
+
+read_job() {
+    multi=none final=leave terminal='' input=''
+    # shellcheck disable=SC1091
+    . "$run/job"
+}
+
+"$@"
