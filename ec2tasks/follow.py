@@ -58,8 +58,8 @@ class View:
     """A client's look at one command.
 
     `raw`: the terminal here is the command's own, with its keys; `fed`: the input here is handed on;
-    `leaves`: two Ctrl-C in a row among the keys leave the command running. `interrupt` sends Ctrl-C there; `on_meeting`
-    is called whenever a connection stands.
+    `leaves`: two Ctrl-C in a row among the keys leave the command running. `interrupt` sends Ctrl-C
+    there; `on_meeting` is called whenever a connection stands.
     """
 
     tools: Tools

@@ -2,6 +2,7 @@
 set -u
 home=$HOME/.ec2tasks
 export SCREENDIR=$home/screen
+TICK=2     # seconds
 SILENCE=60 # seconds without a word from a client after which it is taken for gone
 multi=none final=leave terminal='' input=''
 
@@ -12,7 +13,7 @@ multi=none final=leave terminal='' input=''
 follow() {
     run=$home/runs/$1
     word=$2
-    if [ "${5:-}" = start ]; then bash "$run/runner.sh" start "$1" </dev/null || exit; fi
+    if [ "${5:-}" = start ]; then begin "$1" || exit; fi
     [ -e "$run/started" ] || fail "no run $1 on the instance"
     if [ "${5:-}" = dump ]; then
         (show out "$3")
@@ -30,19 +31,18 @@ follow() {
     err=$!
     follow_client <&3 >/dev/null 2>&1 &
     client=$!
-    stay_within </dev/null >/dev/null 2>&1 3<&- &
-    within=$!
     exec 3<&-
     wait "$waiter"
     # Changes nothing, but wakes a tail that would look again after a while.
-    fallocate --keep-size --offset 0 --length 1 "$run/out" 2>/dev/null
+    fallocate --keep-size --offset 0 --length 1 "$run/out" 2>/dev/null &
     fallocate --keep-size --offset 0 --length 1 "$run/err" 2>/dev/null
     wait "$out" "$err"
-    kill "$client" "$within"
+    kill "$client"
     # Without an exit code it was lost: the client asks for that.
-    [ -e "$run/exit" ] || exit 255
+    [ -s "$run/exit" ] || exit 255
     : >"$run/told"
-    exit "$(cat "$run/exit")"
+    read -r code <"$run/exit"
+    exit "$code"
 }
 
 # `show STREAM OFFSET [option of tail…]`
@@ -61,15 +61,20 @@ show() {
 # What has been taken is counted first and then handed on, by this process, even where its client goes: a client
 # that comes back sends only the rest. Only the newest client's input counts.
 follow_client() {
-    local what count text taken owner
+    local what count text taken owner silence=0
     trap '' PIPE
-    exec 9>>"$run/feeding" 5>>"$run/watched"
-    flock --shared 5
-    # An earlier client's input may still wait for the command to read it.
-    flock 9
+    if [ ! -f "$run/command" ]; then
+        exec 5>>"$run/watched"
+        flock --shared 5
+    fi
+    if [ -e "$run/in" ]; then
+        # An earlier client's input may still wait for the command to read it.
+        exec 9>>"$run/feeding"
+        flock 9
+        [ -e "$run/eof" ] || exec 4<>"$run/in"
+    fi
     read -r taken 2>/dev/null <"$run/taken" || taken=0
-    [ ! -e "$run/in" ] || [ -e "$run/eof" ] || exec 4<>"$run/in"
-    while read -r -t "$SILENCE" what count text; do
+    while hear; do
         if [ "$what" = data ]; then
             head -c "$count" >"$run/frame"
             [ "$(stat -c %s "$run/frame")" = "$count" ] || break
@@ -88,6 +93,18 @@ follow_client() {
     kill 0
 }
 
+# The next word of the client's. None comes where it is gone, or has been silent for so long; nor where it has
+# fallen behind what is kept: it must not read the hole, but comes again, and is told what is missing.
+hear() {
+    silence=0
+    while ! read -r -t "$TICK" what count text; do
+        [ $? -gt 128 ] || return 1
+        silence=$((silence + TICK))
+        [ "$silence" -lt "$SILENCE" ] || return 1
+        if behind out "$out" || behind err "$err"; then return 1; fi
+    done
+}
+
 take() {
     case $what in
     eof)
@@ -104,14 +121,7 @@ take() {
     if [ "$what" = keys ]; then printf "$text" >&4; else cat "$run/frame" >&4; fi
 }
 
-# A reader that falls behind what is kept must not read the hole: it comes again, and is told what is missing.
-stay_within() {
-    while sleep 2; do
-        behind out "$out" || behind err "$err" || continue
-        kill 0
-    done
-}
-
+# Whether a reader of a stream is at what is to be freed a tick of runner.sh's later.
 behind() {
     local first fd name position
     read -r first 2>/dev/null <"$run/start.$1" || return 1
@@ -129,9 +139,45 @@ fail() {
     exit 125
 }
 
-# `begin RUN_ID`: start it, and let it go on although nobody looks.
+# `begin RUN_ID`: start it; once it answers, it counts as a session. Once is enough, more does nothing.
 begin() {
-    bash "$home/runs/$1/runner.sh" start "$1" </dev/null
+    run=$home/runs/$1
+    [ ! -e "$run/started" ] || return 0
+    read_job
+    [ "$multi" = none ] || command -v "$multi" >/dev/null || missing "$multi"
+    [ -z "$terminal" ] || command -v script >/dev/null || missing script
+    set -- "$1" bash "$run/runner.sh" hold "$1"
+    case $multi in
+    none) : "$(setsid --fork "${@:2}" </dev/null)" ;;
+    tmux)
+        : >"$run/out"
+        tmux -S "$home/tmux" new-session -d -s "$@" &&
+            tmux -S "$home/tmux" pipe-pane -t "$1" "cat >>'$run/out'"
+        ;;
+    screen)
+        mkdir -p "$SCREENDIR" && chmod 700 "$SCREENDIR"
+        screen -dmS "$1" -L -Logfile "$run/out" "${@:2}" && written_at_once "$1"
+        ;;
+    esac
+    for _ in {1..100}; do
+        [ ! -e "$run/started" ] || return 0
+        sleep 0.05
+    done
+    fail "it did not start"
+}
+
+# By default screen writes its log every ten seconds. It takes a moment until it can be told.
+written_at_once() {
+    for _ in {1..50}; do
+        screen -S "$1" -X logfile flush 0 >/dev/null && return
+        sleep 0.1
+    done
+    return 1
+}
+
+missing() {
+    printf 'no %s on the instance\n' "$1" >&2
+    exit 127
 }
 
 # `release RUN_ID`: nobody looks at the multiplexer's terminal; let it run all the same.
@@ -141,7 +187,7 @@ release() { : >"$home/runs/$1/go"; }
 attach() {
     run=$home/runs/$1
     read_job
-    if [ ! -e "$run/exit" ]; then
+    if [ ! -s "$run/exit" ]; then
         # A terminal that nobody here has heard of is taken for the usual one.
         infocmp "$TERM" >/dev/null 2>&1 || export TERM=xterm-256color
         (sleep 0.3; : >"$run/go") &
@@ -153,11 +199,11 @@ attach() {
     fi
     # The terminal goes a moment before the exit code is known.
     for _ in {1..20}; do
-        if [ -e "$run/exit" ] || tmux -S "$home/tmux" has-session -t "$1" 2>/dev/null || [ "$multi" = screen ]; then break; fi
+        if [ -s "$run/exit" ] || tmux -S "$home/tmux" has-session -t "$1" 2>/dev/null || [ "$multi" = screen ]; then break; fi
         sleep 0.1
     done
     # A multiplexer takes what it showed with it: the last lines stay.
-    if [ -e "$run/exit" ]; then
+    if [ -s "$run/exit" ]; then
         : >"$run/told"
         tail -n 20 "$run/out"
     fi
@@ -169,7 +215,7 @@ signal() {
     local group
     run=$home/runs/$1
     for _ in {1..200}; do
-        [ ! -e "$run/exit" ] || return 0
+        [ ! -s "$run/exit" ] || return 0
         [ ! -s "$run/pid" ] || break
         sleep 0.05
     done
@@ -189,7 +235,7 @@ state() {
     fi
     while read -r run; do
         [ -n "$found" ] || found=$run
-        if [ ! -e "$run/exit" ]; then
+        if [ ! -s "$run/exit" ]; then
             if runs; then
                 line
                 return
@@ -220,7 +266,7 @@ line() {
     read_job
     # An end may come in between: whether it runs is asked before its code is.
     if runs; then code=-; else code=lost; fi
-    [ ! -e "$run/exit" ] || code=$(cat "$run/exit")
+    [ ! -s "$run/exit" ] || code=$(cat "$run/exit")
     [ ! -e "$run/ended" ] || ended=$(cat "$run/ended")
     [ ! -e "$run/command" ] || command=$(head -c 4096 "$run/command" | base64 -w 0)
     printf '%s %s %s %s %s %s %s %s %s%s\n' "${run##*/}" "$multi" "$final" "$code" "${terminal:--}" "${input:--}" \

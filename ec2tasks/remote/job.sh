@@ -87,7 +87,7 @@ esac
 export EC2TASKS_RUN=$1
 [ -z "$interrupted" ] || exit 130
 if [ -f "$run/command" ]; then
-    bash -c "$(cat "$run/command")"
+    bash -c "$(<"$run/command")"
 else
     bash -i
 fi

@@ -1,60 +1,19 @@
-# Keeps one command on the instance: `runner.sh start RUN_ID`.
+# Keeps one command on the instance: `runner.sh hold RUN_ID`, in a session of its own or in a multiplexer.
 #
 # The command is a process of the instance's own, whoever is connected. Its run's folder holds what it prints
 # (`out`, `err`), and tells how it stands: `alive` is locked from before `started` is there until after `exit`
-# is, and the kernel frees the lock whatever happens. Neither a lock nor an `exit`: it was lost.
+# has its code, and the kernel frees the lock whatever happens. Neither a lock nor a code: it was lost.
 set -u
 id=$2
 home=$HOME/.ec2tasks
 run=$home/runs/$id
-export SCREENDIR=$home/screen
 TICK=5 KEPT_RUNS=50 IDLE_SHELL_TICKS=120
 multi=none terminal='' input='' log_mb=0 rows=24 columns=80 term=''
 # shellcheck disable=SC1091
 . "$run/job"
 
-tmux_there() { tmux -S "$home/tmux" "$@"; }
-
-# Start it, once however often a client asks: it may have asked before, and not heard the answer.
-start() {
-    exec 6>>"$run/starting" || exit 125
-    flock 6
-    [ ! -e "$run/started" ] || return 0
-    [ "$multi" = none ] || command -v "$multi" >/dev/null || exit 127
-    [ -z "$terminal" ] || command -v script >/dev/null || exit 127
-    # Some images end a user's processes at logout.
-    (loginctl enable-linger >/dev/null 2>&1 6>&- &)
-    case $multi in
-    # An answer comes when the command counts as a session.
-    none) : "$(setsid --fork bash "$run/runner.sh" hold "$id" 6>&-)" ;;
-    tmux)
-        : >"$run/out"
-        tmux_there new-session -d -s "$id" bash "$run/runner.sh" hold "$id" 6>&- &&
-            tmux_there pipe-pane -t "$id" "cat >>'$run/out'" 6>&-
-        ;;
-    screen)
-        mkdir -p "$SCREENDIR" && chmod 700 "$SCREENDIR"
-        screen -dmS "$id" -L -Logfile "$run/out" bash "$run/runner.sh" hold "$id" 6>&- &&
-            written_at_once
-        ;;
-    esac
-    for _ in {1..100}; do
-        [ ! -e "$run/started" ] || return 0
-        sleep 0.05
-    done
-    exit 125
-}
-
-# By default screen writes its log every ten seconds. It takes a moment until it can be told.
-written_at_once() {
-    for _ in {1..50}; do
-        screen -S "$id" -X logfile flush 0 >/dev/null && return
-        sleep 0.1
-    done
-    return 1
-}
-
-# From the command's start to its end, in a session of its own or in the multiplexer's terminal.
+# From the command's start to its end, once however often a client asks for it: it may have asked before, and
+# not heard the answer.
 hold() {
     exec 7>>"$run/alive"
     flock --nonblock 7 || exit 0
@@ -78,7 +37,7 @@ hold() {
     if [ "$code" -ne 0 ] && count_killed && [ "$killed" -gt "$before" ]; then say_memory; fi
     [ "$multi" = none ] || sleep 0.3 # what it printed last must be in the log before its end is known
     printf '%(%s)T' -1 >"$run/ended"
-    printf '%s' "$code" >"$run/exit.new" && mv "$run/exit.new" "$run/exit"
+    printf '%s' "$code" >"$run/exit"
     [ ! -e "$run/holder" ] || kill "$(cat "$run/holder")" 2>/dev/null
 }
 
@@ -139,10 +98,12 @@ say_memory() {
 
 # Beside the command: keeps its output within bounds, and ends a shell that was left at its prompt.
 keep() {
-    tidy
-    local idle=0
+    local idle=0 tidied=''
     local -A freed=([out]=0 [err]=0)
     while sleep "$TICK"; do
+        # Not at once: most commands are short, and what they need is the machine.
+        [ -n "$tidied" ] || tidy
+        tidied=yes
         bound out
         bound err
         if flock --shared --nonblock "$run/alive" true; then break; fi
@@ -176,6 +137,8 @@ bound() {
 
 # The folders of the oldest runs go, but for one that still runs.
 tidy() {
+    # Some images end a user's processes at logout.
+    loginctl enable-linger
     local old
     find "$home/runs" -mindepth 1 -maxdepth 1 -type d | sort -r | tail -n "+$((KEPT_RUNS + 1))" |
         while read -r old; do

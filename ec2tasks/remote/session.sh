@@ -8,7 +8,9 @@ end=$1 run_id=$2 remote_dir=$3
 home=$HOME/.ec2tasks
 run=$home/runs/$run_id
 
-mkdir -p "$run" "$HOME/$remote_dir" || exit 1
+mkdir -p "$HOME/$remote_dir" || exit 1
+umask 077
+mkdir -p "$run" || exit 1
 chmod 700 "$home" "$run"
 
 # A client that comes back after its connection broke is one client: the session that it lost may not know yet.
@@ -30,7 +32,7 @@ flock --shared 9
 # What the client hands over for the run: files by name, base64 each, never on a command line.
 while IFS=' ' read -r word name body; do
     case $word in
-    file) printf '%s' "$body" | base64 -d >"$run/$name" && chmod 600 "$run/$name" || exit 1 ;;
+    file) base64 -d <<<"$body" >"$run/$name" || exit 1 ;;
     *) break ;;
     esac
 done

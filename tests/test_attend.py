@@ -7,24 +7,46 @@ import signal
 
 import pytest
 from conftest import Shop, Terminal
-from ec2tasks.job import Run, parse_run
 from test_workflow import finish, instance, start, until
+
+from ec2tasks.job import Run, parse_run
 
 SLOW = "echo here; while [ ! -e ~/go-on ]; do sleep 0.1; done; echo gone; echo kept > result; exit 3"
 
 
+LINE = "r tmux stop {} yes - 1700000000 {} 10 0 {}"
+
+
 @pytest.mark.parametrize(
-    ("line", "held"),
-    [
-        ("r tmux stop -", Held(run_id="r", multi="tmux", end="stop", code=None, lost=False)),
-        ("r screen leave 7", Held(run_id="r", multi="screen", end="leave", code=7, lost=False)),
-        ("r none terminate lost", Held(run_id="r", multi="none", end="terminate", code=None, lost=True)),
-        ("", None),
-        ("Welcome to Ubuntu", None),
-    ],
+    ("code", "ended", "known", "lost", "state"),
+    [("-", "-", None, False, "running"), ("7", "9", 7, False, "ended"), ("lost", "-", None, True, "lost")],
 )
-def test_what_the_instance_says_of_a_command(line: str, held: Held | None) -> None:
-    assert parse_state(line) == held
+def test_what_the_instance_says_of_a_run(
+    code: str, ended: str, known: int | None, lost: bool, state: str
+) -> None:
+    run = parse_run(LINE.format(code, ended, "bWFrZSB0cmFpbg=="))
+    assert run == Run(
+        run_id="r",
+        multi="tmux",
+        final_state="stop",
+        code=known,
+        lost=lost,
+        terminal=True,
+        fed=False,
+        started=1700000000,
+        ended=None if ended == "-" else int(ended),
+        kept=(10, 0),
+        command="make train",
+    )
+    assert run.state == state
+    assert run.over is (state != "running")
+
+
+@pytest.mark.parametrize(
+    "line", ["", "Welcome to Ubuntu", LINE.format("x", "-", "-"), LINE.format("1", "-", "é")]
+)
+def test_what_else_a_login_may_print_is_no_run(line: str) -> None:
+    assert parse_run(line) is None
 
 
 def go_on(shop: Shop) -> None:
@@ -101,7 +123,7 @@ def test_ctrl_c_while_finishing_reaches_the_command(local_shop: Shop) -> None:
     assert process.stdout
     assert process.stdout.readline().strip() == "here"
     os.killpg(process.pid, signal.SIGINT)
-    assert finish(process).code == 4
+    assert finish(process).code == 130
     assert local_shop.read("caught") == "caught\n"
 
 
