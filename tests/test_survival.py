@@ -43,7 +43,7 @@ def begin(shop: Shop, *words: str) -> subprocess.Popen[str]:
     """A client whose command has said its first line."""
     process = start(shop, "ec2tasks", *words)
     assert process.stdout
-    assert process.stdout.readline().strip() == "here"
+    assert process.stdout.readline().strip() == "here", finish(process).err
     return process
 
 
@@ -63,7 +63,7 @@ def elsewhere(shop: Shop, folder: Path) -> Shop:
         (home / ".ssh" / name).chmod(0o600)
     root = home / shop.root.name
     root.mkdir()
-    return Shop(root=root, environ={**shop.environ, "HOME": str(home)})
+    return Shop(root=root, environ={**shop.environ, "HOME": str(home), "AWS_NAME_INSTANCE": "warm-warm"})
 
 
 def test_every_byte_comes_once_over_connections_that_drop(warm: Shop) -> None:
@@ -119,7 +119,7 @@ def test_a_client_that_slept_goes_on_where_it_was(warm: Shop) -> None:
 
 
 def test_input_arrives_whole_over_connections_that_drop(warm: Shop) -> None:
-    data = random.Random(1).randbytes(6_000_000)
+    data = random.Random(1).randbytes(6_000_000)  # noqa: S311  # no secret
     process = subprocess.Popen(
         ["ec2tasks", "run", "echo here; (head -c 2000000; sleep 2; cat) | sha256sum"],
         cwd=warm.root,
@@ -230,9 +230,8 @@ def test_of_more_output_than_is_kept_the_last_stays(warm: Shop) -> None:
 
 
 def test_two_ctrl_c_leave_a_terminal_s_command_and_attach_brings_its_keys_back(terminal: Terminal) -> None:
-    terminal.type(
-        'ec2tasks run \'trap "echo caught" INT; stty size; read -p "na""me? " x; echo <$x>; stty size\'; stty -a | grep -o \' echo \''
-    )
+    command = 'trap "echo caught" INT; stty size; read -p "na""me? " x; echo <$x>; stty size'
+    terminal.type(f"ec2tasks run '{command}'; stty -a | grep -o ' echo '")
     terminal.wait_for(r"^name\?")
     terminal.key("C-c")
     terminal.wait_for(r"caught")
@@ -261,7 +260,7 @@ def test_a_terminal_s_command_survives_a_drop(terminal: Terminal, warm: Shop) ->
 
 
 def test_a_command_s_ports_come_back(warm: Shop) -> None:
-    port = random.randint(20000, 30000)
+    port = random.randint(20000, 30000)  # noqa: S311  # no secret
     serve = f"echo here; exec 2>/dev/null; timeout 60 python3 -m http.server {port} >/dev/null"
     process = begin(warm, "run", "-L", f"{port}", serve)
 
