@@ -217,6 +217,9 @@ class Way:
         self.asked = None
         found, arrival = self.answer, self.stay.arrival
         if isinstance(found, Failure):
+            if self.stay.call.aws.endpoint.is_own and "can't be reached" in found.what:
+                # A place on this machine: without its API, its instances are gone too.
+                raise InstanceGoneError(found.what, hint=found.hint)
             return
         assert arrival.instance is not None
         if found is None or found.state in GONE:
