@@ -45,8 +45,11 @@ def attend(stay: Stay, job: Job, *, start: bool) -> int:
     if job.multi != "none" and on_terminal():
         return _at_multiplexer(way)
     view = _view(way)
-    with view.open():
-        code = _followed(way, view, start=start)
+    try:
+        with view.open():
+            code = _followed(way, view, start=start)
+    finally:
+        way.said.unlink(missing_ok=True)
     return INTERRUPTED_CODE if view.interrupted and not _is_shell(job) else code
 
 

@@ -26,6 +26,7 @@ from ec2tasks.stream import FRAME, INTERRUPT_KEY, Input, Output, Presses, frames
 
 HEARTBEAT = 15.0  # seconds; the instance takes a client that says nothing for 60 for gone
 BLOCK = 256 * 1024
+SENDING_LIMIT = 5.0  # seconds
 INTERRUPTED, HUNG_UP = 128 + signal.SIGINT, 128 + signal.SIGHUP
 MEBIBYTE = 1024 * 1024
 
@@ -76,6 +77,7 @@ class View:
     connected: bool = False
     _leaving: int | None = None
     _channel: int | None = None
+    _sending: threading.Lock = field(default_factory=threading.Lock)
     _asked: deque[Callable[[], None]] = field(default_factory=deque)
     _keys: Presses = field(default_factory=Presses)
     _deaf: set[int] = field(default_factory=set)
@@ -123,8 +125,15 @@ class View:
                 ssh.kill()
                 raise
             finally:
-                self._channel, self.connected = None, False
+                self._disconnect()
         return code, "" if self.begun else self.err.before.decode(errors="replace").strip()
+
+    def _disconnect(self) -> None:
+        # The pipe's number may be the next one's: nothing may still be written to it. Its reader has gone.
+        held = self._sending.acquire(timeout=SENDING_LIMIT)
+        self._channel, self.connected = None, False
+        if held:
+            self._sending.release()
 
     # What the command prints
 
@@ -219,10 +228,10 @@ class View:
             self._send(frame)
 
     def _send(self, text: bytes) -> None:
-        channel = self._channel
-        # A connection that broke meanwhile: what was for it is sent again over the next.
-        if channel is not None and not write_all(channel, text):
-            self._channel = None
+        with self._sending:
+            # A connection that broke meanwhile: what was for it is sent again over the next.
+            if self._channel is not None and not write_all(self._channel, text):
+                self._channel = None
 
     def _ask(self, what: Callable[[], None]) -> None:
         self._asked.append(what)

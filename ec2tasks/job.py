@@ -58,7 +58,7 @@ class Run:
     """A run as the instance knows it; `code` is None while it goes on, and where it was lost.
 
     `lost`: the instance restarted under it. `started`, `ended`: seconds since 1970. `kept`: how many bytes
-    each of its streams has. `command` is its beginning, None for a shell.
+    each of its streams has. `command` is None for a shell.
     """
 
     run_id: str

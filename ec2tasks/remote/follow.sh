@@ -96,13 +96,19 @@ follow_client() {
 # The next word of the client's. None comes where it is gone, or has been silent for so long; nor where it has
 # fallen behind what is kept: it must not read the hole, but comes again, and is told what is missing.
 hear() {
+    local line='' part rest
     silence=0
-    while ! read -r -t "$TICK" what count text; do
+    # What came of a line before the time was over is kept.
+    until IFS= read -r -t "$TICK" part; do
         [ $? -gt 128 ] || return 1
+        line+=$part
         silence=$((silence + TICK))
         [ "$silence" -lt "$SILENCE" ] || return 1
         if behind out "$out" || behind err "$err"; then return 1; fi
     done
+    line+=$part
+    what=${line%% *} rest=${line#* }
+    count=${rest%% *} text=${rest#* }
 }
 
 take() {
@@ -259,18 +265,19 @@ newest_first() {
 runs() { ! flock --shared --nonblock "$run/alive" true; }
 
 # RUN_ID MULTI END CODE TERMINAL INPUT STARTED ENDED OUT ERR COMMAND: CODE `-` while it runs, `lost` where a
-# restart ended it; TERMINAL and INPUT `yes` or `-`; OUT and ERR in bytes; COMMAND its beginning, base64, `-` for
-# a shell.
+# restart ended it; TERMINAL and INPUT `yes` or `-`; OUT and ERR in bytes; COMMAND base64, `-` for a shell.
 line() {
-    local code='' ended='' command=''
+    local code='' started ended='' command='' out err
     read_job
     # An end may come in between: whether it runs is asked before its code is.
-    if runs; then code=-; else code=lost; fi
-    [ ! -s "$run/exit" ] || code=$(cat "$run/exit")
-    [ ! -e "$run/ended" ] || ended=$(cat "$run/ended")
-    [ ! -e "$run/command" ] || command=$(head -c 4096 "$run/command" | base64 -w 0)
-    printf '%s %s %s %s %s %s %s %s %s%s\n' "${run##*/}" "$multi" "$final" "$code" "${terminal:--}" "${input:--}" \
-        "$(cat "$run/started")" "${ended:--}" "$(stat -c %s "$run/out" "$run/err" | tr '\n' ' ')" "${command:--}"
+    if [ ! -s "$run/exit" ] && runs; then code=-; else code=lost; fi
+    [ ! -s "$run/exit" ] || read -r code <"$run/exit"
+    [ ! -e "$run/ended" ] || read -r ended <"$run/ended"
+    [ ! -e "$run/command" ] || command=$(base64 -w 0 "$run/command")
+    read -r started <"$run/started"
+    { read -r out && read -r err; } < <(stat -c %s "$run/out" "$run/err")
+    printf '%s %s %s %s %s %s %s %s %s %s %s\n' "${run##*/}" "$multi" "$final" "$code" "${terminal:--}" \
+        "${input:--}" "$started" "${ended:--}" "$out" "$err" "${command:--}"
 }
 
 read_job() {

@@ -26,7 +26,7 @@ hold() {
     take_input
     : >>"$run/out"
     : >>"$run/err"
-    printf '%(%s)T' -1 >"$run/started"
+    printf '%(%s)T\n' -1 >"$run/started"
     # Whoever asked for it has the answer, and holds nothing of ours.
     [ "$multi" != none ] || exec >/dev/null 2>&1
     local before=0 code
@@ -36,8 +36,8 @@ hold() {
     code=$?
     if [ "$code" -ne 0 ] && count_killed && [ "$killed" -gt "$before" ]; then say_memory; fi
     [ "$multi" = none ] || sleep 0.3 # what it printed last must be in the log before its end is known
-    printf '%(%s)T' -1 >"$run/ended"
-    printf '%s' "$code" >"$run/exit"
+    printf '%(%s)T\n' -1 >"$run/ended"
+    printf '%s\n' "$code" >"$run/exit"
     [ ! -e "$run/holder" ] || kill "$(cat "$run/holder")" 2>/dev/null
 }
 
@@ -108,7 +108,7 @@ keep() {
         bound err
         if flock --shared --nonblock "$run/alive" true; then break; fi
         if [ -f "$run/command" ] || is_used; then idle=0; else idle=$((idle + 1)); fi
-        [ "$idle" -lt "$IDLE_SHELL_TICKS" ] || kill -HUP -- "-$(cat "$run/pid")"
+        [ "$idle" -lt "$IDLE_SHELL_TICKS" ] || kill -HUP "$(shell)"
     done
     sleep "$TICK"
     bound out
@@ -117,8 +117,10 @@ keep() {
 
 # Whether someone is at the shell, or something runs in it. Who reads it holds `watched`.
 is_used() {
-    ! flock --exclusive --nonblock "$run/watched" true || pgrep -P "$(pgrep -P "$(cat "$run/pid")" | head -n 1)" >/dev/null
+    ! flock --exclusive --nonblock "$run/watched" true || pgrep -P "$(shell)" >/dev/null
 }
+
+shell() { pgrep -P "$(cat "$run/pid")" | head -n 1; }
 
 # Offsets in the output never change: the oldest part becomes a hole. What is to be freed is said a tick
 # before, so that whoever still reads there stops first.
