@@ -31,7 +31,12 @@ hold() {
     [ "$multi" != none ] || exec >/dev/null 2>&1
     local before=0 code
     count_killed && before=$killed
-    setsid bash "$run/runner.sh" keep "$id" </dev/null >/dev/null 2>&1 7>&- 8>&- &
+    if [ "$multi" = none ]; then
+        keep </dev/null >/dev/null 2>&1 7>&- 8>&- &
+    else
+        # The terminal goes before it does.
+        setsid bash "$run/runner.sh" keep "$id" </dev/null >/dev/null 2>&1 7>&- 8>&- &
+    fi
     run_it 7>&- 8>&-
     code=$?
     if [ "$code" -ne 0 ] && count_killed && [ "$killed" -gt "$before" ]; then say_memory; fi
@@ -82,10 +87,12 @@ inside() {
 
 # How many processes the kernel has killed for want of memory.
 count_killed() {
-    local name
-    while read -r name killed; do
-        [ "$name" != oom_kill ] || return 0
-    done </proc/vmstat
+    local lines line
+    mapfile -t lines </proc/vmstat
+    for line in "${lines[@]}"; do
+        killed=${line#oom_kill }
+        [ "$killed" = "$line" ] || return 0
+    done
     return 1
 }
 
