@@ -152,7 +152,10 @@ begin() {
     read_job
     [ "$multi" = none ] || command -v "$multi" >/dev/null || missing "$multi"
     [ -z "$terminal" ] || command -v script >/dev/null || missing script
-    set -- "$1" bash "$run/runner.sh" hold "$1"
+    # The locks are opened on the way to runner.sh, with no process of their own; it finds them open. It counts as
+    # a session: no client ends the instance under it.
+    set -- "$1" flock --nonblock --no-fork "$run/alive" flock --shared --no-fork "$home/sessions.lock" \
+        bash "$run/runner.sh" hold "$1"
     case $multi in
     none) : "$(setsid --fork "${@:2}" </dev/null)" ;;
     tmux)

@@ -15,13 +15,10 @@ multi=none terminal='' input='' log_mb=0 rows=24 columns=80 term=''
 # From the command's start to its end, once however often a client asks for it: it may have asked before, and
 # not heard the answer.
 hold() {
-    exec 7>>"$run/alive"
-    flock --nonblock 7 || exit 0
     [ ! -e "$run/started" ] || exit 0
-    # It counts as a session: no client ends the instance under it. Both locks are this shell's alone; what
-    # the command leaves in the background does not hold them.
-    exec 8>>"$home/sessions.lock"
-    flock --shared 8
+    # Both locks are this shell's alone; what the command leaves in the background does not hold them.
+    take_lock "$run/alive" && exec 7<&"$lock" {lock}<&-
+    take_lock "$home/sessions.lock" && exec 8<&"$lock" {lock}<&-
     trap : INT
     take_input
     : >>"$run/out"
@@ -44,6 +41,18 @@ hold() {
     printf '%(%s)T\n' -1 >"$run/ended"
     printf '%s\n' "$code" >"$run/exit"
     [ ! -e "$run/holder" ] || kill "$(cat "$run/holder")" 2>/dev/null
+}
+
+# Where flock left this file open.
+take_lock() {
+    local fd
+    for fd in "/proc/$$/fd"/*; do
+        if [ "$fd" -ef "$1" ]; then
+            lock=${fd##*/}
+            return 0
+        fi
+    done
+    return 1
 }
 
 # Its input is a pipe that no client holds the end of: who goes without saying `eof` has not ended it.
