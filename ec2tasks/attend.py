@@ -35,16 +35,18 @@ class InstanceGoneError(Failure):
     """There is nothing to come back to."""
 
 
-def attend(stay: Stay, job: Job, *, start: bool) -> int:
+def attend(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0, 0)) -> int:
     """Be with the command until it ends: its exit code, 130 after Ctrl-C.
 
-    With `start` it is started first, unless it has been. Raises Detached where it is left running, Failure
-    where it can't be started, was lost, or its instance has ended.
+    With `start` it is started first, unless it has been. What it printed is shown from these offsets on.
+    Raises Detached where it is left running, Failure where it can't be started, was lost, or its instance has
+    ended.
     """
     way = Way(stay=stay, job=job)
     if job.multi != "none" and on_terminal():
         return _at_multiplexer(way)
     view = _view(way)
+    view.out.offset, view.err.offset = since
     try:
         with view.open():
             code = _followed(way, view, start=start)
@@ -189,7 +191,7 @@ class Way:
 
     def _own_words(self) -> str:
         with contextlib.suppress(OSError):
-            return self.said.read_text(encoding="utf-8", errors="replace")
+            return self.said.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-1]
         return ""
 
     def _reach(self) -> Run | None:

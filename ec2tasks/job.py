@@ -203,7 +203,7 @@ def not_started(said: str) -> Failure:
     """The instance did not take the command."""
     return Failure(
         f"the command could not be started on the instance: {' '.join(said.split()) or 'no reason given'}",
-        hint="`ec2tasks shell` looks around there (a full disk?); --multi none runs it without a multiplexer",
+        hint="`ec2tasks shell` looks around there: a full disk, a taken port?",
     )
 
 

@@ -25,6 +25,8 @@ from ec2tasks.project import check_syncable
 from ec2tasks.stay import Phases, Stay, apply, end_beside_failure, interruptible, on_board
 from ec2tasks.sync import Direction, Tree, move, say_default_ignored
 
+SHOWN_AGAIN = 256 * 1024  # bytes of earlier output that `attach` begins with
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
@@ -99,9 +101,9 @@ def _run_there(stay: Stay, wish: Wish, job: Job) -> int:
     return _attended(stay, job, start=job.multi == "none")
 
 
-def _attended(stay: Stay, job: Job, *, start: bool) -> int:
+def _attended(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0, 0)) -> int:
     try:
-        return attend(stay, job, start=start)
+        return attend(stay, job, start=start, since=since)
     except Detached as left:
         stay.detached = True
         return left.code
@@ -184,7 +186,7 @@ def attach(call: Call) -> int:
     stay = Stay(call=call, wanted=None, touched=True)
     with interruptible(), on_board(stay, Phases(), _visit(call), may_launch=False):
         found = _left_running(stay)
-        code = _look_again(stay, found)
+        code = _look_again(stay, found, since=_last_part(found))
     if not stay.detached:
         report.step(f"run {found.run_id} has ended with {code}")
         report.hint("`ec2tasks finish` fetches its results and ends the instance")
@@ -225,7 +227,15 @@ def _left_running(stay: Stay) -> Run:
     return found
 
 
-def _look_again(stay: Stay, found: Run) -> int:
+def _last_part(found: Run) -> tuple[int, int]:
+    """Where to begin for who wants to be there again, rather than to read all of it."""
+    out, err = found.kept
+    if max(out, err) > SHOWN_AGAIN:
+        report.step("what it printed last; `ec2tasks logs` shows all that is kept")
+    return max(0, out - SHOWN_AGAIN), max(0, err - SHOWN_AGAIN)
+
+
+def _look_again(stay: Stay, found: Run, *, since: tuple[int, int] = (0, 0)) -> int:
     if found.lost:
         return jobs.result(found)
     job = dataclasses.replace(
@@ -236,7 +246,7 @@ def _look_again(stay: Stay, found: Run) -> int:
         terminal=found.terminal,
         fed=found.fed,
     )
-    return _attended(stay, job, start=False)
+    return _attended(stay, job, start=False, since=since)
 
 
 def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
