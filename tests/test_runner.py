@@ -13,6 +13,7 @@ from test_workflow import until
 
 from ec2tasks.job import Job, Run, job_files, parse_run
 from ec2tasks.session import remote_script
+from ec2tasks.stream import Output
 
 
 class Keeper:
@@ -135,3 +136,19 @@ def test_old_runs_go_but_for_those_that_still_run(keeper: Keeper) -> None:
     until(lambda: not (keeper.runs / "1001").exists(), "tidied")
     assert (keeper.runs / "0").exists()
     assert len(list(keeper.runs.iterdir())) == 51
+
+
+def test_of_more_output_than_is_kept_the_last_stays(keeper: Keeper) -> None:
+    command = "seq 1000000; until [ -e go-on ]; do sleep 0.05; done; echo last"
+    keeper.begin(replace(PLAIN, command=command, log_mb=1), **{"TICK=5": "TICK=0.2"})
+    out = keeper.runs / "r" / "out"
+    whole = "".join(f"{n}\n" for n in range(1, 1000001))
+    until(lambda: out.stat().st_blocks * 512 < 1_200_000 and out.stat().st_size == len(whole), "bounded")
+    (keeper.home / "shop" / "go-on").touch()
+    keeper.wait("r")
+    view = Output()
+    view.reopen("w")
+    shown = view.take(keeper.ask("follow", "r", "w", "0", "0", "dump").stdout.encode()).decode()
+    assert (whole + "last\n").endswith(shown)
+    assert len(shown) >= 1 << 20
+    assert view.missing == len(whole) + len("last\n") - len(shown)

@@ -187,6 +187,9 @@ def test_a_stop_under_a_command_is_told(local_shop: Shop) -> None:
     assert local_shop.ec2tasks("up").code == 0
     assert (instance(local_shop) or {})["id"] == found["id"]
     assert [one["state"] for one in jobs(local_shop)][-1] == "lost"
+    again = local_shop.ec2tasks("attach")
+    assert again.code == 125
+    assert "restart" in again.err
 
 
 def test_what_ran_is_listed_and_its_output_kept(warm: Shop) -> None:
@@ -209,24 +212,6 @@ def test_logs_follow_to_the_end(warm: Shop) -> None:
     there(warm, "touch ~/go-on")
     said = finish(process)
     assert (said.code, said.out, said.err) == (0, "gone\n", "")
-
-
-def test_of_more_output_than_is_kept_the_last_stays(warm: Shop) -> None:
-    warm.write("ec2.yaml", "log_mb: 1\n")
-    try:
-        command = "seq 1000000; sleep 12; echo last"
-        assert warm.ec2tasks("run", "--detach", "--multi", "none", command).code == 0
-        run = jobs(warm)[0]["run"]
-        until(lambda: jobs(warm)[0]["state"] == "ended", "ended")
-        used = int(there(warm, f"du -k ~/.ec2tasks/runs/{run}/out | cut -f 1"))
-        said = warm.ec2tasks("finish", "--leave")
-    finally:
-        (warm.root / "ec2.yaml").unlink()
-    assert used < 1100
-    assert said.code == 0
-    assert "MiB of the output came and went" in said.err
-    assert "\0" not in said.out
-    assert said.out.endswith("999999\n1000000\nlast\n")
 
 
 def test_two_ctrl_c_leave_a_terminal_s_command_and_attach_brings_its_keys_back(terminal: Terminal) -> None:
