@@ -52,7 +52,7 @@ def attend(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0, 0)
             code = _followed(way, view, start=start)
     finally:
         way.said.unlink(missing_ok=True)
-    return INTERRUPTED_CODE if view.interrupted and not _is_shell(job) else code
+    return INTERRUPTED_CODE if view.interrupted(code) and not _is_shell(job) else code
 
 
 def _is_shell(job: Job) -> bool:

@@ -89,10 +89,9 @@ class View:
         """Whether the connection, or the last one, got as far as the command."""
         return self.out.begun and self.err.begun
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C was the last that the user said to the command."""
-        return self.interrupts > 0 or self._keys.armed
+    def interrupted(self, code: int) -> bool:
+        """Whether Ctrl-C ended the command; as a key it may be a program's usual end, a success then."""
+        return self.interrupts > 0 or (self._keys.armed and code != 0)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
