@@ -116,7 +116,7 @@ say_memory() {
 keep() {
     local idle=0 tidied=''
     local -A freed=([out]=0 [err]=0)
-    while sleep "$TICK"; do
+    while sleep "$TICK" && [ -d "$run" ]; do
         # Not at once: most commands are short, and what they need is the machine.
         [ -n "$tidied" ] || tidy
         tidied=yes
