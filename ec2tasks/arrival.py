@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ec2tasks import instance as instances
 from ec2tasks import journal, report
-from ec2tasks.access import Host, is_connected, open_master, wait_ready
+from ec2tasks.access import Host, is_connected, is_pinned, open_master, pin_from_console, wait_ready
 from ec2tasks.aws import Aws, error_code, passes
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance, Step, next_step
@@ -210,6 +210,26 @@ def _launched_in_vain(call: Call, arrival: Arrival) -> bool:
         return False
     arrival.instance, arrival.launched = found, False
     return True
+
+
+def look_in(call: Call) -> Host:
+    """The running instance, connected; nothing is launched or started for it.
+
+    Raises Failure naming what to type where none runs, or where it does not let this machine in.
+    """
+    seen = _seen(call)
+    if seen and is_connected(host_of(call, seen), call.tools):
+        return host_of(call, seen)
+    found = find(call)
+    if found is None:
+        raise no_instance(call)
+    if next_step(found) is not Step.USE:
+        raise Failure(f"instance {found.where} is {found.state}", hint="`ec2tasks up` brings it up")
+    host = host_of(call, found)
+    said = open_master(host, call.tools, strict=is_pinned(host) or pin_from_console(call.aws, host))
+    if said is not None:
+        raise Failure(f"instance {found.where} does not answer: {said}", hint="`ec2tasks up` waits for it")
+    return host
 
 
 def _arrived(arrival: Arrival, host: Host) -> Host:

@@ -1,7 +1,9 @@
-"""One command on the instance: in the project's folder and environment, on a terminal or through pipes."""
+"""One command of the instance's own: what it needs there, how it is asked after, signalled and told of."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import secrets
 import shlex
 import sys
@@ -10,17 +12,28 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ec2tasks import report
-from ec2tasks.access import Host, ssh_argv
-from ec2tasks.errors import INTERRUPTED_CODE, Failure
-from ec2tasks.process import Tools, exit_code
-from ec2tasks.session import remote_argv
+from ec2tasks.access import Host
+from ec2tasks.errors import Failure
+from ec2tasks.prepare import prepare
+from ec2tasks.process import Tools
+from ec2tasks.session import remote_argv, remote_script
 
 BROKEN = 255  # ssh's own exit code, and possibly the command's
+MISSING = 127
+ANSWER_LIMIT = 60.0  # seconds
+SIGNAL_LIMIT = 20.0  # seconds; a command that is being started is waited for there
+LINE_WORDS = 11
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to run and where; `command` None is an interactive login shell."""
+    """What to run and where; `command` None is an interactive login shell.
+
+    `begins`: this call starts it. `multi` is the multiplexer it runs in, or none; `final_state` the end of
+    life to apply after it; `terminal` gives it a terminal there, `fed` an input that a client hands on.
+    `log_mb` bounds what is kept of its output, in MiB, 0 for no bound. `size` is the terminal's rows and
+    columns, `term` its kind.
+    """
 
     run_id: str
     command: str | None
@@ -30,6 +43,45 @@ class Job:
     variables: Mapping[str, str]
     ports: tuple[str, ...]
     reverse_ports: tuple[str, ...]
+    begins: bool = True
+    multi: str = "none"
+    final_state: str = "leave"
+    terminal: bool = False
+    fed: bool = False
+    log_mb: int = 0
+    size: tuple[int, int] = (24, 80)
+    term: str = "xterm-256color"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run as the instance knows it; `code` is None while it goes on, and where it was lost.
+
+    `lost`: the instance restarted under it. `started`, `ended`: seconds since 1970. `kept`: how many bytes
+    each of its streams has. `command` is None for a shell.
+    """
+
+    run_id: str
+    multi: str
+    final_state: str
+    code: int | None
+    lost: bool
+    terminal: bool
+    fed: bool
+    started: int
+    ended: int | None
+    kept: tuple[int, int]
+    command: str | None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.lost or self.code is not None
+
+    @property
+    def state(self) -> str:
+        """How it stands, in a word."""
+        return "lost" if self.lost else "running" if self.code is None else "ended"
 
 
 def new_run_id(now: datetime | None = None) -> str:
@@ -40,9 +92,27 @@ def new_run_id(now: datetime | None = None) -> str:
 
 def job_files(job: Job) -> dict[str, str]:
     """What the run needs on the instance, as files: nothing of it shows in a process list."""
-    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(job.variables.items())]
-    found = {"variables": "".join(lines)}
-    return found if job.command is None else {**found, "command": job.command}
+    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(job.variables.items())]
+    rows, columns = job.size
+    told = {
+        "remote_dir": job.remote_dir,
+        "below": job.below,
+        "environment": job.env,
+        "multi": job.multi,
+        "final": job.final_state,
+        "terminal": "yes" if job.terminal else "",
+        "input": "yes" if job.fed else "",
+        "log_mb": str(job.log_mb),
+        "rows": str(rows),
+        "columns": str(columns),
+        "term": job.term,
+    }
+    return {
+        "variables": "".join(exports),
+        "job": "".join(f"{name}={shlex.quote(value)}\n" for name, value in told.items()),
+        **({} if job.command is None else {"command": job.command}),
+        **{name: remote_script(name) for name in ("runner.sh", "job.sh")},
+    }
 
 
 def forwarded(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -71,52 +141,88 @@ def on_terminal() -> bool:
     return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
-def run(host: Host, job: Job, tools: Tools, *, pty: bool) -> int:
-    """Run the command to its end; its exit code, 130 after Ctrl-C.
+def parse_run(line: str) -> Run | None:
+    """A line of `follow.sh state` or `follow.sh jobs`; None for anything else."""
+    words = line.split()
+    if len(words) != LINE_WORDS:
+        return None
+    run_id, multi, end, code, terminal, fed, started, ended, out, err, command = words
+    try:
+        return Run(
+            run_id=run_id,
+            multi=multi,
+            final_state=end,
+            code=None if code in ("-", "lost") else int(code),
+            lost=code == "lost",
+            terminal=terminal == "yes",
+            fed=fed == "yes",
+            started=int(started),
+            ended=None if ended == "-" else int(ended),
+            kept=(int(out), int(err)),
+            command=None
+            if command == "-"
+            else base64.b64decode(command, validate=True).decode(errors="replace"),
+        )
+    except (ValueError, binascii.Error):
+        return None
 
-    Its output goes where ours goes, without passing through Python. Raises Failure where the connection
-    broke before the end.
-    """
-    terminal = ["-t", "-t"] if pty else ["-T"]
-    argv = remote_argv(
-        host,
-        "job.sh",
-        job.run_id,
-        job.remote_dir,
-        job.below,
-        job.env,
-        options=[*forward_options(job), *terminal],
+
+def look(host: Host, tools: Tools, run_id: str = "") -> Run | None:
+    """That run, else the one to come back to, None for none. Raises Failure where it can't be asked."""
+    return next(iter(_ask(host, tools, "state", run_id)), None)
+
+
+def runs(host: Host, tools: Tools) -> list[Run]:
+    """What ran and runs on the instance, the newest first. Raises Failure where it can't be asked."""
+    return _ask(host, tools, "jobs")
+
+
+def _ask(host: Host, tools: Tools, *words: str) -> list[Run]:
+    said = tools.capture(remote_argv(host, "follow.sh", *words), timeout=ANSWER_LIMIT)
+    if said.returncode != 0:
+        raise Failure(
+            f"the instance does not tell what runs on it: {said.stderr.decode(errors='replace').strip()}",
+            hint="try again; `ec2tasks status` shows the instance",
+        )
+    found = (parse_run(line) for line in said.stdout.decode(errors="replace").splitlines())
+    return [one for one in found if one]
+
+
+def start(host: Host, job: Job, tools: Tools) -> None:
+    """Start the command, and do not look. A missing multiplexer is installed, or named."""
+    argv = remote_argv(host, "follow.sh", "begin", job.run_id)
+    said = tools.capture(argv, timeout=ANSWER_LIMIT)
+    if said.returncode == MISSING:
+        prepare(host, (job.multi,))
+        said = tools.capture(argv, timeout=ANSWER_LIMIT)
+    if said.returncode != 0:
+        raise not_started(said.stderr.decode(errors="replace"))
+
+
+def not_started(said: str) -> Failure:
+    """The instance did not take the command."""
+    return Failure(
+        f"the command could not be started on the instance: {' '.join(said.split()) or 'no reason given'}",
+        hint="`ec2tasks shell` looks around there: a full disk, a taken port?",
     )
-    # Through pipes, Ctrl-C would end ssh and leave the command running: ssh gets a session of its own and
-    # the signal goes there instead. On a terminal it is ssh that reads the key, in raw mode.
-    with tools.start(argv, start_new_session=not pty) as ssh:
-        interrupts = 0
-
-        def on_interrupt(count: int) -> None:
-            nonlocal interrupts
-            interrupts = count
-            signal_job(host, job, tools, "INT" if count == 1 else "TERM")
-
-        code = exit_code(tools.wait_through_interrupts(ssh, on_interrupt))
-    if code == BROKEN:
-        code = _true_code(host, job, tools)
-    return INTERRUPTED_CODE if interrupts else code
 
 
-def signal_job(host: Host, job: Job, tools: Tools, name: str) -> None:
-    """Send a signal to the command's whole process group on the instance."""
-    script = f'kill -{name} -- "-$(ps -o pgid= -p "$(cat "$HOME/.ec2tasks/runs/$1/pid")" | tr -d " ")"'
-    tools.capture(ssh_argv(host, "bash", "-c", script, "signal", job.run_id), timeout=10)
+def release(host: Host, run_id: str, tools: Tools) -> None:
+    """Let a command in a multiplexer go on although nobody looks."""
+    tools.capture(remote_argv(host, "follow.sh", "release", run_id), timeout=ANSWER_LIMIT)
 
 
-def _true_code(host: Host, job: Job, tools: Tools) -> int:
-    """What the command ended with, where ssh's 255 may mean its own trouble."""
-    said = tools.capture(
-        ssh_argv(host, "bash", "-c", 'cat "$HOME/.ec2tasks/runs/$1/exit"', "exit", job.run_id), timeout=30
-    )
-    if said.returncode == 0 and said.stdout.strip().isdigit():
-        return int(said.stdout)
-    raise Failure(
-        "the connection to the instance broke while the command ran",
-        hint="`ec2tasks status` shows whether it still runs, `ec2tasks sync --pull` fetches what is there",
-    )
+def send_signal(host: Host, run_id: str, name: str, tools: Tools) -> bool:
+    """Send a signal to all that runs in the foreground of the run; whether it arrived."""
+    argv = remote_argv(host, "follow.sh", "signal", run_id, name)
+    return tools.capture(argv, timeout=SIGNAL_LIMIT).returncode == 0
+
+
+def result(run: Run) -> int:
+    """The exit code of a run that is over. Raises Failure for one that an instance's restart ended."""
+    if run.code is None:
+        raise Failure(
+            f"run {run.run_id} was lost in a restart of the instance, its exit code is not known",
+            hint="`ec2tasks sync --pull` fetches what it left, `ec2tasks logs` shows what it printed",
+        )
+    return run.code

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import shlex
 import shutil
 import signal
@@ -53,18 +52,6 @@ class Tools:
                     raise
                 return subprocess.CompletedProcess(argv, 124, out, err + b"timed out")
         return subprocess.CompletedProcess(argv, tool.returncode, out, err)
-
-    def wait_through_interrupts(
-        self, tool: subprocess.Popen[bytes], on_interrupt: Callable[[int], None]
-    ) -> int:
-        """Wait for a tool's end; each Ctrl-C, hangup or polite kill calls `on_interrupt` with its count.
-
-        By handlers rather than by catching KeyboardInterrupt: two keys in quick succession would raise the
-        second one while the first is being dealt with.
-        """
-        counts = itertools.count(1)
-        with handled(INTERRUPTS, lambda: on_interrupt(next(counts))):
-            return tool.wait()
 
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

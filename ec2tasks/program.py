@@ -37,12 +37,20 @@ class Ec2Program(Program):
         assert self.namespace is not None
         core = flags([*self.core_args(), *self.task_args()])
         start = options_end(words, core)
+        if words[start : start + 1] == ["logs"]:
+            return [*words[: start + 1], *self._with_named_job(words[start + 1 :], core)]
         if words[start : start + 1] != ["run"]:
             return words
         own = flags(self.namespace["run"].get_arguments())
         start += 1
         end = start + options_end(words[start:], {**core, **own})
         return [*words[:end], *one_command(words[end:], own)]
+
+    def _with_named_job(self, words: list[str], core: dict[str, Argument]) -> list[str]:
+        """`logs JOB` as `logs --job JOB`: Invoke has no argument that may be left out."""
+        assert self.namespace is not None
+        end = options_end(words, {**core, **flags(self.namespace["logs"].get_arguments())})
+        return [*words[:end], *(["--job"] if end < len(words) else []), *words[end:]]
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Read the options before the task's name."""

@@ -34,8 +34,8 @@ def line_end(stream: TextIO) -> str:
 def _say(text: str, stream: TextIO) -> None:
     try:
         print(text, file=stream, end=line_end(stream), flush=True)  # this is the module that prints
-    except BrokenPipeError:
-        # Whoever read this stream has gone; the work goes on, its exit code still counts.
+    except OSError:
+        # Whoever read this stream has gone, or the terminal has; the work goes on, its code still counts.
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, stream.fileno())
         os.close(sink)

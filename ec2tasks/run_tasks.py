@@ -1,7 +1,8 @@
-"""The tasks that run something on the instance: `run`, `make`, `shell`, `notebook`, `attach`, `finish`."""
+"""The tasks that run something on the instance, come back to it, and tell what ran."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -13,7 +14,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from ec2tasks import plan, workflow
+from ec2tasks import history, plan, report, workflow
 from ec2tasks.edge import ec2_task, is_dry, make_call, show_plan
 from ec2tasks.errors import UsageError
 from ec2tasks.notebook import choose_page, has_display, shown
@@ -21,6 +22,7 @@ from ec2tasks.notebook import command as notebook_command
 from ec2tasks.options import (
     BROWSER_OPTION,
     END_OPTIONS,
+    JSON_OPTION,
     REACH_OPTIONS,
     RUN_OPTIONS,
     SYNC_OPTIONS,
@@ -111,10 +113,10 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
 
 @ec2_task(*REACH_OPTIONS)
 def attach(c: Context, given: Mapping[str, Any]) -> int:
-    """Come back to the command that was left running on the instance: its terminal, or what it prints.
+    """Come back to the command that runs on the instance: its terminal, or what it prints.
 
-    On a terminal the multiplexer's keys detach again (Ctrl-B d in tmux, Ctrl-A d in screen). Ends with the
-    command's exit code if it ends meanwhile.
+    Ctrl-C is for the command, a second one leaves it running again; in a multiplexer its own keys do
+    (Ctrl-B d in tmux, Ctrl-A d in screen). Ends with the command's exit code if it ends meanwhile.
     """
     return workflow.attach(make_call(c, given))
 
@@ -127,3 +129,31 @@ def finish(c: Context, given: Mapping[str, Any]) -> int:
     """
     verbose = is_verbose(given)
     return workflow.finish(make_call(c, given), fetch=not given["no_rsync"], verbose=verbose)
+
+
+@ec2_task(JSON_OPTION, *REACH_OPTIONS)
+def jobs(c: Context, given: Mapping[str, Any]) -> None:
+    """List what ran and runs on the instance: run, state, exit code, times, command.
+
+    Nothing is launched or started for it. `lost` is what a restart of the instance ended.
+    """
+    found = history.there(make_call(c, given))
+    if given["json"]:
+        report.data(json.dumps([history.described(one) for one in found], indent=2))
+    elif found:
+        report.data(report.columns(history.rows(found)))
+    else:
+        report.step("nothing has run on the instance yet")
+
+
+@ec2_task(
+    Option(names=("job",), help="the run: its id, or the beginning of it; the newest if it is not given"),
+    Option(names=("follow", "f"), kind=bool, help="show what is still to come, until its end"),
+    *REACH_OPTIONS,
+)
+def logs(c: Context, given: Mapping[str, Any]) -> None:
+    """Show the output of a run on the instance, the newest if none is named: `logs [-f] [JOB]`.
+
+    Nothing is launched or started for it, and Ctrl-C ends only the looking. In `inv` it is named by --job.
+    """
+    history.show(make_call(c, given), given["job"] or "", follow=given["follow"])

@@ -47,6 +47,11 @@ class Session:
             with contextlib.suppress(OSError, ValueError), self.writing:
                 self._send(b"alive\n")
 
+    @property
+    def alive(self) -> bool:
+        """Whether the channel to the instance still stands, as far as is known here."""
+        return self.channel.poll() is None
+
     def leave(self) -> Leaving | None:
         """Leave, and learn whether anyone else is there. None where the instance can't be asked."""
         self.quiet.set()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from ec2tasks import held, journal, report
 from ec2tasks import instance as instances
-from ec2tasks.access import Host, close_master, forget
+from ec2tasks import journal, report
+from ec2tasks.access import Host, close_master, forget, open_master
 from ec2tasks.arrival import Arrival, Call, arrive, host_of
 from ec2tasks.aws import explain
 from ec2tasks.ending import Ending, Facts, Verdict, decide
@@ -73,7 +73,8 @@ class Stay:
     `wanted` None asks for no end of life of its own; `explicit` asks for nothing else. `results_here`: all
     that is there is here, fetched or given up; `fetched`: it has been fetched. `shared`: other clients are on
     it. `detaches`: it leaves a command running, whose end of life is not for the other sessions to apply;
-    `detached`: it has. `there`: the project's folder on the instance, once it has been joined.
+    `detached`: it has. `session` is the one it holds, under `run_id`, until `boarded` is closed; `home` is
+    the login user's there, `empty`: nothing of the project is there yet.
     """
 
     call: Call
@@ -87,8 +88,23 @@ class Stay:
     shared: bool = False
     detaches: bool = False
     detached: bool = False
-    there: There | None = None
+    session: Session | None = None
+    boarded: contextlib.ExitStack | None = None
+    run_id: str = ""
+    home: str = ""
+    empty: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+    @property
+    def host(self) -> Host:
+        """How the instance that was arrived at is reached now."""
+        assert self.arrival.host is not None
+        return self.arrival.host
+
+    @property
+    def there(self) -> There:
+        """The project's folder on the instance, as it is reached now."""
+        return there_on(self.host, folder=self.call.settings.remote_dir, home=self.home, empty=self.empty)
 
     def facts(self, leaving: Leaving | None) -> Facts:
         """What the decision on the instance's end needs."""
@@ -109,24 +125,43 @@ class Stay:
             can_stop=not self.arrival.instance.spot,
         )
 
+    def rejoin(self, host: Host) -> None:
+        """Hold a session again where the one that was held broke. Raises Failure where it is not let in."""
+        if self.session and self.boarded and not self.session.alive:
+            self.session = self.boarded.enter_context(_joined(self, host, {}))
+
+    def leave(self) -> Leaving | None:
+        """Leave the session, come back to for that where it broke. None where the instance can't be asked."""
+        said = self.session.leave() if self.session else None
+        if said or self.session is None or self.detached or self.arrival.host is None:
+            return said
+        host = self.arrival.host
+        close_master(host, self.call.tools)
+        if open_master(host, self.call.tools) is not None:
+            return None
+        with contextlib.suppress(Failure):
+            self.rejoin(host)
+            return self.session.leave()
+        return None
+
 
 @contextlib.contextmanager
 def on_board(stay: Stay, phases: Phases, job: Job, *, may_launch: bool) -> Iterator[Host]:
     """Arrive and hold a session; whatever happens inside or on the way, the end of life follows."""
-    session: Session | None = None
-    with contextlib.ExitStack() as held:
+    stay.run_id = job.run_id
+    with contextlib.ExitStack() as stay.boarded:
         try:
             with phases.time("found"):
-                host, session = _get_on(stay, job, held, may_launch=may_launch)
+                host = _get_on(stay, job, stay.boarded, may_launch=may_launch)
             yield host
         except BaseException:
             # The first failure is the one to tell; one more on the way out is said beside it.
-            end_beside_failure(stay, session)
+            end_beside_failure(stay)
             raise
-        end(stay, session)
+        end(stay)
 
 
-def _get_on(stay: Stay, job: Job, held: contextlib.ExitStack, *, may_launch: bool) -> tuple[Host, Session]:
+def _get_on(stay: Stay, job: Job, boarded: contextlib.ExitStack, *, may_launch: bool) -> Host:
     """Arrive and join. An instance that another client ends in this very moment is left for the next."""
     call = stay.call
     for attempts_left in (2, 1, 0):
@@ -134,40 +169,43 @@ def _get_on(stay: Stay, job: Job, held: contextlib.ExitStack, *, may_launch: boo
         with lock(call.state, f"arriving-{call.key}", shared=True):
             host = arrive(call, stay.arrival, may_launch=may_launch)
             try:
-                session = held.enter_context(_joined(stay, job, host))
+                stay.session = boarded.enter_context(
+                    _joined(stay, host, job_files(job) if job.begins else {})
+                )
             except Failure:
-                now = instances.watch(call.aws, host.instance_id)
-                if attempts_left == 0 or (now and now.state == "running"):
+                if attempts_left == 0:
                     raise
+                # A kept connection that a change of network killed still looks alive: a new one tells.
+                close_master(host, call.tools)
             else:
                 stay.joined = True
-                stay.there = there_on(host, folder=job.remote_dir, home=session.home, empty=session.empty)
+                stay.home, stay.empty = stay.session.home, stay.session.empty
                 journal.finish(call.state, call.key)
-                held.enter_context(lock(call.state, f"present-{call.key}", shared=True))
-                return host, session
+                boarded.enter_context(lock(call.state, f"present-{call.key}", shared=True))
+                return host
     raise AssertionError("unreachable")
 
 
-def _joined(stay: Stay, job: Job, host: Host) -> contextlib.AbstractContextManager[Session]:
+def _joined(stay: Stay, host: Host, files: Mapping[str, str]) -> contextlib.AbstractContextManager[Session]:
     return join(
         host,
         stay.call.tools,
-        run_id=job.run_id,
-        remote_dir=job.remote_dir,
+        run_id=stay.run_id,
+        remote_dir=stay.call.settings.remote_dir,
         final_state=stay.wanted.value if stay.wanted and not stay.detaches else KEEP,
-        files={**job_files(job), **held.held_files()},
+        files=files,
     )
 
 
-def end_beside_failure(stay: Stay, session: Session | None) -> None:
+def end_beside_failure(stay: Stay) -> None:
     """Apply the end of life on the way out of a failure, which stays the one to tell."""
     try:
-        end(stay, session)
+        end(stay)
     except Failure as error:
         report.warning(error.what, hint=error.hint)
 
 
-def end(stay: Stay, session: Session | None) -> None:
+def end(stay: Stay) -> None:
     """Leave the instance and apply its end of life."""
     call, arrival = stay.call, stay.arrival
     if arrival.instance is None:
@@ -175,7 +213,7 @@ def end(stay: Stay, session: Session | None) -> None:
     if arrival.instance.state == "stopped" and not (arrival.started or stay.joined or stay.explicit):
         return  # it could not be started, and is as it was
     with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
-        leaving = session.leave() if session else None
+        leaving = stay.leave()
         # Without a session of our own we can't ask the instance, but know of this machine's other clients.
         with lock(call.state, f"present-{call.key}", patience=0) as alone:
             stay.shared = not leaving.last if leaving else not alone and not stay.joined

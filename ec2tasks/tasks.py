@@ -171,6 +171,8 @@ ec2 = Collection(
     run_tasks.notebook,
     run_tasks.attach,
     run_tasks.finish,
+    run_tasks.jobs,
+    run_tasks.logs,
     sync,
     down,
     fleet_tasks.status,

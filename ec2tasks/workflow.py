@@ -5,25 +5,29 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from ec2tasks import held, journal, report
 from ec2tasks import instance as instances
-from ec2tasks.access import Host
+from ec2tasks import job as jobs
+from ec2tasks import journal, report
 from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
+from ec2tasks.attend import attend
 from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE, Failure, UsageError
+from ec2tasks.follow import Detached, feeds, terminal_size
 from ec2tasks.instance import Instance
-from ec2tasks.job import Job, forwarded, new_run_id, on_terminal
-from ec2tasks.job import run as run_job
+from ec2tasks.job import Job, Run, forwarded, new_run_id, on_terminal
 from ec2tasks.merge import Change
 from ec2tasks.ports import check_free
 from ec2tasks.project import check_syncable
 from ec2tasks.stay import Phases, Stay, apply, end_beside_failure, interruptible, on_board
 from ec2tasks.sync import Moves, move
 from ec2tasks.sync import differences as compare_trees
+
+SHOWN_AGAIN = 256 * 1024  # bytes of earlier output that `attach` begins with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +62,16 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
         detaches=wish.detach,
     )
     phases = Phases()
-    with interruptible(), on_board(stay, phases, job, may_launch=True) as host:
+    with interruptible(), on_board(stay, phases, job, may_launch=True):
         with phases.time("synced"):
             stay.touched = not stay.arrival.launched
             _push(stay, wish, job.run_id)
         stay.touched = True
         over = False
         try:
-            with phases.time("ran"), wish.beside():
-                code = _run_there(stay, wish, job, host)
-            over = True
+            with phases.time("ran"), wish.beside(), _pulled(stay, wish, job.run_id):
+                code = _run_there(stay, wish, job)
+            over = not stay.detached
         finally:
             if wish.sync and not stay.detached:
                 with phases.time("fetched"):
@@ -75,7 +79,7 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
             # A command whose end was not seen may still run, and bring more.
             stay.results_here = over and (stay.fetched or not wish.sync)
     if stay.detached:
-        return 0
+        return code
     assert stay.arrival.instance is not None
     spent = instances.cost_between(stay.arrival.instance, stay.began, datetime.now(timezone.utc))
     report.step(phases.line(spent))
@@ -87,44 +91,57 @@ def multiplexer(call: Call, wish: Wish) -> str:
     return call.settings.multiplex or ("tmux" if wish.detach else "none")
 
 
-def _run_there(stay: Stay, wish: Wish, job: Job, host: Host) -> int:
-    """Run the command to its end, or until the user leaves it to itself."""
-    call, multi = stay.call, multiplexer(stay.call, wish)
-    if multi == "none" and not wish.detach:
-        return run_job(host, job, call.tools, pty=on_terminal())
-    held.start(host, job, multi, call.settings.final_state, call.tools)
+def _run_there(stay: Stay, wish: Wish, job: Job) -> int:
+    """Run the command to its end, or until it is left to itself; its exit code, or that of leaving it."""
+    call = stay.call
+    if wish.detach or job.multi != "none":
+        jobs.start(stay.host, job, call.tools)
     if wish.detach:
-        held.release(host, job.run_id, call.tools)
+        jobs.release(stay.host, job.run_id, call.tools)
         stay.detached = True
         return 0
-    return _look(stay, host, job, multi)
+    return _attended(stay, job, start=job.multi == "none")
 
 
-def _look(stay: Stay, host: Host, job: Job, multi: str) -> int:
-    """Be with a held command until it ends, or the user detaches; its exit code then, 0 for detached."""
-    pty = on_terminal() and multi != "none"
+def _attended(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0, 0)) -> int:
     try:
-        held.look(host, job, stay.call.tools, pty=pty)
-        found = held.state(host, stay.call.tools, job.run_id)
-    except BaseException:
+        return attend(stay, job, start=start, since=since)
+    except Detached as left:
         stay.detached = True
-        raise
-    assert found is not None
-    stay.detached = found.code is None and not found.lost
-    return 0 if stay.detached else held.result(found)
+        return left.code
 
 
 def _job(call: Call, wish: Wish, environ: Mapping[str, str]) -> Job:
+    settings, multi = call.settings, multiplexer(call, wish)
+    terminal = multi == "none" and not wish.detach and on_terminal()
+    return dataclasses.replace(
+        _visit(call),
+        begins=True,
+        command=wish.command,
+        variables={**forwarded(settings.forward_env, environ), **wish.variables},
+        multi=multi,
+        final_state=settings.final_state,
+        terminal=terminal,
+        fed=terminal or (not wish.detach and feeds()),
+        log_mb=settings.log_mb,
+        size=terminal_size() if terminal else (24, 80),
+        term=environ.get("TERM", "xterm-256color"),
+    )
+
+
+def _visit(call: Call) -> Job:
+    """A stay on the instance that starts nothing."""
     settings = call.settings
     return Job(
         run_id=new_run_id(),
-        command=wish.command,
+        command=None,
         remote_dir=settings.remote_dir,
         below=str(call.project.below),
         env=settings.env,
-        variables={**forwarded(settings.forward_env, environ), **wish.variables},
+        variables={},
         ports=settings.ports,
         reverse_ports=settings.reverse_ports,
+        begins=False,
     )
 
 
@@ -134,10 +151,9 @@ def _push(stay: Stay, wish: Wish, run_id: str) -> None:
 
 
 def _move(stay: Stay, run_id: str, moves: Moves) -> None:
-    assert stay.there is not None
     move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)
     # Whatever was there when this call joined: now something is.
-    stay.there = dataclasses.replace(stay.there, empty=False)
+    stay.empty = False
 
 
 def _pull(stay: Stay, run_id: str, *, verbose: bool) -> bool:
@@ -153,6 +169,31 @@ def _pull(stay: Stay, run_id: str, *, verbose: bool) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def _pulled(stay: Stay, wish: Wish, run_id: str) -> Iterator[None]:
+    """Fetch results every now and then while inside, so that a lost instance costs no more than that."""
+    every = stay.call.settings.pull_every
+    if not every or not wish.sync or wish.detach:
+        yield
+        return
+    over = threading.Event()
+
+    def pull() -> None:
+        while not over.wait(every):
+            # What does not come now comes later, or is said at the end.
+            with contextlib.suppress(Failure):
+                _move(stay, run_id, Moves(pull=True, calm=True))
+
+    puller = threading.Thread(target=pull, daemon=True)
+    puller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if not stay.detached:
+            puller.join()
+
+
 def up(call: Call) -> Instance:
     """Find, launch or start the instance and get it ready; it is left running."""
     check_here(call)
@@ -161,22 +202,19 @@ def up(call: Call) -> Instance:
         with interruptible():
             get_on(call, stay.arrival, may_launch=True)
     except BaseException:
-        end_beside_failure(stay, None)
+        end_beside_failure(stay)
         raise
     assert stay.arrival.instance is not None
     return stay.arrival.instance
 
 
 def attach(call: Call) -> int:
-    """Back to the command that runs on the instance; its exit code if it ends meanwhile, 0 if it goes on."""
+    """Back to the command that runs on the instance: its exit code, or that of leaving it again."""
     check_here(call)
     stay = Stay(call=call, wanted=None, touched=True)
-    with (
-        interruptible(),
-        on_board(stay, Phases(), _job(call, Wish(command=None), {}), may_launch=False) as host,
-    ):
-        found = _held(stay, host)
-        code = _look_again(stay, host, found)
+    with interruptible(), on_board(stay, Phases(), _visit(call), may_launch=False):
+        found = _left_running(stay)
+        code = _look_again(stay, found, since=_last_part(found))
     if not stay.detached:
         report.step(f"run {found.run_id} has ended with {code}")
         report.hint("`ec2tasks finish` fetches its results and ends the instance")
@@ -193,22 +231,22 @@ def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
         touched=True,
         results_here=not fetch,
     )
-    job = _job(call, Wish(command=None), {})
+    job = _visit(call)
     phases = Phases()
-    with interruptible(), on_board(stay, phases, job, may_launch=False) as host:
+    with interruptible(), on_board(stay, phases, job, may_launch=False):
         with phases.time("ran"):
-            found = _held(stay, host)
-            code = _look_again(stay, host, found)
+            found = _left_running(stay)
+            code = _look_again(stay, found)
         if not stay.detached:
-            stay.wanted = stay.wanted or Ending(found.end)
+            stay.wanted = stay.wanted or Ending(found.final_state)
             if fetch:
                 with phases.time("fetched"):
                     stay.results_here = stay.fetched = _pull(stay, job.run_id, verbose=verbose)
     return code if code or stay.results_here or stay.detached else FAILURE_CODE
 
 
-def _held(stay: Stay, host: Host) -> held.Held:
-    found = held.state(host, stay.call.tools)
+def _left_running(stay: Stay) -> Run:
+    found = jobs.look(stay.host, stay.call.tools)
     if found is None:
         raise Failure(
             "no command was left running on the instance",
@@ -217,18 +255,33 @@ def _held(stay: Stay, host: Host) -> held.Held:
     return found
 
 
-def _look_again(stay: Stay, host: Host, found: held.Held) -> int:
+def _last_part(found: Run) -> tuple[int, int]:
+    """Where to begin for who wants to be there again, rather than to read all of it."""
+    out, err = found.kept
+    if max(out, err) > SHOWN_AGAIN:
+        report.step("what it printed last; `ec2tasks logs` shows all that is kept")
+    return max(0, out - SHOWN_AGAIN), max(0, err - SHOWN_AGAIN)
+
+
+def _look_again(stay: Stay, found: Run, *, since: tuple[int, int] = (0, 0)) -> int:
     if found.lost:
-        return held.result(found)
-    job = dataclasses.replace(_job(stay.call, Wish(command=None), {}), run_id=found.run_id)
-    return _look(stay, host, job, found.multi)
+        return jobs.result(found)
+    job = dataclasses.replace(
+        _visit(stay.call),
+        run_id=found.run_id,
+        command=found.command,
+        multi=found.multi,
+        terminal=found.terminal,
+        fed=found.fed,
+    )
+    return _attended(stay, job, start=False, since=since)
 
 
 def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
     """Push, then pull. An instance that was stopped is stopped again afterwards."""
     check_here(call)
     check_syncable(call.project, call.home)
-    job = _job(call, Wish(command=None), {})
+    job = _visit(call)
     stay = Stay(call=call, wanted=None, touched=True)
     phases = Phases()
     with interruptible(), on_board(stay, phases, job, may_launch=False), phases.time("synced"):
@@ -241,10 +294,9 @@ def differences(call: Call) -> list[Change]:
     """What a sync would move, and why; nothing moves. An instance that was stopped is stopped again."""
     check_here(call)
     check_syncable(call.project, call.home)
-    job = _job(call, Wish(command=None), {})
+    job = _visit(call)
     stay = Stay(call=call, wanted=None, touched=True)
     with interruptible(), on_board(stay, Phases(), job, may_launch=False):
-        assert stay.there is not None
         return compare_trees(call.project.root, stay.there, call.tools)
 
 
@@ -269,7 +321,7 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
         apply(stay, Verdict(ending=wanted))
         return 0
     check_syncable(call.project, call.home)
-    job = _job(call, Wish(command=None), {})
+    job = _visit(call)
     with interruptible(), on_board(stay, Phases(), job, may_launch=False):
         stay.results_here = stay.fetched = _pull(stay, job.run_id, verbose=verbose)
     return 0 if stay.results_here and not stay.shared else FAILURE_CODE

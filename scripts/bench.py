@@ -1,7 +1,7 @@
 """How long a warm run takes beside the three plain commands it replaces, side by side on the local EC2.
 
-Each round times both, in turn, so that whatever else the machine does weighs on both alike; what counts is
-the ratio of the medians.
+And how long 200 MB of output take beside a plain ssh, and what memory that needs here. Each round times both,
+in turn, so that whatever else the machine does weighs on both alike; what counts is the ratio of the medians.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 FILES, SIZE = 200, 5_000
+OUTPUT_MB = 200
+SLOWEST = 2.0  # times as long as a plain ssh that the output may take
 
 
 def make_project(root: Path) -> None:
@@ -103,7 +105,41 @@ def compare(rounds: int, root: Path, home: Path, environ: dict[str, str]) -> dic
         times["plain"].append(timed(lambda: [quietly(argv, root, environ) for argv in plain]))
         times["ec2tasks"].append(timed(lambda: quietly(ours, root, environ)))
     medians = {name: statistics.median(found) for name, found in times.items()}
-    return {**medians, "ratio": medians["ec2tasks"] / medians["plain"]}
+    ratio = medians["ec2tasks"] / medians["plain"]
+    return {**medians, "ratio": ratio, **output(rounds, plain[1][:-4], root, environ)}
+
+
+def output(rounds: int, ssh: Sequence[str], root: Path, environ: dict[str, str]) -> dict[str, float]:
+    """Time a command's output of 200 MB through both, in turn; the most memory ours took, in MB."""
+    show = f"head -c {OUTPUT_MB}000000 /dev/zero"
+    ours, plain, most = [], [], 0.0
+    for _ in range(max(3, rounds // 3)):
+        plain.append(timed(lambda: drained([*ssh, show], root, environ)))
+        began = time.perf_counter()
+        most = max(most, drained(["ec2tasks", "run", "--leave", "--no-rsync", show], root, environ))
+        ours.append(time.perf_counter() - began)
+    found = {"output": statistics.median(ours), "plain_output": statistics.median(plain), "memory": most}
+    return {**found, "output_ratio": found["output"] / found["plain_output"]}
+
+
+def drained(argv: Sequence[str], root: Path, environ: dict[str, str]) -> float:
+    """Run a command to its end and throw its output away; the most memory it took, in MB."""
+    with subprocess.Popen(
+        argv,
+        cwd=root,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout
+        while process.stdout.read(1 << 20):
+            pass
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{argv[0]} ended with {process.returncode}")
+    return used.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -118,7 +154,12 @@ def main() -> None:
     else:
         print(f"rsync; ssh; rsync   {found['plain']:.2f} s")
         print(f"ec2tasks run true   {found['ec2tasks']:.2f} s   {found['ratio']:.2f} times as long")
-    sys.exit(found["ratio"] >= 1)
+        print(f"ssh, {OUTPUT_MB} MB         {found['plain_output']:.2f} s")
+        print(
+            f"ec2tasks, {OUTPUT_MB} MB    {found['output']:.2f} s   {found['output_ratio']:.2f} times as long"
+            f", {found['memory']:.0f} MB of memory"
+        )
+    sys.exit(found["ratio"] >= 1 or found["output_ratio"] > SLOWEST)
 
 
 if __name__ == "__main__":

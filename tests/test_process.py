@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
@@ -35,32 +33,6 @@ def test_what_takes_too_long_is_ended() -> None:
 def test_echo_shows_the_command_as_a_shell_reads_it(capsys: pytest.CaptureFixture[str]) -> None:
     Tools(echo=True).capture(["printf", "a b"])
     assert "$ printf 'a b'" in capsys.readouterr().err
-
-
-def test_each_ctrl_c_while_waiting_is_counted() -> None:
-    counts: list[int] = []
-    tools = Tools()
-    with tools.start(["sleep", "60"], start_new_session=True) as tool:
-
-        def press() -> None:
-            while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                time.sleep(0.01)
-            for expected in (1, 2):
-                os.kill(os.getpid(), signal.SIGINT)
-                deadline = time.monotonic() + 20
-                while len(counts) < expected and time.monotonic() < deadline:
-                    time.sleep(0.01)
-
-        def on_interrupt(count: int) -> None:
-            counts.append(count)
-            if count == 2:
-                tool.kill()
-
-        presser = threading.Thread(target=press)
-        presser.start()
-        assert tools.wait_through_interrupts(tool, on_interrupt) == -signal.SIGKILL
-        presser.join()
-    assert counts == [1, 2]
 
 
 def test_what_must_not_be_interrupted_is_not() -> None:

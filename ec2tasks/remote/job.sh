@@ -1,11 +1,18 @@
-# Runs one command in the project's folder: `job.sh RUN_ID REMOTE_DIR BELOW ENV`.
+# Runs one command in the project's folder and environment: `job.sh RUN_ID`.
 #
-# The command is in the run's folder as `command`, variables to set are in `variables`; the exit code is
-# left there as `exit`, for when the connection could not carry it.
+# In the run's folder are the command as `command` (none: a login shell), variables to set as `variables`, and
+# `job`, which says where to run it and in which environment.
 set -u
 run=$HOME/.ec2tasks/runs/$1
-below=$2/$3
-wanted=$4
+remote_dir='' below='' environment=''
+# shellcheck disable=SC1091
+. "$run/job"
+
+# Ctrl-C is for the command; this shell stays to tell how it ended. A trap, unlike an ignored signal, is
+# not handed down. Before the command runs, it is what is interrupted.
+interrupted=
+trap 'interrupted=yes' INT
+printf '%s' "$$" >"$run/pid"
 
 # What a login would bring: the image's settings (CUDA's paths, conda's), then the user's.
 login_settings() {
@@ -22,7 +29,6 @@ login_settings >/dev/null 2>&1 </dev/null
 
 fail() {
     printf 'ec2tasks: %s\n' "$1" >&2
-    printf 125 >"$run/exit"
     exit 125
 }
 
@@ -64,34 +70,24 @@ activate_auto() {
         activate_venv .venv || activate_venv /opt/pytorch || activate_conda base || true
 }
 
-cd "$HOME/$below" 2>/dev/null || fail "no folder $below on the instance; run without --no-rsync first"
-case $wanted in
+cd "$HOME/$remote_dir/$below" 2>/dev/null ||
+    fail "no folder $remote_dir/$below on the instance; run without --no-rsync first"
+case $environment in
 none) ;;
 auto) activate_auto ;;
-*\?) activate_venv "${wanted%\?}" || activate_conda "${wanted%\?}" || activate_auto ;;
+*\?) activate_venv "${environment%\?}" || activate_conda "${environment%\?}" || activate_auto ;;
 *)
-    activate_venv "$wanted" || activate_conda "$wanted" ||
-        fail "no environment $wanted on the instance (a conda environment's name, or a venv's folder)"
+    activate_venv "$environment" || activate_conda "$environment" ||
+        fail "no environment $environment on the instance (a conda environment's name, or a venv's folder)"
     ;;
 esac
 
 # shellcheck disable=SC1091
 . "$run/variables"
 export EC2TASKS_RUN=$1
-printf '%s' "$$" >"$run/pid"
-
-# Ctrl-C is for the command; this shell stays to tell how it ended. A trap, unlike an ignored signal, is
-# not handed down.
-trap : INT
-# It counts as a session of its own: where its client dies, no other client ends the instance under it. What
-# it leaves in the background does not count.
-exec 8>>"$HOME/.ec2tasks/sessions.lock"
-flock --shared 8
+[ -z "$interrupted" ] || exit 130
 if [ -f "$run/command" ]; then
-    bash -c "$(cat "$run/command")" 8>&-
+    bash -c "$(<"$run/command")"
 else
-    bash -i 8>&-
+    bash -i
 fi
-code=$?
-printf '%s' "$code" >"$run/exit"
-exit $code

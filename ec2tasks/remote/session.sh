@@ -9,8 +9,16 @@ home=$HOME/.ec2tasks
 run=$home/runs/$run_id
 
 found=$(find "$HOME/$remote_dir" -mindepth 1 -maxdepth 1 ! -name .ec2tasks -print -quit 2>/dev/null)
-mkdir -p "$run" "$HOME/$remote_dir/.ec2tasks/incoming" || exit 1
+mkdir -p "$HOME/$remote_dir/.ec2tasks/incoming" || exit 1
+umask 077
+mkdir -p "$run" || exit 1
 chmod 700 "$home" "$run"
+
+# A client that comes back after its connection broke is one client: the session that it lost may not know yet.
+if read -r earlier 2>/dev/null <"$run/session" && grep -qs session.sh "/proc/$earlier/cmdline"; then
+    kill "$earlier"
+fi
+printf '%s\n' "$$" >"$run/session"
 
 exec 9>>"$home/sessions.lock"
 # Waits while a last client decides on the instance's end of life.
@@ -25,7 +33,7 @@ flock --shared 9
 # What the client hands over for the run: files by name, base64 each, never on a command line.
 while IFS=' ' read -r word name body; do
     case $word in
-    file) printf '%s' "$body" | base64 -d >"$run/$name" && chmod 600 "$run/$name" || exit 1 ;;
+    file) base64 -d <<<"$body" >"$run/$name" || exit 1 ;;
     *) break ;;
     esac
 done

@@ -9,23 +9,47 @@ import pytest
 from conftest import Shop, Terminal
 from test_workflow import finish, instance, start, until
 
-from ec2tasks.held import Held, parse_state
+from ec2tasks.job import Run, parse_run
 
-SLOW = "echo here; while [ ! -e ~/go-on ]; do sleep 0.1; done; echo gone; echo kept > result; exit 3"
+SLOW = (
+    "echo here; until [ -e ~/go-on ]; do sleep 0.1; done; rm ~/go-on; echo gone;"
+    " . ~/.ec2tasks/runs/$EC2TASKS_RUN/job; echo kept by $multi > result; exit 3"
+)
+
+
+LINE = "r tmux stop {} yes - 1700000000 {} 10 0 {}"
 
 
 @pytest.mark.parametrize(
-    ("line", "held"),
-    [
-        ("r tmux stop -", Held(run_id="r", multi="tmux", end="stop", code=None, lost=False)),
-        ("r screen leave 7", Held(run_id="r", multi="screen", end="leave", code=7, lost=False)),
-        ("r none terminate lost", Held(run_id="r", multi="none", end="terminate", code=None, lost=True)),
-        ("", None),
-        ("Welcome to Ubuntu", None),
-    ],
+    ("code", "ended", "known", "lost", "state"),
+    [("-", "-", None, False, "running"), ("7", "9", 7, False, "ended"), ("lost", "-", None, True, "lost")],
 )
-def test_what_the_instance_says_of_a_command(line: str, held: Held | None) -> None:
-    assert parse_state(line) == held
+def test_what_the_instance_says_of_a_run(
+    code: str, ended: str, known: int | None, lost: bool, state: str
+) -> None:
+    run = parse_run(LINE.format(code, ended, "bWFrZSB0cmFpbg=="))
+    assert run == Run(
+        run_id="r",
+        multi="tmux",
+        final_state="stop",
+        code=known,
+        lost=lost,
+        terminal=True,
+        fed=False,
+        started=1700000000,
+        ended=None if ended == "-" else int(ended),
+        kept=(10, 0),
+        command="make train",
+    )
+    assert run.state == state
+    assert run.over is (state != "running")
+
+
+@pytest.mark.parametrize(
+    "line", ["", "Welcome to Ubuntu", LINE.format("x", "-", "-"), LINE.format("1", "-", "é")]
+)
+def test_what_else_a_login_may_print_is_no_run(line: str) -> None:
+    assert parse_run(line) is None
 
 
 def go_on(shop: Shop) -> None:
@@ -33,23 +57,21 @@ def go_on(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("multi", ["tmux", "screen", "none"])
-def test_detached_it_goes_on_and_finish_brings_everything(multi: str, local_shop: Shop) -> None:
-    detached = local_shop.ec2tasks("run", "--detach", "--multi", multi, SLOW)
+def test_detached_it_goes_on_and_finish_brings_everything(multi: str, warm: Shop) -> None:
+    detached = warm.ec2tasks("run", "--detach", "--multi", multi, SLOW)
     assert detached.code == 0, detached.err
     assert "`ec2tasks attach`" in detached.err
-    assert (instance(local_shop) or {})["state"] == "running"
     # Another session does not end the instance under it.
-    other = local_shop.ec2tasks("run", "--terminate", "true")
+    other = warm.ec2tasks("run", "--terminate", "true")
     assert "another session is on it" in other.err
-    process = start(local_shop, "ec2tasks", "finish")
+    process = start(warm, "ec2tasks", "finish", "--leave")
     assert process.stdout
     assert process.stdout.readline().strip() == "here"
-    go_on(local_shop)
+    go_on(warm)
     said = finish(process)
     assert said.code == 3, said.err
     assert said.out.strip() == "gone"
-    assert local_shop.read("result") == "kept\n"
-    assert (instance(local_shop) or {"state": "terminated"})["state"] in ("running", "terminated")
+    assert warm.read("result") == f"kept by {multi}\n"
 
 
 def test_finish_applies_the_end_asked_for_when_it_was_started(local_shop: Shop) -> None:
@@ -65,12 +87,12 @@ def test_finish_by_its_own_end(local_shop: Shop) -> None:
     assert instance(local_shop) is None
 
 
-def test_a_detached_command_that_has_ended_leaves_the_instance(local_shop: Shop) -> None:
-    assert local_shop.ec2tasks("run", "--detach", "true").code == 0
-    said = local_shop.ec2tasks("attach")
+def test_a_detached_command_that_has_ended_leaves_the_instance(warm: Shop) -> None:
+    assert warm.ec2tasks("run", "--detach", "true").code == 0
+    said = warm.ec2tasks("attach")
     assert said.code == 0, said.err
     assert "has ended with 0" in said.err
-    assert (instance(local_shop) or {})["state"] == "running"
+    assert (instance(warm) or {})["state"] == "running"
 
 
 QUOTES = """printf '%s|' "it's" '$HOME' "a  b" 'back\\slash' '"'; echo\necho two 'lines
@@ -78,9 +100,9 @@ in quotes' # comment"""
 
 
 @pytest.mark.parametrize("multi", ["tmux", "screen", "none"])
-def test_quotes_dollars_and_newlines_survive(multi: str, local_shop: Shop) -> None:
-    assert local_shop.ec2tasks("run", "--detach", "--multi", multi, QUOTES).code == 0
-    said = local_shop.ec2tasks("finish")
+def test_quotes_dollars_and_newlines_survive(multi: str, warm: Shop) -> None:
+    assert warm.ec2tasks("run", "--detach", "--multi", multi, QUOTES).code == 0
+    said = warm.ec2tasks("finish", "--leave")
     assert said.code == 0, said.err
     expected = "it's|$HOME|a  b|back\\slash|\"|\ntwo lines\nin quotes\n"
     assert said.out.replace("\r\n", "\n") == expected
@@ -95,24 +117,15 @@ def test_nothing_to_attach_to_is_said(local_shop: Shop) -> None:
     assert (instance(local_shop) or {})["state"] == "running"
 
 
-def test_ctrl_c_while_finishing_reaches_the_command(local_shop: Shop) -> None:
+def test_ctrl_c_while_finishing_reaches_the_command(warm: Shop) -> None:
     command = "trap 'echo caught > caught; exit 4' INT; echo here; while :; do sleep 0.1; done"
-    assert local_shop.ec2tasks("run", "--detach", command).code == 0
-    process = start(local_shop, "ec2tasks", "finish")
+    assert warm.ec2tasks("run", "--detach", command).code == 0
+    process = start(warm, "ec2tasks", "finish", "--leave")
     assert process.stdout
     assert process.stdout.readline().strip() == "here"
     os.killpg(process.pid, signal.SIGINT)
-    assert finish(process).code == 4
-    assert local_shop.read("caught") == "caught\n"
-
-
-def test_a_restart_of_the_instance_is_told(local_shop: Shop) -> None:
-    assert local_shop.ec2tasks("run", "--detach", "sleep 600").code == 0
-    local_shop.ec2tasks("down", "--stop", "--no-rsync")
-    until(lambda: (instance(local_shop) or {})["state"] == "stopped", "stopped")
-    said = local_shop.ec2tasks("attach")
-    assert said.code == 125
-    assert "restart" in said.err
+    assert finish(process).code == 130
+    assert warm.read("caught") == "caught\n"
 
 
 @pytest.mark.parametrize(("multi", "keys"), [("tmux", ("C-b", "d")), ("screen", ("C-a", "d"))])

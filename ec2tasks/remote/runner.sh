@@ -1,0 +1,167 @@
+# Keeps one command on the instance: `runner.sh hold RUN_ID`, in a session of its own or in a multiplexer.
+#
+# The command is a process of the instance's own, whoever is connected. Its run's folder holds what it prints
+# (`out`, `err`), and tells how it stands: `alive` is locked from before `started` is there until after `exit`
+# has its code, and the kernel frees the lock whatever happens. Neither a lock nor a code: it was lost.
+set -u
+id=$2
+home=$HOME/.ec2tasks
+run=$home/runs/$id
+TICK=5 KEPT_RUNS=50 IDLE_SHELL_TICKS=120
+multi=none terminal='' input='' log_mb=0 rows=24 columns=80 term=''
+# shellcheck disable=SC1091
+. "$run/job"
+
+# From the command's start to its end, once however often a client asks for it: it may have asked before, and
+# not heard the answer.
+hold() {
+    [ ! -e "$run/started" ] || exit 0
+    # Both locks are this shell's alone; what the command leaves in the background does not hold them.
+    take_lock "$run/alive" && exec 7<&"$lock" {lock}<&-
+    take_lock "$home/sessions.lock" && exec 8<&"$lock" {lock}<&-
+    trap : INT
+    take_input
+    : >>"$run/out"
+    : >>"$run/err"
+    printf '%(%s)T\n' -1 >"$run/started"
+    # Whoever asked for it has the answer, and holds nothing of ours.
+    [ "$multi" != none ] || exec >/dev/null 2>&1
+    local before=0 code
+    count_killed && before=$killed
+    if [ "$multi" = none ]; then
+        keep </dev/null >/dev/null 2>&1 7>&- 8>&- &
+    else
+        # The terminal goes before it does.
+        setsid bash "$run/runner.sh" keep "$id" </dev/null >/dev/null 2>&1 7>&- 8>&- &
+    fi
+    run_it 7>&- 8>&-
+    code=$?
+    if [ "$code" -ne 0 ] && count_killed && [ "$killed" -gt "$before" ]; then say_memory; fi
+    [ "$multi" = none ] || sleep 0.3 # what it printed last must be in the log before its end is known
+    printf '%(%s)T\n' -1 >"$run/ended"
+    printf '%s\n' "$code" >"$run/exit"
+    [ ! -e "$run/holder" ] || kill "$(cat "$run/holder")" 2>/dev/null
+}
+
+# Where flock left this file open.
+take_lock() {
+    local fd
+    for fd in "/proc/$$/fd"/*; do
+        if [ "$fd" -ef "$1" ]; then
+            lock=${fd##*/}
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Its input is a pipe that no client holds the end of: who goes without saying `eof` has not ended it.
+take_input() {
+    if [ "$multi" != none ]; then return; fi
+    if [ -z "$input" ]; then
+        exec </dev/null
+        return
+    fi
+    mkfifo -m 600 "$run/in"
+    exec 4<>"$run/in"
+    sleep infinity >/dev/null 2>&1 7>&- 8>&- &
+    printf '%s' "$!" >"$run/holder"
+    exec <"$run/in" 4>&-
+}
+
+run_it() {
+    if [ "$multi" != none ]; then
+        # Wait until someone looks, or nobody will.
+        for _ in {1..600}; do
+            [ ! -e "$run/go" ] || break
+            sleep 0.05
+        done
+        bash "$run/job.sh" "$id"
+    elif [ -n "$terminal" ]; then
+        script -qfec "bash '$run/runner.sh' inside '$id'" /dev/null >>"$run/out" 2>&1
+    else
+        # A process group of its own: it gets the signals, and this shell is there to tell.
+        setsid bash "$run/job.sh" "$id" >>"$run/out" 2>>"$run/err"
+    fi
+}
+
+# On the terminal that `script` made: with the size and the ways of the user's own.
+inside() {
+    tty >"$run/tty"
+    stty sane rows "$rows" cols "$columns"
+    export TERM=$term
+    infocmp "$TERM" >/dev/null 2>&1 || export TERM=xterm-256color
+    exec bash "$run/job.sh" "$id"
+}
+
+# How many processes the kernel has killed for want of memory.
+count_killed() {
+    local lines line
+    mapfile -t lines </proc/vmstat
+    for line in "${lines[@]}"; do
+        killed=${line#oom_kill }
+        [ "$killed" = "$line" ] || return 0
+    done
+    return 1
+}
+
+say_memory() {
+    local stream=err end='\n'
+    if [ "$multi" != none ] || [ -n "$terminal" ]; then stream=out end='\r\n'; fi
+    : >"$run/memory"
+    printf 'ec2tasks: the instance ran out of memory, and the kernel killed a process: a larger --type has more%b' "$end" >>"$run/$stream"
+}
+
+# Beside the command: keeps its output within bounds, and ends a shell that was left at its prompt.
+keep() {
+    local idle=0 tidied=''
+    local -A freed=([out]=0 [err]=0)
+    while sleep "$TICK" && [ -d "$run" ]; do
+        # Not at once: most commands are short, and what they need is the machine.
+        [ -n "$tidied" ] || tidy
+        tidied=yes
+        bound out
+        bound err
+        if flock --shared --nonblock "$run/alive" true; then break; fi
+        if [ -f "$run/command" ] || is_used; then idle=0; else idle=$((idle + 1)); fi
+        [ "$idle" -lt "$IDLE_SHELL_TICKS" ] || kill -HUP "$(shell)"
+    done
+    sleep "$TICK"
+    bound out
+    bound err
+}
+
+# Whether someone is at the shell, or something runs in it. Who reads it holds `watched`.
+is_used() {
+    ! flock --exclusive --nonblock "$run/watched" true || pgrep -P "$(shell)" >/dev/null
+}
+
+shell() { pgrep -P "$(cat "$run/pid")" | head -n 1; }
+
+# Offsets in the output never change: the oldest part becomes a hole. What is to be freed is said a tick
+# before, so that whoever still reads there stops first.
+bound() {
+    local stream=$1 first size
+    read -r first 2>/dev/null <"$run/start.$stream" || first=0
+    if [ "$first" -gt "${freed[$stream]}" ]; then
+        fallocate --punch-hole --offset 0 --length "$first" "$run/$stream" || return
+        freed[$stream]=$first
+    fi
+    size=$(stat -c %s "$run/$stream")
+    if [ "$log_mb" -gt 0 ] && [ $((size - first)) -gt $((log_mb * 1048576)) ]; then
+        printf '%s\n' $((size - log_mb * 1048576)) >"$run/start.new" && mv "$run/start.new" "$run/start.$stream"
+    fi
+}
+
+# The folders of the oldest runs go, but for one that still runs.
+tidy() {
+    # Some images end a user's processes at logout.
+    loginctl enable-linger
+    local old
+    find "$home/runs" -mindepth 1 -maxdepth 1 -type d | sort -r | tail -n "+$((KEPT_RUNS + 1))" |
+        while read -r old; do
+            if [ ! -e "$old/alive" ] || flock --shared --nonblock "$old/alive" true; then rm -rf "$old"; fi
+        done
+}
+
+"$1"

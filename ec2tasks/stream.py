@@ -1,0 +1,105 @@
+"""The bookkeeping of what has come from a command and what has gone to it, so that nothing is lost or twice.
+
+Pure: bytes in, bytes out, no clock, no file. Offsets count the bytes of one stream from the command's start.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+# More than can be on its way at any time: OpenSSH's window of 2 MiB, and the pipes and sockets beside it.
+WINDOW = 8 * 1024 * 1024
+KEYS_LIMIT = 256  # bytes that go as one line, with no process there
+FRAME = 64 * 1024
+INTERRUPT_KEY = 0x03
+
+
+@dataclass(kw_only=True)
+class Output:
+    """One of the command's streams as it arrives here, over several connections.
+
+    `offset`: how far it has come. `missing`: bytes that were no longer kept when we came for them, so far
+    unsaid. Each connection begins with whatever a login there prints, then a line `WORD OFFSET TAKEN`.
+    """
+
+    offset: int = 0
+    missing: int = 0
+    taken: int = 0
+    begun: bool = False
+    before: bytes = b""
+    word: bytes = b""
+
+    def reopen(self, word: str) -> None:
+        """Expect a new connection, whose first line begins with this word."""
+        self.begun, self.before, self.word = False, b"", word.encode()
+
+    def take(self, block: bytes) -> bytes:
+        """What of these bytes is the command's."""
+        if not self.begun:
+            self.before += block
+            start = self.before.find(self.word + b" ")
+            end = self.before.find(b"\n", start)
+            if start < 0 or end < 0:
+                return b""
+            _, first, taken = self.before[start:end].split()
+            block, self.before, self.begun = self.before[end + 1 :], self.before[:start], True
+            self.missing += int(first) - self.offset
+            self.offset, self.taken = int(first), int(taken)
+        self.offset += len(block)
+        return block
+
+
+@dataclass(kw_only=True)
+class Input:
+    """What the command's input has been given, as far as it may have to be sent again.
+
+    `start`: the offset of the first byte that is kept; `base`: how much of the input was another client's.
+    """
+
+    start: int = 0
+    base: int | None = None
+    closed: bool = False
+    kept: deque[bytes] = field(default_factory=deque)
+    size: int = 0
+
+    def add(self, block: bytes) -> None:
+        """Keep what is sent; what must have arrived by now is dropped."""
+        self.kept.append(block)
+        self.size += len(block)
+        while self.size - len(self.kept[0]) > WINDOW:
+            gone = len(self.kept.popleft())
+            self.start, self.size = self.start + gone, self.size - gone
+
+    def since(self, taken: int) -> bytes:
+        """What the instance, which has taken so many bytes in all, has not got yet."""
+        if self.base is None:
+            self.base = taken
+        return b"".join(self.kept)[max(0, taken - self.base - self.start) :]
+
+
+def frames(block: bytes) -> Iterator[bytes]:
+    """These bytes of input as the instance takes them."""
+    for start in range(0, len(block), FRAME):
+        part = block[start : start + FRAME]
+        if len(part) <= KEYS_LIMIT:
+            octal = "".join(f"\\{byte:03o}" for byte in part)
+            yield f"keys {len(part)} {octal}\n".encode()
+        else:
+            yield f"data {len(part)}\n".encode() + part
+
+
+@dataclass(kw_only=True)
+class Presses:
+    """Counts Ctrl-C among the keys: the second, with no other key in between, is not for the command."""
+
+    armed: bool = False
+
+    def upto_detach(self, keys: bytes) -> tuple[bytes, bool]:
+        """The keys that are for the command, and whether the user wants to leave it."""
+        for place, key in enumerate(keys):
+            if key == INTERRUPT_KEY and self.armed:
+                return keys[:place], True
+            self.armed = key == INTERRUPT_KEY
+        return keys, False

@@ -1,0 +1,154 @@
+"""The scripts that keep a command on an instance, run here as it would run them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_job import JOB
+from test_workflow import until
+
+from ec2tasks.job import Job, Run, job_files, parse_run
+from ec2tasks.session import remote_script
+from ec2tasks.stream import Output
+
+
+class Keeper:
+    """A home with runs in it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.runs = home, home / ".ec2tasks" / "runs"
+        self.begun: list[str] = []
+
+    def begin(self, job: Job, **changes: str) -> None:
+        """Start a job, with these words of runner.sh changed."""
+        (self.home / job.remote_dir).mkdir(exist_ok=True)
+        folder = self.runs / job.run_id
+        folder.mkdir(parents=True)
+        for name, text in job_files(job).items():
+            for old, new in changes.items():
+                text = text.replace(old, new) if name == "runner.sh" else text
+            (folder / name).write_text(text)
+        self.begun.append(job.run_id)
+        assert self.ask("begin", job.run_id).returncode == 0
+
+    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        argv = ["bash", "-c", remote_script("follow.sh"), "follow.sh", *words]
+        environ = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "TERM": "dumb"}
+        return subprocess.run(
+            argv, env=environ, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+        )
+
+    def state(self, run_id: str = "") -> Run:
+        found = parse_run(self.ask("state", run_id).stdout)
+        assert found
+        return found
+
+    def wait(self, run_id: str) -> Run:
+        until(lambda: self.state(run_id).over, "over")
+        return self.state(run_id)
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    found = Keeper(tmp_path)
+    yield found
+    for run_id in found.begun:
+        if not found.state(run_id).over:
+            found.ask("signal", run_id, "KILL")
+
+
+PLAIN = replace(JOB, ports=(), env="none")
+
+
+def test_a_command_killed_for_want_of_memory_is_said_so(keeper: Keeper, tmp_path: Path) -> None:
+    """No test can let a machine run out of memory: the kernel's counter is a file here."""
+    counter = tmp_path / "vmstat"
+    counter.write_text("nr_free_pages 1\noom_kill 3\nx 1\n")
+    killed = f"sed -i s/3/4/ {counter}; kill -9 $$"
+    keeper.begin(replace(PLAIN, command=killed), **{"/proc/vmstat": str(counter)})
+    assert keeper.wait("r").code == 137
+    assert (keeper.runs / "r" / "memory").exists()
+    assert "ran out of memory" in (keeper.runs / "r" / "err").read_text()
+
+
+def test_a_failure_with_memory_left_says_nothing_of_it(keeper: Keeper) -> None:
+    keeper.begin(replace(PLAIN, command="exit 137"))
+    assert keeper.wait("r").code == 137
+    assert (keeper.runs / "r" / "err").read_text() == ""
+
+
+def test_however_often_it_is_asked_for_it_starts_once(keeper: Keeper) -> None:
+    keeper.begin(replace(PLAIN, command="echo once; sleep 0.3"))
+    for _ in range(3):
+        assert keeper.ask("begin", "r").returncode == 0
+    keeper.wait("r")
+    assert keeper.ask("begin", "r").returncode == 0
+    assert (keeper.runs / "r" / "out").read_text() == "once\n"
+
+
+def test_what_neither_runs_nor_ended_was_lost(keeper: Keeper) -> None:
+    keeper.begin(replace(PLAIN, command="sleep 600"))
+    assert keeper.state().state == "running"
+    holders = subprocess.run(
+        ["pgrep", "-f", f"{keeper.runs}/r/runner.sh hold"], capture_output=True, text=True
+    ).stdout.split()
+    subprocess.run(["kill", "-9", *holders], check=True)
+    until(lambda: keeper.state().lost, "lost")
+    keeper.ask("signal", "r", "KILL")
+
+
+def test_the_one_to_come_back_to(keeper: Keeper) -> None:
+    keeper.begin(replace(PLAIN, run_id="1", command="sleep 600"))
+    for run_id in ("2", "3"):
+        keeper.begin(replace(PLAIN, run_id=run_id, command="true"))
+        keeper.wait(run_id)
+    assert keeper.state().run_id == "1"  # it runs
+    keeper.ask("signal", "1", "KILL")
+    keeper.wait("1")
+    (keeper.runs / "3" / "told").touch()
+    assert keeper.state().run_id == "2"  # nobody has been told
+    for run_id in "12":
+        (keeper.runs / run_id / "told").touch()
+    assert keeper.state().run_id == "3"
+    assert len(keeper.ask("jobs").stdout.splitlines()) == 3
+
+
+def test_a_shell_that_was_left_at_its_prompt_ends_and_one_at_work_does_not(keeper: Keeper) -> None:
+    quick = {"TICK=5": "TICK=0.1", "IDLE_SHELL_TICKS=120": "IDLE_SHELL_TICKS=5"}
+    shell = replace(PLAIN, command=None, terminal=True, fed=True)
+    keeper.begin(replace(shell, run_id="idle"), **quick)
+    keeper.begin(replace(shell, run_id="busy"), **quick)
+    with (keeper.runs / "busy" / "in").open("w") as keys:
+        keys.write("sleep 600\n")
+    assert keeper.wait("idle").code is not None
+    assert keeper.state("busy").state == "running"
+
+
+def test_old_runs_go_but_for_those_that_still_run(keeper: Keeper) -> None:
+    keeper.begin(replace(PLAIN, run_id="0", command="sleep 600"))
+    for number in range(1, 60):
+        (keeper.runs / f"1{number:03}").mkdir()
+    keeper.begin(replace(PLAIN, run_id="2", command="sleep 1"), **{"TICK=5": "TICK=0.1"})
+    until(lambda: not (keeper.runs / "1001").exists(), "tidied")
+    assert (keeper.runs / "0").exists()
+    assert len(list(keeper.runs.iterdir())) == 51
+
+
+def test_of_more_output_than_is_kept_the_last_stays(keeper: Keeper) -> None:
+    command = "seq 1000000; until [ -e go-on ]; do sleep 0.05; done; echo last"
+    keeper.begin(replace(PLAIN, command=command, log_mb=1), **{"TICK=5": "TICK=0.2"})
+    out = keeper.runs / "r" / "out"
+    whole = "".join(f"{n}\n" for n in range(1, 1000001))
+    until(lambda: out.stat().st_blocks * 512 < 1_200_000 and out.stat().st_size == len(whole), "bounded")
+    (keeper.home / "shop" / "go-on").touch()
+    keeper.wait("r")
+    view = Output()
+    view.reopen("w")
+    shown = view.take(keeper.ask("follow", "r", "w", "0", "0", "dump").stdout.encode()).decode()
+    assert (whole + "last\n").endswith(shown)
+    assert len(shown) >= 1 << 20
+    assert view.missing == len(whole) + len("last\n") - len(shown)
