@@ -23,11 +23,12 @@ from ec2tasks.manifest import OWN_FOLDER, Base
 from ec2tasks.merge import Change, Outcome
 from ec2tasks.outgoing import ROUNDS, Way
 from ec2tasks.progress import bar, shows_bar
-from ec2tasks.rsync import COMPARING, Said, failure, run, shell_argv
-from ec2tasks.tree import Entry, Pair, alike, encode, look, parents
+from ec2tasks.rsync import COMPARING, Said, ask_there, failure, run, shell_argv
+from ec2tasks.tree import Entry, Pair, alike, encode, look, parents, parse_found, parse_inodes
 
 HINT = "`ec2tasks sync --pull` goes on from here"
 STILL = 2.0  # seconds for which a file must stand still to be fetched while a command runs
+LOG_LIMIT = 64_000_000  # bytes up to which a file that grows is taken for a log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Item:
     """Something to fetch: where it is there, what stands there, where it goes and what stood here.
 
     `besides`: it is to arrive under a name of its own beside what is here. `behind`: it is reached there
-    through a link that leads out of the project.
+    through a link that leads out of the project. `atomic`: it is replaced as a whole there all the time.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Item:
     reason: str
     besides: bool = False
     behind: bool = False
+    atomic: bool = False
 
 
 def items_for(changes: Iterable[Change], behind: Container[str]) -> list[Item]:
@@ -73,14 +75,14 @@ class Fetching:
     besides: dict[str, str] = field(default_factory=dict)
 
 
-def fetch(fetching: Fetching, items: list[Item], *, calm: bool = False) -> None:
+def fetch(fetching: Fetching, items: list[Item], *, calm: Calm | None = None) -> None:
     """Fetch these, and put in place what arrived whole, even where the rest did not.
 
     `calm`: a command is running; what changes is left for the next time instead of tried again. Raises
     Failure where the transfer broke, or something never stood still; what arrived whole is in place.
     """
     way = fetching.way
-    waiting = _standing_still(way, items) if calm and items else items
+    waiting = _ready(way, items, calm) if calm and items else items
     for _ in range(1 if calm else ROUNDS):
         if not waiting:
             break
@@ -89,7 +91,7 @@ def fetch(fetching: Fetching, items: list[Item], *, calm: bool = False) -> None:
         arrived = {one.source for one in waiting if _is_whole(way, one, now.get(one.source))}
         for item in sorted(waiting, key=lambda one: one.path):
             if item.source in arrived:
-                _put_in_place(fetching, item)
+                _put_in_place(fetching, _as_arrived(way, item))
         if not said.complete:
             raise failure("pull", said, hint=HINT)
         left = (item for item in waiting if item.source not in arrived)
@@ -104,11 +106,38 @@ def _incoming(way: Way) -> Path:
     return way.root / OWN_FOLDER / "incoming"
 
 
-def _standing_still(way: Way, items: list[Item]) -> list[Item]:
-    """Those that did not change for a moment: nobody is writing them."""
-    time.sleep(STILL)
-    now, _ = look_there(way.there, [item.source for item in items], way.tools)
-    return [item for item in items if now.get(item.source) == item.there]
+@dataclass(kw_only=True)
+class Calm:
+    """Fetching beside a running command: which files grew the last time, and whether it is the last."""
+
+    growing: set[str] = field(default_factory=set)
+    last: bool = False
+
+
+def _ready(way: Way, items: list[Item], calm: Calm) -> list[Item]:
+    """Those that are no half of what is being written, as they stand now.
+
+    A file that stands still for a moment, one that was replaced as a whole meanwhile, and one that has been
+    growing since the last time, as a log does.
+    """
+    wanted = encode(f"./{item.source}" for item in items)
+    before = parse_inodes(ask_there(way.there, way.tools, "look", stdin=wanted))
+    time.sleep(0 if calm.last else STILL)
+    said = ask_there(way.there, way.tools, "look", stdin=wanted)
+    now, inodes = parse_found(said), parse_inodes(said)
+    ready, growing = [], set()
+    for item in items:
+        entry = item.there if item.behind else now.get(item.source)
+        if entry is None:
+            continue
+        replaced = inodes.get(item.source) != before.get(item.source)
+        is_log = item.source in calm.growing and item.there.size <= entry.size <= LOG_LIMIT
+        if entry == item.there or replaced or is_log or calm.last:
+            ready.append(replace(item, there=entry, atomic=replaced))
+        if entry != item.there and not replaced:
+            growing.add(item.source)
+    calm.growing = growing
+    return ready
 
 
 def fetch_argv(way: Way, *, behind: bool, progress: bool) -> list[str]:
@@ -185,7 +214,15 @@ def _look_again(way: Way, items: list[Item], said: Said) -> dict[str, Entry]:
     return look_there(way.there, [item.source for item in items], way.tools)[0]
 
 
+def _as_arrived(way: Way, item: Item) -> Item:
+    """The item, with the one of its versions that has arrived where it is replaced all the time."""
+    staged = _look_staged(_incoming(way), item) if item.atomic else None
+    return replace(item, there=staged) if staged else item
+
+
 def _is_whole(way: Way, item: Item, now: Entry | None) -> bool:
+    if item.atomic:
+        return _look_staged(_incoming(way), item) is not None
     if now != item.there:
         return False
     if _only_mode(item) or item.there.kind == "d":

@@ -246,6 +246,10 @@ def instance_profile(aws: Aws, wanted: str | None) -> str | None:
     return None
 
 
+class NoCapacityError(Failure):
+    """AWS has none of the types asked for, now."""
+
+
 def launch(aws: Aws, order: Order, token: Callable[[Mapping[str, Any]], str]) -> InstanceTypeDef:
     """Ask EC2 for each candidate until one is granted, each request with the token made for it.
 
@@ -295,7 +299,8 @@ def _none_granted(refusals: Sequence[Refusal], settings: Settings) -> Failure:
     words = "; ".join(f"{one.where}: {one.code}" for one in refusals)
     code = next((one for one in codes if "Limit" in one or "Count" in one), codes[0])
     on_demand = "--spot-fallback launches on demand instead; " if all(one.spot for one in refusals) else ""
-    return Failure(
+    kind = NoCapacityError if code == codes[0] and "Capacity" in code else Failure
+    return kind(
         f"EC2 grants no instance in {settings.region}: {words}",
         hint=on_demand + HINTS.get(code, HINTS["InsufficientInstanceCapacity"]),
     )

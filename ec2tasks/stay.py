@@ -73,8 +73,8 @@ class Stay:
     `wanted` None asks for no end of life of its own; `explicit` asks for nothing else. `results_here`: all
     that is there is here, fetched or given up; `fetched`: it has been fetched. `shared`: other clients are on
     it. `detaches`: it leaves a command running, whose end of life is not for the other sessions to apply;
-    `detached`: it has. `session` is the one it holds, under `run_id`, until `boarded` is closed; `home` is
-    the login user's there, `empty`: nothing of the project is there yet.
+    `detached`: it has. `session` is the one it holds, under `run_id`, until `boarded` is closed; `gone`: AWS
+    has ended the instance. `home` is the login user's there, `empty`: nothing of the project is there yet.
     """
 
     call: Call
@@ -91,6 +91,7 @@ class Stay:
     session: Session | None = None
     boarded: contextlib.ExitStack | None = None
     run_id: str = ""
+    gone: bool = False
     home: str = ""
     empty: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
@@ -105,6 +106,11 @@ class Stay:
     def there(self) -> There:
         """The project's folder on the instance, as it is reached now."""
         return there_on(self.host, folder=self.call.settings.remote_dir, home=self.home, empty=self.empty)
+
+    @property
+    def notice(self) -> str:
+        """When AWS takes this spot instance back, as the instance has been told; empty for never."""
+        return self.session.notice if self.session else ""
 
     def facts(self, leaving: Leaving | None) -> Facts:
         """What the decision on the instance's end needs."""
@@ -194,6 +200,7 @@ def _joined(stay: Stay, host: Host, files: Mapping[str, str]) -> contextlib.Abst
         remote_dir=stay.call.settings.remote_dir,
         final_state=stay.wanted.value if stay.wanted and not stay.detaches else KEEP,
         files=files,
+        spot=stay.arrival.instance is not None and stay.arrival.instance.spot,
     )
 
 
@@ -212,6 +219,11 @@ def end(stay: Stay) -> None:
         return
     if arrival.instance.state == "stopped" and not (arrival.started or stay.joined or stay.explicit):
         return  # it could not be started, and is as it was
+    if stay.gone:
+        journal.finish(call.state, call.key)
+        if arrival.host:
+            forget(arrival.host, call.tools)
+        return
     with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
         leaving = stay.leave()
         # Without a session of our own we can't ask the instance, but know of this machine's other clients.

@@ -16,7 +16,7 @@ from pathlib import Path
 from ec2tasks import manifest, report
 from ec2tasks.compare import Comparison, Listing, compare, kind
 from ec2tasks.ignored import filter_argv, say_default_ignored
-from ec2tasks.incoming import Fetching, Item, fetch, items_for
+from ec2tasks.incoming import Calm, Fetching, Item, fetch, items_for
 from ec2tasks.manifest import Base
 from ec2tasks.merge import Change, Outcome, settle
 from ec2tasks.outgoing import Way, delete_there, first_push, listed, push, say_left_out, surprises
@@ -42,7 +42,7 @@ class Moves:
     push: bool = False
     pull: bool = False
     verbose: bool = False
-    calm: bool = False
+    calm: Calm | None = None
 
     @property
     def verb(self) -> str:
@@ -53,7 +53,14 @@ class Moves:
 def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> None:
     """Move the project's files. Raises Failure where not everything arrived; what arrived stays."""
     with manifest.locked(root), _base(root, there) as base:
-        way = Way(root=root, there=there, run_id=run_id, tools=tools, verbose=moves.verbose, quiet=moves.calm)
+        way = Way(
+            root=root,
+            there=there,
+            run_id=run_id,
+            tools=tools,
+            verbose=moves.verbose,
+            quiet=moves.calm is not None,
+        )
         if moves.push and there.empty:
             say_default_ignored(root)
             if first_push(way, base, _weigh(root, tools)):

@@ -86,6 +86,15 @@ def encode(paths: Iterable[str]) -> bytes:
     return b"".join(os.fsencode(path) + b"\0" for path in paths)
 
 
+def parse_inodes(said: bytes) -> dict[str, int]:
+    """The inodes of what `tree.sh look` says: a file that was replaced as a whole has another than before."""
+    fields = said.split(b"\0")
+    return {
+        os.fsdecode(name[2:]): int(words.split()[4])
+        for name, words in zip(fields[0::3], fields[1::3], strict=False)
+    }
+
+
 KINDS = {b"f": "f", b"d": "d", b"l": "l"}
 
 
@@ -94,7 +103,7 @@ def parse_found(said: bytes) -> dict[str, Entry]:
     fields = said.split(b"\0")
     found = {}
     for name, words, target in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
-        kind, mode, size, mtime = words.split()
+        kind, mode, size, mtime, _ = words.split()
         found[os.fsdecode(name[2:])] = _entry(kind, int(mode, 8), int(size), mtime, os.fsdecode(target))
     return found
 

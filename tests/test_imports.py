@@ -56,6 +56,7 @@ ORDER = (
     "ending",
     "plan",
     "stay",
+    "moving",
     "attend",
     "history",
     "workflow",

@@ -1,10 +1,11 @@
-# One client's session on the instance: `session.sh END RUN_ID REMOTE_DIR`.
+# One client's session on the instance: `session.sh END RUN_ID REMOTE_DIR SPOT`; SPOT is `spot` or nothing.
 #
 # Holds a shared lock for as long as the client is there, so that the last client out can tell that it is
 # the last. The lock belongs to this process: it goes when the client hangs up, dies, or says nothing for a
-# minute. The client sends a line now and then, then `leave`; the answer is `last END` or `others`.
+# minute. The client sends a line now and then, then `leave`; the answer is `last END` or `others`. Before that,
+# `notice TIME` where AWS takes the spot instance back.
 set -u
-end=$1 run_id=$2 remote_dir=$3
+end=$1 run_id=$2 remote_dir=$3 spot=$4
 home=$HOME/.ec2tasks
 run=$home/runs/$run_id
 
@@ -40,7 +41,31 @@ done
 if [ -n "$found" ]; then found=used; else found=empty; fi
 printf 'joined %s %s\n' "$found" "$HOME"
 
+# What the metadata service answers: `metadata METHOD PATH HEADER`.
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+metadata() {
+    exec 5<>/dev/tcp/169.254.169.254/80 || return
+    printf '%s /latest/%s HTTP/1.0\r\nHost: 169.254.169.254\r\n%s\r\n\r\n' "$1" "$2" "$3" >&5
+    # The status, the headers up to an empty line, then the answer.
+    timeout 3 tr -d '\r' <&5 | awk 'NR == 1 && $2 != 200 { exit } answer; /^$/ { answer = 1 }'
+    exec 5>&-
+}
+
+# Whether AWS takes this spot instance back; said once, two minutes ahead.
+look_for_notice() {
+    token=$(metadata PUT api/token 'X-aws-ec2-metadata-token-ttl-seconds: 60')
+    said=$(metadata GET meta-data/spot/instance-action "X-aws-ec2-metadata-token: $token")
+    case $said in
+    *'"time"'*)
+        said=${said#*'"time"'*'"'}
+        printf 'notice %s\n' "${said%%'"'*}"
+        spot=
+        ;;
+    esac
+} 2>/dev/null
+
 while read -r -t 60 word; do
+    [ -z "$spot" ] || look_for_notice
     [ "$word" = leave ] || continue
     # Two clients that leave at once must not both find the other still there: the shared lock goes first.
     flock --unlock 9

@@ -2,15 +2,15 @@
 set -u
 cd "$HOME/$2" || exit 1
 
-# What stands at the paths on stdin (each ended by a zero byte), links as links: `./PATH`, kind, mode, size and
-# time, the link's target. What is not there is left out.
+# What stands at the paths on stdin (each ended by a zero byte), links as links: `./PATH`, kind, mode, size, time
+# and inode, the link's target. What is not there is left out.
 look() {
-    xargs -0 -r sh -c 'find "$@" -maxdepth 0 -printf "%p\\0%y %m %s %T@\\0%l\\0" 2>/dev/null; true' find
+    xargs -0 -r sh -c 'find "$@" -maxdepth 0 -printf "%p\\0%y %m %s %T@ %i\\0%l\\0" 2>/dev/null; true' find
 }
 
 # The same of what links lead to, and of all below it.
 look_behind() {
-    xargs -0 -r sh -c 'find -L "$@" -printf "%p\\0%y %m %s %T@\\0\\0" 2>/dev/null; true' find
+    xargs -0 -r sh -c 'find -L "$@" -printf "%p\\0%y %m %s %T@ %i\\0\\0" 2>/dev/null; true' find
 }
 
 # Take away the files on stdin, then the folders after an empty name, deepest first, where they are empty. Each file
