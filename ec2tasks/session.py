@@ -12,12 +12,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
+from ec2tasks import report
 from ec2tasks.access import Host, ssh_argv
 from ec2tasks.errors import Failure
 from ec2tasks.process import Tools, end_quietly
 
 HEARTBEAT = 15.0  # seconds; the instance forgets a client that says nothing for 60
 ANSWER_LIMIT = 60.0  # seconds for an answer; joining waits while a last client decides
+GUARD_LIMIT = 90.0  # seconds more for joining, where the guard is not armed yet
+
+
+UNGUARDED = "the instance's guard does not answer: nothing will end it when it is idle"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a client tells the guard: seconds, 0 for never, None for as it was.
+
+    `start` is when the instance last started: of a new start, max_hours counts anew. `new`: this client has
+    launched it, so it must have a guard.
+    """
+
+    idle_stop: int | None
+    max_seconds: int | None
+    start: str
+    new: bool
+
+    @property
+    def words(self) -> tuple[str, str, str, str]:
+        """As session.sh takes them."""
+        idle, longest = ("-" if one is None else str(one) for one in (self.idle_stop, self.max_seconds))
+        return idle, longest, self.start, "new" if self.new else "-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +67,15 @@ class Session:
             with contextlib.suppress(OSError, ValueError), self.writing:
                 self._send(b"alive\n")
 
-    def leave(self) -> Leaving | None:
-        """Leave, and learn whether anyone else is there. None where the instance can't be asked."""
+    def leave(self, *, fetched: bool) -> Leaving | None:
+        """Leave, and learn whether anyone else is there. None where the instance can't be asked.
+
+        `fetched`: all that is there is here, so that the guard may end even what can't be stopped.
+        """
         self.quiet.set()
         try:
             with self.writing:
-                self._send(b"leave\n")
+                self._send(b"leave fetched\n" if fetched else b"leave\n")
             words = read_line(self.channel, ANSWER_LIMIT).split()
         except (OSError, ValueError, Failure):
             return None
@@ -79,10 +107,20 @@ def handover(files: Mapping[str, str]) -> bytes:
 
 @contextlib.contextmanager
 def join(
-    host: Host, tools: Tools, *, run_id: str, remote_dir: str, final_state: str, files: Mapping[str, str]
+    host: Host,
+    tools: Tools,
+    *,
+    run_id: str,
+    remote_dir: str,
+    final_state: str,
+    files: Mapping[str, str],
+    limits: Limits,
 ) -> Iterator[Session]:
-    """Be present on the instance. Raises Failure where it does not let this client in."""
-    argv = remote_argv(host, "session.sh", final_state, run_id, remote_dir)
+    """Be present on the instance, once its guard is armed.
+
+    Raises Failure where it does not let this client in.
+    """
+    argv = remote_argv(host, "session.sh", final_state, run_id, remote_dir, *limits.words)
     channel = tools.start(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -90,8 +128,10 @@ def join(
     try:
         with contextlib.suppress(BrokenPipeError):
             session._send(handover(files))
-        answer = read_line(channel, ANSWER_LIMIT)
-        if answer != "joined":
+        answer = read_line(channel, ANSWER_LIMIT + GUARD_LIMIT)
+        if answer == "joined unguarded":
+            report.warning(UNGUARDED, hint="`ec2tasks down` ends it; user data may have failed there")
+        elif answer != "joined":
             raise Failure(f"instance {host.instance_id} takes no session: {answer or _last_words(channel)}")
         threading.Thread(target=session.beat, daemon=True).start()
         yield session

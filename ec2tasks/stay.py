@@ -18,7 +18,7 @@ from ec2tasks.ending import Ending, Facts, Verdict, decide
 from ec2tasks.errors import Failure
 from ec2tasks.job import Job, job_files
 from ec2tasks.process import handled, uninterrupted
-from ec2tasks.session import Leaving, Session, join
+from ec2tasks.session import Leaving, Limits, Session, join
 from ec2tasks.state import lock
 
 ARRIVAL_PATIENCE = 30.0  # seconds that a leaving client waits for those who are just arriving
@@ -151,6 +151,19 @@ def _joined(stay: Stay, job: Job, host: Host) -> contextlib.AbstractContextManag
         remote_dir=job.remote_dir,
         final_state=stay.wanted.value if stay.wanted and not stay.detaches else KEEP,
         files={**job_files(job), **held.held_files()},
+        limits=_limits(stay),
+    )
+
+
+def _limits(stay: Stay) -> Limits:
+    """The guard's limits that somebody asked for; a default leaves standing what an earlier call set."""
+    settings, found = stay.call.settings, stay.arrival.instance
+    assert found is not None
+    return Limits(
+        idle_stop=None if settings.sources["idle_stop"] == "default" else settings.idle_stop,
+        max_seconds=None if settings.sources["max_hours"] == "default" else settings.max_hours,
+        start=found.launched.isoformat(),
+        new=stay.arrival.launched,
     )
 
 
@@ -168,7 +181,7 @@ def end(stay: Stay, session: Session | None) -> None:
         return
     call = stay.call
     with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
-        leaving = session.leave() if session else None
+        leaving = session.leave(fetched=stay.fetched and stay.results_here) if session else None
         # Without a session of our own we can't ask the instance, but know of this machine's other clients.
         with lock(call.state, f"present-{call.key}", patience=0) as alone:
             stay.shared = not leaving.last if leaving else not alone and not stay.joined
