@@ -51,7 +51,8 @@ def user_data(settings: Settings) -> str:
 
 def settings_text(settings: Settings) -> str:
     """The guard's settings as its file holds them: seconds, 0 for never."""
-    return f"idle_stop {settings.idle_stop}\nmax_seconds {settings.max_hours}\nspot {1 if settings.spot else 0}\n"
+    values = {"idle_stop": settings.idle_stop, "max_seconds": settings.max_hours, "spot": int(settings.spot)}
+    return "".join(f"{name} {value}\n" for name, value in values.items())
 
 
 def boothook(settings: Settings) -> str:
@@ -82,7 +83,10 @@ def own_part(text: str) -> Message:
 
 def multipart(parts: list[Message]) -> str:
     """The parts as one MIME message, in their order."""
-    whole = MIMEMultipart(boundary=BOUNDARY)
+    boundary, texts = BOUNDARY, [part.as_string() for part in parts]
+    while any(boundary in text for text in texts):
+        boundary += "="
+    whole = MIMEMultipart(boundary=boundary)
     for part in parts:
         whole.attach(part)
     out = io.BytesIO()
@@ -93,7 +97,7 @@ def multipart(parts: list[Message]) -> str:
 def _part(text: str, kind: str) -> Message:
     part = Message()
     part["Content-Type"] = f'{kind}; charset="utf-8"'
-    if text.isascii() and "\r" not in text and BOUNDARY not in text:
+    if text.isascii() and "\r" not in text:
         part.set_payload(text)
     else:
         part.set_payload(text.encode())

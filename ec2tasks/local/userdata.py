@@ -9,7 +9,7 @@ BOOTHOOK = b"#cloud-boothook"
 
 
 def split(user_data: bytes) -> list[tuple[str, bytes]]:
-    """Each part that is run, in its order, with cloud-init's folder for it; what it does not know is left out.
+    """Each part that is run, in its order, with cloud-init's folder for it; others are left out.
 
     https://docs.cloud-init.io/en/latest/explanation/format.html
     """

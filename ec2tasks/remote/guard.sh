@@ -8,6 +8,7 @@ set -u
 folder=$1
 here=/run/ec2tasks-guard
 tick=5
+first_visit=30   # seconds that the first one to come after a boot has at least, however short idle_stop is
 window=60        # seconds over which the work of processes without a session is measured
 force_after=180  # seconds that an orderly power off may take
 umask 022
@@ -54,6 +55,13 @@ in_use() {
     return 1
 }
 
+# A session shorter than the time between two looks leaves a trace all the same: its folder among the runs.
+passed_by() {
+    local before=$traces
+    traces=$(stat -c %y "${homes[@]}" "${homes[@]/%//runs}" 2>/dev/null)
+    [ "$traces" != "$before" ]
+}
+
 # Someone is logged in where an SSH connection has a process: one kept open for later has none, though sshd
 # may still call it USER@notty. OpenSSH 9.8 renamed the process.
 logged_in() {
@@ -92,7 +100,7 @@ left_working() {
 
 # What keeps the instance, as `reason`; success where something does.
 active() {
-    if in_use; then
+    if passed_by || in_use; then
         reason="a session or a command of ec2tasks is on it" strangers=0
         return 0
     fi
@@ -171,14 +179,15 @@ count() {
 
 # When it will end and why, as `ends_in` (`-`: never as things stand) and `because`; `over` is what has come.
 foresee() {
-    local idle=$1 left
+    local idle=$1 left patience=${limit[idle_stop]}
+    [ -e "$here/visited" ] || [ "$patience" -ge "$first_visit" ] || patience=$first_visit
     ends_in=- because="idle_stop and max_hours are never" over=
     if [ "${limit[idle_stop]}" -gt 0 ]; then
         because="idle_stop counts once nobody is on it and no command runs"
         if [ "$idle" = 1 ] && [ "${limit[spot]}" = 1 ] && ! nothing_to_lose; then
             because="a spot instance can't be stopped, only terminated, and what is on it has not been fetched"
         elif [ "$idle" = 1 ]; then
-            ends_in=$((last + limit[idle_stop] - now)) because="idle_stop: $reason"
+            ends_in=$((last + patience - now)) because="idle_stop: $reason"
         fi
     fi
     if [ "$counted" -gt 0 ]; then
@@ -224,7 +233,7 @@ power_off() {
 on_term() {
     case $(tr '\0' ' ' </proc/1/cmdline) in
     *systemd-shutdown\ poweroff* | *systemd-shutdown\ halt*) spent 0 ;;
-    *) [ "$saved" -lt 0 ] || spent "$used" ;;
+    *) uptime_now && { [ "$saved" -lt 0 ] || spent $((before + now - since)); } ;;
     esac
     exit 0
 }
@@ -232,13 +241,15 @@ on_term() {
 used=0
 trap on_term TERM
 uptime_now
-armed=$now last=$now saved=-60 looked_at=-1 work=0 left=1 strangers=0 going='' who='' reason=''
+armed=$now last=$now saved=-60 looked_at=-1 work=0 left=1 strangers=0 going='' who='' reason='' traces=''
 # A guard that was killed goes on where it was.
 while read -r name value; do
     [[ $name =~ ^(armed|last_active)$ && $value =~ ^[0-9]{1,9}$ && $value -le $now ]] || continue
     if [ "$name" = armed ]; then armed=$value; else last=$value; fi
 done 2>/dev/null <"$here/state"
 recall
+find_homes
+passed_by
 
 while :; do
     uptime_now
@@ -250,7 +261,10 @@ while :; do
         pause=$tick look_every=$window
         if [ "${limit[idle_stop]}" -gt 0 ] && [ "${limit[idle_stop]}" -lt 60 ]; then pause=1 look_every=2; fi
         idle=1
-        if active; then last=$now idle=0; fi
+        if active; then
+            last=$now idle=0
+            [ -e "$here/visited" ] || : >"$here/visited"
+        fi
         count
         foresee "$idle"
         [ "$over" != "idle_stop: $reason" ] || bar_the_door || { last=$now over=''; }
