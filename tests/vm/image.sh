@@ -30,11 +30,11 @@ trap 'as_root rm -rf "$tree"' EXIT
 as_root mmdebstrap --quiet --variant=minbase --include="$packages" \
     --customize-hook='echo ec2-guest >"$1/etc/hostname"' \
     --customize-hook='echo "/dev/nvme0n1 / ext4 defaults 0 1" >"$1/etc/fstab"' \
-    --customize-hook='printf "[Match]\nName=e*\n[Network]\nAddress=169.254.10.15/16\nGateway=169.254.10.2\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n" >"$1/etc/systemd/network/lan.network"' \
-    --customize-hook='systemctl --root="$1" enable systemd-networkd' \
+    --customize-hook='printf "[Unit]\nDefaultDependencies=no\nAfter=cloud-init.service\nBefore=ssh.service\n[Service]\nType=oneshot\nExecStart=/bin/sh -c \"ip addr replace 169.254.10.15/16 dev ens3; ip link set ens3 up\"\n[Install]\nWantedBy=multi-user.target\n" >"$1/etc/systemd/system/lan.service"' \
+    --customize-hook='systemctl --root="$1" enable lan.service' \
     --customize-hook='printf "datasource_list: [ Ec2 ]\ndatasource: {Ec2: {strict_id: false, max_wait: 60, timeout: 10}}\nnetwork: {config: disabled}\n" >"$1/etc/cloud/cloud.cfg.d/90_ec2.cfg"' \
-    --customize-hook='printf "system_info: {default_user: {name: ubuntu}}\napt_preserve_sources_list: true\n" >"$1/etc/cloud/cloud.cfg.d/91_user.cfg"' \
-    --customize-hook='systemctl --root="$1" mask systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer' \
+    --customize-hook='printf "system_info: {default_user: {name: ubuntu, lock_passwd: true, shell: /bin/bash, sudo: [\"ALL=(ALL) NOPASSWD:ALL\"]}}\nssh_genkeytypes: [ed25519]\ncloud_init_modules: [users-groups, ssh]\ncloud_config_modules: []\ncloud_final_modules: [scripts-user, final-message]\n" >"$1/etc/cloud/cloud.cfg.d/91_short.cfg"' \
+    --customize-hook='systemctl --root="$1" mask apt-daily.timer apt-daily-upgrade.timer' \
     "$suite" "$tree/root"
 as_root cp "$tree"/root/boot/vmlinuz-* "$folder/vmlinuz"
 as_root truncate -s 1200M "$folder/disk.part"
