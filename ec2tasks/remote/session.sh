@@ -45,9 +45,8 @@ while IFS=' ' read -r word name body; do
 done
 
 limit() {
-    local there
-    there=$'\n'$(cat "$home/limits" 2>/dev/null)$'\n'
-    [ "$2" != - ] && [[ $there != *$'\n'"$1 $2"$'\n'* ]] || return 0
+    [ "$2" != - ] || return 0
+    grep -qsFx "$1 $2" "$home/limits" && return
     { grep -sv "^$1 " "$home/limits"; printf '%s %s\n' "$1" "$2"; } >"$home/limits.$run_id" &&
         mv -f "$home/limits.$run_id" "$home/limits"
 }
