@@ -9,6 +9,7 @@ folder=$1
 here=/run/ec2tasks-guard
 tick=5
 first_visit=30   # seconds that the first one to come after a boot has at least, however short idle_stop is
+boot_limit=900   # seconds that a boot, with what the user put into it, keeps the instance at most
 window=60        # seconds over which the work of processes without a session is measured
 force_after=180  # seconds that an orderly power off may take
 umask 022
@@ -98,6 +99,11 @@ left_working() {
     return "$left"
 }
 
+# cloud-init is not through with this boot, the user's own script included.
+starting() {
+    [ -d /run/cloud-init ] && [ ! -e /run/cloud-init/result.json ] && [ $((now - armed)) -lt "$boot_limit" ]
+}
+
 # What keeps the instance, as `reason`; success where something does.
 active() {
     if passed_by || in_use; then
@@ -108,6 +114,9 @@ active() {
         reason="$who is logged in"
     elif left_working; then
         reason="what a command of ec2tasks left behind is working"
+    elif starting; then
+        reason="it is still starting" strangers=0
+        return 0
     else
         reason="nobody is on it, and no command runs" strangers=0
         return 1
@@ -263,7 +272,7 @@ while :; do
         idle=1
         if active; then
             last=$now idle=0
-            [ -e "$here/visited" ] || : >"$here/visited"
+            [ "$reason" = "it is still starting" ] || [ -e "$here/visited" ] || : >"$here/visited"
         fi
         count
         foresee "$idle"
