@@ -40,6 +40,12 @@ def armed(machine: Machine) -> dict[str, str]:
     return machine.state()
 
 
+def limit(machine: Machine, **seconds: int) -> None:
+    """Hand over limits as a client does."""
+    lines = "".join(f"{name} {number}\\n" for name, number in seconds.items())
+    machine.said(f"mkdir -p .ec2tasks && printf '{lines}' >.ec2tasks/limits")
+
+
 def microseconds(machine: Machine, unit: str) -> int:
     return int(machine.said(f"systemctl show -P ExecMainStartTimestampMonotonic {unit}"))
 
@@ -83,7 +89,7 @@ def test_memory_that_runs_out_does_not_end_it(machine: Machine) -> None:
 
 
 def test_it_survives_a_reboot_on_a_full_disk(machine: Machine) -> None:
-    machine.said("mkdir -p .ec2tasks && printf 'idle_stop 0\\nmax_seconds 90000\\n' >.ec2tasks/limits")
+    limit(machine, idle_stop=0, max_seconds=90000)
     machine.until(lambda: machine.state()["because"] == "max_hours", "the limit")
     machine.ssh("sudo sh -c 'cat /dev/zero >/fill; sync'")
     assert machine.said("df --output=avail / | tail -n 1") == "0"
@@ -95,6 +101,7 @@ def test_it_survives_a_reboot_on_a_full_disk(machine: Machine) -> None:
 
 
 def test_it_survives_a_power_cut(machine: Machine) -> None:
+    limit(machine, idle_stop=3600, max_seconds=90000)
     machine.said("sync")
     machine.cut_power()
     print(f"after a power cut: SSH after {machine.boot():.0f} s")
@@ -103,9 +110,10 @@ def test_it_survives_a_power_cut(machine: Machine) -> None:
 
 def test_it_stays_while_a_job_runs_and_goes_off_when_idle(machine: Machine) -> None:
     hold = "flock --shared .ec2tasks/sessions.lock sleep 45"
+    limit(machine, idle_stop=3600)
     machine.said(f"touch .ec2tasks/sessions.lock; setsid {hold} </dev/null >/dev/null 2>&1 &")
     began = time.monotonic()
-    machine.said("echo 'idle_stop 20' >.ec2tasks/limits")
+    limit(machine, idle_stop=20)
     machine.until(lambda: not machine.alive(), "off", limit=200)
     took = time.monotonic() - began
     print(f"off {took:.0f} s after a job of 45 s began, idle_stop 20 s")
@@ -115,8 +123,7 @@ def test_it_stays_while_a_job_runs_and_goes_off_when_idle(machine: Machine) -> N
 
 def test_started_again_after_that_it_has_all_its_time(machine: Machine) -> None:
     machine.boot()
-    machine.said("printf 'idle_stop 3600\\nmax_seconds 90000\\n' >.ec2tasks/limits")
-    found = armed(machine)
-    assert int(found["now"]) < 300
+    limit(machine, idle_stop=3600, max_seconds=90000)
+    armed(machine)
     assert int(machine.said("cut -d ' ' -f 1 /var/lib/ec2tasks-guard/spent")) < 300
     assert Path(machine.console).exists()
