@@ -115,6 +115,7 @@ class Machine:
 
     def boot(self) -> float:
         """Power on; the seconds until SSH takes commands."""
+        assert not self.alive()
         began = time.monotonic()
         self.qemu = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL)
         self.wait_for_ssh()
