@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ec2tasks import report
 from ec2tasks.aws import HINTS, Aws, does_without, error_code
 from ec2tasks.errors import Failure, UsageError
+from ec2tasks.guard import user_data
 from ec2tasks.image import Image, architecture, choose_image
 from ec2tasks.keypair import ensure_key_pair
 from ec2tasks.network import admit, security_group
@@ -96,6 +97,7 @@ def run_instances_request(order: Order, candidate: Candidate, token: str) -> dic
         "ClientToken": token,
         "KeyName": order.key_name,
         **_network(order, candidate.subnet),
+        "UserData": user_data(order.settings),
         "InstanceInitiatedShutdownBehavior": "terminate" if order.settings.spot else "stop",
         "MetadataOptions": {
             "HttpTokens": "required",
@@ -108,8 +110,6 @@ def run_instances_request(order: Order, candidate: Candidate, token: str) -> dic
     }
     if order.profile:
         request["IamInstanceProfile"] = {"Name": order.profile}
-    if order.settings.user_data:
-        request["UserData"] = order.settings.user_data
     if order.settings.disk_gb:
         disk = {"VolumeSize": order.settings.disk_gb, "VolumeType": "gp3", "DeleteOnTermination": True}
         request["BlockDeviceMappings"] = [{"DeviceName": order.image.root_device, "Ebs": disk}]
@@ -142,6 +142,7 @@ def prepare_order(
     aws: Aws, settings: Settings, tags: Mapping[str, str], *, home: Path, tools: Tools
 ) -> Order:
     """Check all that a launch names, at no cost. Raises UsageError or Failure for the first mistake."""
+    user_data(settings)
     subnets = usable_subnets(aws, settings.subnet)
     zones = offers(aws, settings.instance_type)
     tried = candidates(settings.instance_type, zones, subnets)

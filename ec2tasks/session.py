@@ -13,12 +13,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
+from ec2tasks import report
 from ec2tasks.access import Host, ssh_argv
 from ec2tasks.errors import Failure
 from ec2tasks.process import Tools, end_quietly
 
 HEARTBEAT = 5.0  # seconds; the instance forgets a client that says nothing for 60
 ANSWER_LIMIT = 60.0  # seconds for an answer; joining waits while a last client decides
+GUARD_LIMIT = 90.0  # seconds more for joining, where the guard is not armed yet
+
+
+UNGUARDED = "the instance's guard does not answer: nothing will end it when it is idle"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a client tells the guard: seconds, 0 for never, None for as it was.
+
+    `start` is when the instance last started: of a new start, max_hours counts anew. `new`: this client has
+    launched it, so it must have a guard. `spot`: AWS may take it back, and says so on it.
+    """
+
+    idle_stop: int | None
+    max_seconds: int | None
+    start: str
+    new: bool
+    spot: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As session.sh takes them."""
+        idle, longest = ("-" if one is None else str(one) for one in (self.idle_stop, self.max_seconds))
+        return idle, longest, self.start, "new" if self.new else "-", "spot" if self.spot else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +92,15 @@ class Session:
         """Whether the channel to the instance still stands, as far as is known here."""
         return self.channel.poll() is None
 
-    def leave(self) -> Leaving | None:
-        """Leave, and learn whether anyone else is there. None where the instance can't be asked."""
+    def leave(self, *, fetched: bool) -> Leaving | None:
+        """Leave, and learn whether anyone else is there. None where the instance can't be asked.
+
+        `fetched`: all that is there is here, so that the guard may end even what can't be stopped.
+        """
         self.quiet.set()
         try:
             with self.writing:
-                self._send(b"leave\n")
+                self._send(b"leave fetched\n" if fetched else b"leave\n")
             words = self.answers.get(timeout=ANSWER_LIMIT)
         except (OSError, ValueError, queue.Empty):
             return None
@@ -110,10 +139,13 @@ def join(
     remote_dir: str,
     final_state: str,
     files: Mapping[str, str],
-    spot: bool = False,
+    limits: Limits,
 ) -> Iterator[Session]:
-    """Be present on the instance. Raises Failure where it does not let this client in."""
-    argv = remote_argv(host, "session.sh", final_state, run_id, remote_dir, "spot" if spot else "")
+    """Be present on the instance, once its guard is armed.
+
+    Raises Failure where it does not let this client in.
+    """
+    argv = remote_argv(host, "session.sh", final_state, run_id, remote_dir, *limits.words)
     channel = tools.start(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -121,11 +153,13 @@ def join(
     try:
         with contextlib.suppress(BrokenPipeError):
             session._send(handover(files))
-        answer = read_line(channel, ANSWER_LIMIT)
-        word, _, rest = answer.partition(" ")
-        if word != "joined":
+        answer = read_line(channel, ANSWER_LIMIT + GUARD_LIMIT)
+        words = answer.split(" ", 3)
+        if words[0] != "joined" or len(words) < 4:
             raise Failure(f"instance {host.instance_id} takes no session: {answer or _last_words(channel)}")
-        session.empty, session.home = rest.startswith("empty "), rest.partition(" ")[2]
+        session.empty, session.home = words[1] == "empty", words[3]
+        if words[2] == "unguarded":
+            report.warning(UNGUARDED, hint="`ec2tasks down` ends it; user data may have failed there")
         for act in (session.beat, session.listen):
             threading.Thread(target=act, daemon=True).start()
         yield session

@@ -19,7 +19,7 @@ from ec2tasks.errors import Failure
 from ec2tasks.job import Job, job_files
 from ec2tasks.process import handled, uninterrupted
 from ec2tasks.rsync import There, there_on
-from ec2tasks.session import Leaving, Session, join
+from ec2tasks.session import Leaving, Limits, Session, join
 from ec2tasks.state import lock
 from ec2tasks.traces import was_used
 
@@ -138,7 +138,8 @@ class Stay:
 
     def leave(self) -> Leaving | None:
         """Leave the session, come back to for that where it broke. None where the instance can't be asked."""
-        said = self.session.leave() if self.session else None
+        whole = self.fetched and self.results_here
+        said = self.session.leave(fetched=whole) if self.session else None
         if said or self.session is None or self.detached or self.arrival.host is None:
             return said
         host = self.arrival.host
@@ -147,7 +148,7 @@ class Stay:
             return None
         with contextlib.suppress(Failure):
             self.rejoin(host)
-            return self.session.leave()
+            return self.session.leave(fetched=whole)
         return None
 
 
@@ -200,7 +201,20 @@ def _joined(stay: Stay, host: Host, files: Mapping[str, str]) -> contextlib.Abst
         remote_dir=stay.call.settings.remote_dir,
         final_state=stay.wanted.value if stay.wanted and not stay.detaches else KEEP,
         files=files,
-        spot=stay.arrival.instance is not None and stay.arrival.instance.spot,
+        limits=_limits(stay),
+    )
+
+
+def _limits(stay: Stay) -> Limits:
+    """The guard's limits that somebody asked for; a default leaves standing what an earlier call set."""
+    settings, found = stay.call.settings, stay.arrival.instance
+    assert found is not None
+    return Limits(
+        idle_stop=None if settings.sources["idle_stop"] == "default" else settings.idle_stop,
+        max_seconds=None if settings.sources["max_hours"] == "default" else settings.max_hours,
+        start=found.launched.isoformat(),
+        new=stay.arrival.launched,
+        spot=found.spot,
     )
 
 
