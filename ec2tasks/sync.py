@@ -16,10 +16,11 @@ from pathlib import Path
 from ec2tasks import manifest, report
 from ec2tasks.compare import Comparison, Listing, compare, kind
 from ec2tasks.ignored import filter_argv, say_default_ignored
-from ec2tasks.incoming import Calm, Fetching, Item, fetch, items_for
+from ec2tasks.incoming import Calm, fetch, items_for
 from ec2tasks.manifest import Base
 from ec2tasks.merge import Change, Outcome, settle
 from ec2tasks.outgoing import Way, delete_there, first_push, listed, push, say_left_out, surprises
+from ec2tasks.placing import Fetching, Item, adopt_time
 from ec2tasks.process import Tools
 from ec2tasks.progress import WORTH_A_WORD, biggest, shows_bar, size_text
 from ec2tasks.rsync import There, run
@@ -88,7 +89,7 @@ def _carry_out(way: Way, base: Base, found: Comparison, moves: Moves) -> None:
         if moves.pull:
             fetch(fetching, _still_to_fetch(found, pushed=moves.push), calm=moves.calm)
             prune_replaced(way.root)
-        _settle_the_rest(base, found.changes)
+        _settle_the_rest(way.root, base, found.changes)
     finally:
         _say_besides(fetching.besides)
     if not moves.calm:
@@ -156,16 +157,18 @@ def _still_to_fetch(found: Comparison, *, pushed: bool) -> list[Item]:
     return [one for one in items if not one.besides or not pushed]
 
 
-def _settle_the_rest(base: Base, changes: Iterable[Change]) -> None:
+def _settle_the_rest(root: Path, base: Base, changes: Iterable[Change]) -> None:
     """Settle what needs no moving."""
     for one in changes:
-        if one.outcome in (Outcome.KEEP, Outcome.AGREE, Outcome.FORGET):
+        if one.outcome is Outcome.AGREE and one.here and one.there:
+            base.settle(one.path, Pair(adopt_time(root, one.path, one.here, one.there), one.there))
+        elif one.outcome in (Outcome.KEEP, Outcome.FORGET):
             base.settle(one.path, settle(one))
 
 
 def _say_besides(besides: dict[str, str]) -> None:
-    for path, name in sorted(besides.items()):
-        report.warning(f"`{path}` was changed here and there: yours stays, the instance's is `{name}`")
+    for _, words in sorted(besides.items()):
+        report.warning(words)
 
 
 def _say_kept(paths: list[str]) -> None:

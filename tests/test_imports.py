@@ -47,6 +47,7 @@ ORDER = (
     "compare",
     "progress",
     "outgoing",
+    "placing",
     "incoming",
     "sync",
     "difference",

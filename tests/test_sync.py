@@ -108,9 +108,13 @@ def test_another_machine_merges_by_content(sides: Sides, tmp_path: Path) -> None
     other = sides.clone(tmp_path / "other")
     for path in other.here.rglob("*"):
         os.utime(path, (1_000_000, 1_000_000), follow_symlinks=False)
+    times = {path: path.stat().st_mtime_ns for path in other.there.rglob("*.py")}
     other.sync()
     assert snapshot(other.here) == snapshot(other.there)
     assert not list(other.here.rglob("*.ec2-*"))
+    assert times == {path: path.stat().st_mtime_ns for path in times}, "make there would make all anew"
+    assert other.differences() == []
+    assert [one.path for one in sides.differences()] == ["result"]
     put(other.here / "code.py", "")
     other.sync()
     assert not (other.there / "code.py").exists()
