@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -63,7 +63,8 @@ def fetch(fetching: Fetching, items: list[Item], *, calm: Calm | None = None) ->
                 put_in_place(fetching, _as_arrived(way, item))
         if not said.complete:
             raise failure("pull", said, hint=HINT)
-        left = (item for item in waiting if item.source not in arrived)
+        left = [item for item in waiting if item.source not in arrived]
+        fetching.vanished |= any(item.source not in now for item in left)
         waiting = [replace(item, there=now[item.source]) for item in left if item.source in now]
     if waiting and not calm:
         names = ", ".join(sorted(item.path for item in waiting)[:3])
@@ -114,6 +115,8 @@ def fetch_argv(way: Way, *, behind: bool, progress: bool) -> list[str]:
         "--8-bit-output",
         "--inplace",
         "--partial",
+        # What is put into a folder must be able to leave it again.
+        "--chmod=Du+rwx,ug-s",
         f"--copy-dest={way.root.absolute()}",
         "--no-implied-dirs",
         "--from0",
@@ -129,7 +132,7 @@ def fetch_argv(way: Way, *, behind: bool, progress: bool) -> list[str]:
 
 
 def _transfer(way: Way, items: list[Item]) -> Said:
-    _make_room(incoming(way), items)
+    _make_room(incoming(way), items, whole=not way.quiet)
     # What has a mode alone to change needs no transfer.
     wanted = [item for item in items if not only_mode(item)]
     total = sum(item.there.size for item in wanted)
@@ -140,7 +143,7 @@ def _transfer(way: Way, items: list[Item]) -> Said:
             sources = [item.source for item in wanted if item.behind is behind]
             if sources and said.complete:
                 argv = fetch_argv(way, behind=behind, progress=progress)
-                said = run(argv, way.tools, stdin=encode(sources), on_bytes=moved)
+                said = run(argv, way.tools, stdin=encode(f"./{one}" for one in sources), on_bytes=moved)
     return said
 
 
@@ -148,10 +151,15 @@ def _ignore(_count: int) -> None:
     pass
 
 
-def _make_room(folder: Path, items: Iterable[Item]) -> None:
-    """The folder for what arrives, without what an earlier fetch left that is in the way now."""
+def _make_room(folder: Path, items: Sequence[Item], *, whole: bool) -> None:
+    """The folder for what arrives, without what an earlier fetch left that is in the way now.
+
+    `whole`: these are all that there is to fetch, and anything else in it only takes up space.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if whole:
+            _clear(folder, {item.source for item in items})
         for item in items:
             stale = folder / item.source
             if stale.is_dir() and not stale.is_symlink() and item.there.kind != "d":
@@ -162,12 +170,20 @@ def _make_room(folder: Path, items: Iterable[Item]) -> None:
         raise Failure(f"`{folder}` can't be written: {error.strerror}", hint="free some space") from error
 
 
+def _clear(folder: Path, wanted: set[str]) -> None:
+    for above, _, names in os.walk(folder):
+        for name in names:
+            path = Path(above) / name
+            if str(path.relative_to(folder)) not in wanted:
+                path.unlink()
+
+
 def _look_again(way: Way, items: list[Item], said: Said) -> dict[str, Entry]:
     """What stands there now that it has been fetched: what changed meanwhile may have arrived torn."""
     if said.code in (10, 12, 30, 255):
         # The way there broke: what has arrived with the size and time it had before is whole.
         return {item.source: item.there for item in items}
-    return look_there(way.there, [item.source for item in items], way.tools)[0]
+    return look_there(way.there, [item.source for item in items], way.tools).entries
 
 
 def _as_arrived(way: Way, item: Item) -> Item:

@@ -42,11 +42,15 @@ class Item:
 
 @dataclass(kw_only=True)
 class Fetching:
-    """A fetch as it goes: the base it settles, and by path what is to be said of what arrived beside it."""
+    """A fetch as it goes: the base it settles, and by path what is to be said of what arrived beside it.
+
+    `vanished`: something went away there while it was fetched.
+    """
 
     way: Way
     base: Base
     besides: dict[str, str] = field(default_factory=dict)
+    vanished: bool = False
 
 
 def incoming(way: Way) -> Path:
@@ -82,7 +86,13 @@ def put_in_place(fetching: Fetching, item: Item) -> None:
         now = look(way.root, item.path)
         disputed = item.besides or (now != item.here and not (now and alike(now, item.there)))
         name = item.path if disputed else _obstacle(way.root, item, now)
-        target = own if name is None else _beside(way.root, name, item.path, way.run_id)
+        if only_mode(item) and (disputed or name is not None):
+            # There is nothing to put anywhere: behind a link the mode stays, else it is for the next time.
+            if not disputed:
+                fetching.base.settle(item.path, Pair(now, item.there))
+            return
+        ending = "" if name is None else _ending(way, name, item)
+        target = own if name is None else way.root / (beside(name, ending) + item.path.removeprefix(name))
         arrived = _put(way, item, target)
     except OSError as error:
         raise Failure(
@@ -90,7 +100,7 @@ def put_in_place(fetching: Fetching, item: Item) -> None:
         ) from error
     if name is not None:
         why = "was changed here and there" if disputed else "stays as it is here"
-        fetching.besides[name] = f"`{name}` {why}: the instance's version is `{beside(name, way.run_id)}`"
+        fetching.besides[name] = f"`{name}` {why}: the instance's version is `{beside(name, ending)}`"
     # What is disputed is settled on the instance's version: yours is a change of it for the next push.
     here = item.there if disputed else now if name is not None else arrived
     fetching.base.settle(item.path, Pair(here, item.there))
@@ -110,9 +120,15 @@ def _obstacle(root: Path, item: Item, now: Entry | None) -> str | None:
     return item.path if leads_out or in_use else None
 
 
-def _beside(root: Path, name: str, path: str, run_id: str) -> Path:
-    """The place beside `name` for `path`, which is that or below it."""
-    return root / (beside(name, run_id) + path.removeprefix(name))
+def _ending(way: Way, name: str, item: Item) -> str:
+    """What the name beside ends in: the run, and a number where that is taken by something else already."""
+    if item.path != name or item.there.kind == "d":
+        return way.run_id
+    for ending in (way.run_id, *(f"{way.run_id}.{number}" for number in range(2, 1000))):
+        there = look(way.root, beside(name, ending))
+        if there is None or alike(there, item.there):
+            return ending
+    return way.run_id
 
 
 def _put(way: Way, item: Item, target: Path) -> Entry:
