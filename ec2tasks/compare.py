@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ec2tasks.ignored import filter_argv
 from ec2tasks.manifest import Base, clock
 from ec2tasks.merge import Change, Outcome, could_be_same, decide
-from ec2tasks.process import Tools
+from ec2tasks.process import Tools, in_background
 from ec2tasks.rsync import (
     COMPARING,
     IN_THE_WAY,
@@ -138,11 +137,10 @@ def compare(root: Path, there: There, base: Base, tools: Tools, *, verb: str, th
     can have done; it is settled anew. Left out, a later change of it may be taken for a conflict.
     """
     stamp, full = clock(root), not base.complete
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        listed = pool.submit(list_differences, root, there, tools, verb, full=full)
-        # Meanwhile: what is not here any more as it was settled. What of it is alike there is settled anew.
-        moved_on = {path for path, pair in base if not _as_settled(root, path, pair)} if thorough else set()
-        listing, said = listed.result()
+    listed = in_background(lambda: list_differences(root, there, tools, verb, full=full))
+    # Meanwhile: what is not here any more as it was settled. What of it is alike there is settled anew.
+    moved_on = {path for path, pair in base if not _as_settled(root, path, pair)} if thorough else set()
+    listing, said = listed()
     paths = {*listing.differing, *listing.only_there}
     _renew(root, base, set(listing.same if full else moved_on) - paths, stamp)
     if full:

@@ -19,6 +19,8 @@ TICK = 0.5  # seconds between looks at whether it has
 
 def move_files(stay: Stay, run_id: str, moves: Moves) -> None:
     """Move the project's files. Raises Failure where not everything arrived."""
+    if moves.pull and not moves.calm and stay.session:
+        stay.session.fetching()
     move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)
     # Whatever was there when this call joined: now something is.
     stay.empty = False
@@ -68,6 +70,10 @@ def _keep_fetching(stay: Stay, run_id: str, every: int, over: threading.Event) -
         pause = LAST_MINUTES if calm.last else every
         if pause and time.monotonic() - last >= pause:
             # What does not come now comes the next time, or is said at the end.
-            with contextlib.suppress(Failure):
+            try:
                 move_files(stay, run_id, Moves(pull=True, calm=calm))
+            except Failure:
+                pass
+            except Exception as error:  # noqa: BLE001  # it must not keep the last fetch from being tried
+                report.warning(f"what the command makes could not be fetched meanwhile: {error!r}")
             last = time.monotonic()
