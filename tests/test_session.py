@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -127,3 +128,37 @@ def test_an_end_that_a_dead_client_left_is_not_asked_for_any_more(clients: Clien
     dead.process.kill()
     dead.process.wait()
     assert clients("keep").leave() == "last"
+
+
+def test_a_command_that_ended_after_the_fetch_began_is_unfetched(clients: ClientMaker, home: Path) -> None:
+    client = clients("terminate")
+    runs = home / ".ec2tasks" / "runs"
+    (runs / "before").mkdir()
+    (runs / "before" / "ended").touch()
+    client.send(b"fetching\n")
+    until_there(runs / "run1" / "fetching")
+    (runs / "meanwhile").mkdir()
+    (runs / "meanwhile" / "ended").touch()
+    assert client.leave() == "last terminate unfetched"
+    client.end()
+    again = clients("terminate")
+    again.send(b"fetching\n")
+    until_there(runs / "run2" / "fetching")
+    assert again.leave() == "last terminate"
+
+
+def test_another_folder_that_nobody_fetched_is_unfetched(clients: ClientMaker, home: Path) -> None:
+    other = home / ".ec2tasks" / "folders" / "other"
+    other.mkdir(parents=True)
+    client = clients("terminate")
+    assert client.leave() == "last terminate unfetched"
+    client.end()
+    (other / "fetched").touch()
+    assert clients("terminate").leave() == "last terminate"
+
+
+def until_there(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.02)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2tasks.errors import UsageError
+from ec2tasks.forms import span, span_text
 from ec2tasks.project import Project
 from ec2tasks.schema import KEYS, KEYS_BY_NAME
 from ec2tasks.settings import Layer, Settings, merge, read_settings
@@ -106,3 +107,26 @@ def test_invoke_s_own_settings_are_read_by_inv_too(shop: Shop) -> None:
     assert said.code == 0
     line = next(line for line in said.out.splitlines() if line.startswith("region"))
     assert line.split() == ["region", "eu-west-3", "invoke.yaml,", "key", "`ec2`"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30", 1800),
+        ("90 s", 90),
+        ("30 min", 1800),
+        ("2h", 7200),
+        ("1.5 h", 5400),
+        ("7 days", 604800),
+        ("never", 0),
+    ],
+)
+def test_a_span_of_time(text: str, seconds: int) -> None:
+    assert span("min")(text) == seconds
+    assert span("min")(span_text(seconds)) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "-5 min", "5 parsecs", "99999 days", ""])
+def test_what_is_no_span_of_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not|must be"):
+        span("min")(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -410,3 +411,26 @@ def test_git_sees_nothing_of_ours(warm: Shop) -> None:
 )
 def test_which_links_lead_out(link: str, target: str, outward: bool) -> None:
     assert is_outward(link, target) is outward
+
+
+def test_diff_shows_what_would_move_and_why_and_moves_nothing(warm: Shop) -> None:
+    warm.write("made-here", "12345")
+    assert warm.ec2tasks("run", "--no-rsync", "echo more > made-there").code == 0
+    said = warm.ec2tasks("sync", "--diff")
+    assert said.code == 0, said.err
+    assert "push" in said.out
+    assert "made-here  (created here, 5 B)" in said.out
+    assert "made-there  (created there, 5 B)" in said.out
+    rows = json.loads(warm.ec2tasks("sync", "--diff", "--json").out)
+    found = {row["path"]: row["outcome"] for row in rows}
+    assert (found["made-here"], found["made-there"]) == ("push", "pull")
+    assert not (warm.root / "made-there").exists()
+    assert warm.ec2tasks("sync", "--json").code == 2
+
+
+def test_what_an_earlier_run_left_unfetched_comes_before_the_next_one_begins(warm: Shop) -> None:
+    assert warm.ec2tasks("run", "--no-rsync", "echo A > gold").code == 0
+    assert warm.ec2tasks("run", "echo B > gold").code == 0
+    assert warm.read("gold") == "B\n"
+    copies = {one.read_text() for one in (warm.root / OWN / "replaced").glob("*/gold")}
+    assert copies == {"A\n"}
