@@ -104,7 +104,7 @@ def test_an_end_is_forgotten_once_it_was_applied(clients: ClientMaker) -> None:
     assert first.leave() == "last stop"
     first.end()
     second = clients("keep")
-    assert second.leave() == "last"
+    assert second.leave() == "last -"
 
 
 def test_a_client_that_dies_stops_counting(clients: ClientMaker) -> None:
@@ -127,7 +127,7 @@ def test_an_end_that_a_dead_client_left_is_not_asked_for_any_more(clients: Clien
     dead = clients("terminate")
     dead.process.kill()
     dead.process.wait()
-    assert clients("keep").leave() == "last"
+    assert clients("keep").leave() == "last -"
 
 
 def test_a_command_that_ended_after_the_fetch_began_is_unfetched(clients: ClientMaker, home: Path) -> None:
