@@ -23,7 +23,7 @@ from ec2tasks.manifest import OWN_FOLDER, Base
 from ec2tasks.merge import Change, Outcome
 from ec2tasks.outgoing import ROUNDS, Way
 from ec2tasks.progress import bar, shows_bar
-from ec2tasks.rsync import COMPARING, Said, failure, run, shell_argv
+from ec2tasks.rsync import BROKEN, COMPARING, Said, failure, run, shell_argv
 from ec2tasks.tree import Entry, Pair, alike, encode, look, parents
 
 HINT = "`ec2tasks sync --pull` goes on from here"
@@ -179,7 +179,7 @@ def _only_mode(item: Item) -> bool:
 
 def _look_again(way: Way, items: list[Item], said: Said) -> dict[str, Entry]:
     """What stands there now that it has been fetched: what changed meanwhile may have arrived torn."""
-    if said.code in (10, 12, 30, 255):
+    if said.code in BROKEN:
         # The way there broke: what has arrived with the size and time it had before is whole.
         return {item.source: item.there for item in items}
     return look_there(way.there, [item.source for item in items], way.tools)[0]

@@ -24,7 +24,7 @@ from ec2tasks.rsync import COMPARING, Said, There, ask_there, failure, run, shel
 from ec2tasks.tree import Entry, alike, encode, look, parse_found, settled
 
 ROUNDS = 3  # times that a file is sent which changes while it is sent
-HINT = "`ec2tasks sync --push` goes on from here"
+HINT = "the same command again goes on from here"
 SHOWN = 5  # names in a sentence
 
 

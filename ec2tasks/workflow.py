@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -16,17 +17,19 @@ from ec2tasks import journal, report
 from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
 from ec2tasks.attend import attend
 from ec2tasks.ending import Ending, Verdict
-from ec2tasks.errors import FAILURE_CODE, Failure, UsageError
+from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure, UsageError
 from ec2tasks.follow import Detached, feeds, terminal_size
 from ec2tasks.instance import Instance
 from ec2tasks.job import Job, Run, forwarded, new_run_id, on_terminal
 from ec2tasks.merge import Change
 from ec2tasks.ports import check_free
 from ec2tasks.project import check_syncable
+from ec2tasks.rsync import BrokenWayError
 from ec2tasks.stay import Phases, Stay, apply, end_beside_failure, interruptible, on_board
 from ec2tasks.sync import Moves, move
 from ec2tasks.sync import differences as compare_trees
 
+PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before files are moved over another connection
 SHOWN_AGAIN = 256 * 1024  # bytes of earlier output that `attach` begins with
 
 
@@ -83,7 +86,14 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
     assert stay.arrival.instance is not None
     spent = instances.cost_between(stay.arrival.instance, stay.began, datetime.now(timezone.utc))
     report.step(phases.line(spent))
-    return code if code or stay.results_here else FAILURE_CODE
+    return _exit_code(stay, code)
+
+
+def _exit_code(stay: Stay, code: int) -> int:
+    """The command's own; where its results are not here, that is a failure."""
+    if code or stay.results_here or stay.detached:
+        return code
+    return INTERRUPTED_CODE if stay.interrupted else FAILURE_CODE
 
 
 def multiplexer(call: Call, wish: Wish) -> str:
@@ -151,7 +161,18 @@ def _push(stay: Stay, wish: Wish, run_id: str) -> None:
 
 
 def _move(stay: Stay, run_id: str, moves: Moves) -> None:
-    move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)
+    """Move files, over another connection where one breaks for as long as the instance runs."""
+    for pause in (*PAUSES, None):
+        try:
+            move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)
+            break
+        except BrokenWayError:
+            # Beside a command, it is tried again by itself.
+            if moves.calm or pause is None or not stay.runs():
+                raise
+            report.step(f"connection lost, trying the {moves.verb} again")
+            time.sleep(pause)
+            stay.reconnect()
     # Whatever was there when this call joined: now something is.
     stay.empty = False
 
@@ -164,6 +185,7 @@ def _pull(stay: Stay, run_id: str, *, verbose: bool) -> bool:
         report.warning(error.what, hint=error.hint)
         return False
     except KeyboardInterrupt:
+        stay.interrupted = True
         report.warning("interrupted while fetching the results")
         return False
     return True
@@ -242,7 +264,7 @@ def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
             if fetch:
                 with phases.time("fetched"):
                     stay.results_here = stay.fetched = _pull(stay, job.run_id, verbose=verbose)
-    return code if code or stay.results_here or stay.detached else FAILURE_CODE
+    return _exit_code(stay, code)
 
 
 def _left_running(stay: Stay) -> Run:

@@ -11,7 +11,8 @@ run=$home/runs/$run_id
 found=$(find "$HOME/$remote_dir" -mindepth 1 -maxdepth 1 ! -name .ec2tasks -print -quit 2>/dev/null)
 mkdir -p "$HOME/$remote_dir/.ec2tasks/incoming" || exit 1
 umask 077
-mkdir -p "$run" || exit 1
+# On a full disk a client that hands nothing over gets on all the same, to fetch what is there.
+mkdir -p "$run"
 chmod 700 "$home" "$run"
 
 # A client that comes back after its connection broke is one client: the session that it lost may not know yet.
