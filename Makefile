@@ -10,7 +10,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 export UV_NATIVE_TLS = 1
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test check format lint types docs coverage bench setup clean
+.PHONY: help demo test test-vm check format lint types docs coverage bench setup clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -49,6 +49,9 @@ coverage: setup
 
 docs: setup
 	@$(BIN)/python scripts/docs.py --check
+
+test-vm: $(VENV)/.test-tools ## the guard on a machine that really boots (QEMU; some minutes, apart from `test`)
+	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -x -s --tb=short tests/vm/guard_vm.py
 
 bench: setup ## the speed of a warm run beside the plain commands it replaces
 	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench.py

@@ -181,14 +181,14 @@ def pin_from_console(aws: Aws, host: Host) -> bool:
         if not refused and not does_without(error, "the host key is taken at first sight"):
             raise
         return False
-    keys = console_keys(_plain(said))
+    keys = console_keys(plain_console(said))
     if keys:
         with host.known_hosts.open("a", encoding="utf-8") as file:
             file.writelines(f"{host.instance_id} {key}\n" for key in keys)
     return bool(keys)
 
 
-def _plain(output: str) -> str:
+def plain_console(output: str) -> str:
     """The console's text; boto3 decodes AWS's base64 itself, but not that of every server like it."""
     if "SSH HOST KEY" in output:
         return output

@@ -28,11 +28,16 @@ from ec2tasks.stay import Stay
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before an attempt; the last one stays
 VAIN_LIMIT = 3  # connections that bring nothing although the instance answers
 LOOK_PATIENCE = 10.0  # seconds that AWS's answer is waited for; it may come during a later attempt
+ENDED = ("shutting-down", "terminated")
 GONE = ("stopping", "stopped", "shutting-down", "terminated")
 
 
 class InstanceGoneError(Failure):
     """There is nothing to come back to."""
+
+
+class SpotTakenError(InstanceGoneError):
+    """AWS has taken the spot instance back, as it may."""
 
 
 def attend(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0, 0)) -> int:
@@ -229,6 +234,12 @@ class Way:
         assert arrival.instance is not None
         if found is None or found.state in GONE:
             state = found.state if found else "gone"
+            self.stay.gone = found is None or found.state in ENDED
+            if self.stay.gone and arrival.instance.spot:
+                raise SpotTakenError(
+                    f"AWS took spot instance {arrival.instance.where} back: what was fetched by then is here",
+                    hint="the same command again begins with that; resume: true in ec2.yaml does so unasked",
+                )
             raise InstanceGoneError(
                 f"{arrival.instance.where} is {state}: run {self.job.run_id} is lost",
                 hint="`ec2tasks down` starts it again, fetches what was left and ends it"

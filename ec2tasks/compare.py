@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,17 +54,31 @@ class Listing:
 
 
 @dataclass(kw_only=True)
+class Found:
+    """What stands there: by path, as it travels; links that lead out of the project, and what is behind them.
+
+    `closed` could not be looked into.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    links: set[str] = field(default_factory=set)
+    behind: set[str] = field(default_factory=set)
+    closed: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
 class Comparison:
     """What is to be done about every path that is not settled.
 
-    `left_out` can't travel, in words; `behind`: what is reached there through links that lead out of the
-    project; `there`: what stands there wherever it is not what is here.
+    `left_out` can't travel, in words; `closed` can't be fetched, though something stands there; `vanished`:
+    something was renamed or deleted while it was compared.
     """
 
     changes: list[Change]
     left_out: list[str]
-    behind: frozenset[str]
-    there: Mapping[str, Entry]
+    closed: list[str]
+    there: Found
+    vanished: bool
 
 
 def dry_argv(root: Path, there: There, *, full: bool) -> list[str]:
@@ -92,14 +106,17 @@ def dry_argv(root: Path, there: There, *, full: bool) -> list[str]:
 
 def list_differences(
     root: Path, there: There, tools: Tools, verb: str, *, full: bool
-) -> tuple[Listing, list[str]]:
-    """What rsync finds, and what it leaves out. Raises Failure where it could not look at the rest."""
+) -> tuple[Listing, Said]:
+    """What rsync finds, and what it says. Raises Failure where it could not look at what can be looked at."""
     listing = Listing(full=full)
     said = run(dry_argv(root, there, full=full), tools, on_line=listing.add)
-    if not said.complete and not said.only_left_out():
-        raise failure(verb, said, hint=f"`ec2tasks sync --{verb}` goes on from here")
     both = Said(code=said.code, errors="\n".join([*listing.words, said.errors]))
-    return listing, both.left_out()
+    own = f"{there.home}/{there.folder}/"
+    in_the_way = {one.removeprefix(own) for one in both.in_the_way()}
+    listing.differing += sorted(in_the_way - set(listing.differing))
+    if not said.complete and not both.only_left_out():
+        raise failure(verb, said, hint=f"`ec2tasks sync --{verb}` goes on from here")
+    return listing, both
 
 
 def compare(root: Path, there: There, base: Base, tools: Tools, *, verb: str, thorough: bool) -> Comparison:
@@ -113,24 +130,42 @@ def compare(root: Path, there: There, base: Base, tools: Tools, *, verb: str, th
         listed = pool.submit(list_differences, root, there, tools, verb, full=full)
         # Meanwhile: what is not here any more as it was settled. What of it is alike there is settled anew.
         moved_on = {path for path, pair in base if not _as_settled(root, path, pair)} if thorough else set()
-        listing, left_out = listed.result()
+        listing, said = listed.result()
     paths = {*listing.differing, *listing.only_there}
     _renew(root, base, set(listing.same if full else moved_on) - paths, stamp)
     if full:
         # What is not listed at all is gone from both sides, or ignored now.
         _forget(root, base, {path for path, _ in base} - set(listing.same) - paths)
-    found_there, behind = look_there(there, sorted(paths), tools)
-    undecided: list[tuple[str, Entry | None, Entry | None]] = []
-    for path in sorted({*paths, *behind}):
-        here, unknown = look_here(root, path)
-        if unknown or "o" in (kind(here), kind(found_there.get(path))):
-            left_out.append(f"{path} ({unknown or 'no regular file'})")
-        else:
-            undecided.append((path, here, found_there.get(path)))
-    changes = _decided(undecided, base, lambda doubtful: same_contents(root, there, doubtful, tools))
-    return Comparison(
-        changes=changes, left_out=sorted(set(left_out)), behind=frozenset(behind), there=found_there
+    found = look_there(there, sorted(paths), tools)
+    comparison = Comparison(
+        changes=[],
+        left_out=said.left_out(),
+        closed=[*said.closed_there(), *found.closed],
+        there=found,
+        vanished=False,
     )
+    undecided = _undecided(root, base, sorted(paths | found.behind), comparison)
+    comparison.changes = _decided(
+        undecided, base, lambda doubtful: same_contents(root, there, doubtful, tools)
+    )
+    return comparison
+
+
+def _undecided(
+    root: Path, base: Base, paths: Iterable[str], comparison: Comparison
+) -> Iterator[tuple[str, Entry | None, Entry | None]]:
+    """What stands on both sides, where that can be told and can travel; of the rest, the comparison tells."""
+    for path in paths:
+        here, unknown = look_here(root, path)
+        there = comparison.there.entries.get(path)
+        if unknown:
+            (comparison.closed if there else comparison.left_out).append(f"{path} ({unknown})")
+        elif kind(there) == "o" or (kind(here) == "o" and there is None):
+            comparison.left_out.append(f"{path} (no regular file)")
+        elif here is None and there is None and base[path] == NOTHING:
+            comparison.vanished = True
+        else:
+            yield path, here, there
 
 
 def kind(entry: Entry | None) -> str:
@@ -206,23 +241,40 @@ def _decided(
         else one
         for one in first
     )
-    return [one for one in again if one.outcome is not Outcome.NOTHING]
+    return [one for one in again if one.outcome is not Outcome.NOTHING and not _can_t_go(one)]
 
 
-def look_there(there: There, paths: list[str], tools: Tools) -> tuple[dict[str, Entry], set[str]]:
-    """What stands there at these paths, as it travels, and which of it is behind links that lead out.
+def _can_t_go(change: Change) -> bool:
+    """Whether it would send what can't travel, a socket say, in whose place something else stands there."""
+    return change.outcome is Outcome.PUSH and kind(change.here) == "o"
 
-    Such a link is what it leads to; all below a folder that it leads to is found as well.
+
+def look_there(there: There, paths: list[str], tools: Tools) -> Found:
+    """What stands there at these paths, as it travels.
+
+    A link that leads out is what it leads to; all below a folder that it leads to is found as well.
     """
     if not paths:
-        return {}, set()
-    found = parse_found(ask_there(there, tools, "look", stdin=encode(f"./{one}" for one in paths)))
-    links = [path for path, one in found.items() if one.kind == "l" and is_outward(path, one.target)]
-    if not links:
-        return found, set()
-    said = ask_there(there, tools, "look_behind", stdin=encode(f"./{one}" for one in links))
+        return Found()
+    found = Found(
+        entries=parse_found(ask_there(there, tools, "look", stdin=encode(f"./{one}" for one in paths)))
+    )
+    found.links = {
+        path for path, one in found.entries.items() if one.kind == "l" and is_outward(path, one.target)
+    }
+    if not found.links:
+        return found
+    said = ask_there(there, tools, "look_behind", stdin=encode(f"./{one}" for one in sorted(found.links)))
     behind = parse_found(said)
-    return {**{path: one for path, one in found.items() if path not in links}, **behind}, set(behind)
+    found.closed = [f"{path} (not readable there)" for path, one in behind.items() if one.kind == "x"]
+    # What is a link even to who follows links leads nowhere.
+    behind = {path: Entry("o") if one.kind == "l" else one for path, one in behind.items() if one.kind != "x"}
+    found.behind = set(behind)
+    found.entries = {
+        **{path: one for path, one in found.entries.items() if path not in found.links},
+        **behind,
+    }
+    return found
 
 
 def same_contents(root: Path, there: There, paths: list[str], tools: Tools) -> set[str]:
@@ -235,5 +287,5 @@ def same_contents(root: Path, there: There, paths: list[str], tools: Tools) -> s
 
     argv = ["rsync", "--dry-run", "-i", "--checksum", *COMPARING, "--no-implied-dirs", "--8-bit-output"]
     argv += [FORMAT, "--from0", "--files-from=-", *shell_argv(there), "--", f"{root}/", there.end]
-    said = run(argv, tools, stdin=encode(paths), on_line=take)
+    said = run(argv, tools, stdin=encode(f"./{one}" for one in paths), on_line=take)
     return set(paths) - differing if said.complete else set()

@@ -11,8 +11,8 @@ from typing import Any
 from invoke.context import Context
 
 from ec2tasks import instance as instances
-from ec2tasks import report
-from ec2tasks.arrival import Call, find
+from ec2tasks import outlook, report
+from ec2tasks.arrival import Call, find, host_of
 from ec2tasks.aws import explain
 from ec2tasks.edge import ec2_task, is_dry, make_call
 from ec2tasks.errors import FAILURE_CODE
@@ -33,16 +33,34 @@ ALL_REGIONS = Option(names=("all_regions",), kind=bool, help="in every region of
 
 @ec2_task(JSON_OPTION, *PLACE_OPTIONS)
 def status(c: Context, given: Mapping[str, Any]) -> None:
-    """Show this project's instance: state, type, place, age, cost since its start."""
+    """Show this project's instance: state, type, place, age, cost; who is on it, when and why it will end."""
     call = make_call(c, given)
     found = find(call)
+    if found is None:
+        if given["json"]:
+            report.data("null")
+        else:
+            report.step(f"no instance `{call.settings.name}` in {call.aws.region}")
+            report.hint("`ec2tasks up` launches it, `ec2tasks ls` lists yours")
+        return
+    foreseen, lines = _foreseen(call, found)
     if given["json"]:
-        report.data(json.dumps(instances.described(found) if found else None, indent=2))
-    elif found:
-        _table([found])
+        whole = {**instances.described(found), **outlook.described(foreseen, lines)}
+        report.data(json.dumps(whole, indent=2))
     else:
-        report.step(f"no instance `{call.settings.name}` in {call.aws.region}")
-        report.hint("`ec2tasks up` launches it, `ec2tasks ls` lists yours")
+        _table([found])
+        for line in lines:
+            report.data(line)
+
+
+def _foreseen(call: Call, found: instances.Instance) -> tuple[outlook.Outlook | None, list[str]]:
+    """What the instance's guard says, asked where it runs; nothing is started for it."""
+    foreseen, said = None, None
+    if found.state == "running" and found.address and (call.settings.user or found.user):
+        foreseen = outlook.ask(host_of(call, found), call.tools)
+    elif found.state in ("stopping", "stopped"):
+        said = outlook.last_words(call.aws, found)
+    return foreseen, outlook.words(found, foreseen, said)
 
 
 @ec2_task(

@@ -5,10 +5,12 @@ Rsync alone reads its patterns (FILTER RULES of https://download.samba.org/pub/r
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from ec2tasks import report
+from ec2tasks.errors import UsageError
 from ec2tasks.manifest import OWN_FOLDER
 
 IGNORE_FILE = ".rsyncignore"
@@ -25,6 +27,7 @@ DEFAULT_IGNORED = (
 # What arrived beside a file of yours, and what is being put in place: neither is part of the project.
 BESIDE = re.compile(r"\.ec2-\d{8}-\d{6}-[0-9a-f]{6}$")
 DRAFT = ".ec2tasks-draft"
+LONGEST_NAME, ROOM = 255, 16  # bytes of a file name, and what may follow the run
 OWN_PATTERNS = (
     f"/{OWN_FOLDER}/",
     "*.ec2-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]-[0-9a-f]*",
@@ -38,8 +41,19 @@ def filter_argv(root: Path) -> list[str]:
     """The options that keep back what never moves. Ours come first: the first pattern that fits counts."""
     own = [f"--exclude={one}" for one in OWN_PATTERNS]
     if (root / IGNORE_FILE).is_file():
+        _check_patterns(root / IGNORE_FILE)
         return [*own, f"--exclude-from={root / IGNORE_FILE}"]
     return [*own, *(f"--exclude={one}" for one in DEFAULT_IGNORED)]
+
+
+def _check_patterns(path: Path) -> None:
+    """Raise UsageError for a pattern that would let even our own files travel."""
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if line.strip() == b"!":
+            raise UsageError(
+                f"`{path}` line {number}: a lone `!` takes back every pattern, ours too",
+                hint="remove that line",
+            )
 
 
 def say_default_ignored(root: Path) -> None:
@@ -54,4 +68,8 @@ def say_default_ignored(root: Path) -> None:
 
 def beside(path: str, run_id: str) -> str:
     """The name under which the instance's version of a file arrives beside yours."""
-    return f"{path}.ec2-{run_id}"
+    folder, _, name = path.rpartition("/")
+    ending = f".ec2-{run_id}"
+    while len(os.fsencode(name)) + len(ending) + ROOM > LONGEST_NAME:
+        name = name[:-1]
+    return f"{folder}/{name}{ending}" if folder else f"{name}{ending}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ec2tasks import report
 from ec2tasks.aws import HINTS, Aws, does_without, error_code
 from ec2tasks.errors import Failure, UsageError
+from ec2tasks.guard import user_data
 from ec2tasks.image import Image, architecture, choose_image
 from ec2tasks.keypair import ensure_key_pair
 from ec2tasks.network import admit, security_group
@@ -96,6 +97,7 @@ def run_instances_request(order: Order, candidate: Candidate, token: str) -> dic
         "ClientToken": token,
         "KeyName": order.key_name,
         **_network(order, candidate.subnet),
+        "UserData": user_data(order.settings),
         "InstanceInitiatedShutdownBehavior": "terminate" if order.settings.spot else "stop",
         "MetadataOptions": {
             "HttpTokens": "required",
@@ -108,8 +110,6 @@ def run_instances_request(order: Order, candidate: Candidate, token: str) -> dic
     }
     if order.profile:
         request["IamInstanceProfile"] = {"Name": order.profile}
-    if order.settings.user_data:
-        request["UserData"] = order.settings.user_data
     if order.settings.disk_gb:
         disk = {"VolumeSize": order.settings.disk_gb, "VolumeType": "gp3", "DeleteOnTermination": True}
         request["BlockDeviceMappings"] = [{"DeviceName": order.image.root_device, "Ebs": disk}]
@@ -142,6 +142,7 @@ def prepare_order(
     aws: Aws, settings: Settings, tags: Mapping[str, str], *, home: Path, tools: Tools
 ) -> Order:
     """Check all that a launch names, at no cost. Raises UsageError or Failure for the first mistake."""
+    user_data(settings)
     subnets = usable_subnets(aws, settings.subnet)
     zones = offers(aws, settings.instance_type)
     tried = candidates(settings.instance_type, zones, subnets)
@@ -246,6 +247,10 @@ def instance_profile(aws: Aws, wanted: str | None) -> str | None:
     return None
 
 
+class NoCapacityError(Failure):
+    """AWS has none of the types asked for, now."""
+
+
 def launch(aws: Aws, order: Order, token: Callable[[Mapping[str, Any]], str]) -> InstanceTypeDef:
     """Ask EC2 for each candidate until one is granted, each request with the token made for it.
 
@@ -295,7 +300,8 @@ def _none_granted(refusals: Sequence[Refusal], settings: Settings) -> Failure:
     words = "; ".join(f"{one.where}: {one.code}" for one in refusals)
     code = next((one for one in codes if "Limit" in one or "Count" in one), codes[0])
     on_demand = "--spot-fallback launches on demand instead; " if all(one.spot for one in refusals) else ""
-    return Failure(
+    kind = NoCapacityError if code == codes[0] and "Capacity" in code else Failure
+    return kind(
         f"EC2 grants no instance in {settings.region}: {words}",
         hint=on_demand + HINTS.get(code, HINTS["InsufficientInstanceCapacity"]),
     )

@@ -43,7 +43,14 @@ def prepare(root: Path) -> Path:
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
     """Hold this project's sync; the kernel frees it when its owner dies."""
-    with (prepare(root) / "lock").open("w") as file:
+    try:
+        lock = (prepare(root) / "lock").open("w")
+    except OSError as error:
+        raise Failure(
+            f"`{root / OWN_FOLDER / 'lock'}` can't be written: {error.strerror}",
+            hint="it may be root's after a run with sudo: take it back with chown",
+        ) from error
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -72,12 +79,17 @@ def clock(root: Path) -> int:
     return lock.stat().st_mtime_ns
 
 
-SCHEMA = f"""
+SCHEMA = """
+BEGIN;
+DROP TABLE IF EXISTS kept;
+DROP TABLE IF EXISTS settled;
 CREATE TABLE kept (filters TEXT NOT NULL, moving INTEGER NOT NULL);
 CREATE TABLE settled (
     path BLOB PRIMARY KEY, kind TEXT, mode INTEGER, size INTEGER, mtime INTEGER, target BLOB, there TEXT
 ) WITHOUT ROWID;
-PRAGMA user_version = {VERSION};
+INSERT INTO kept VALUES ('{filters}', 1);
+PRAGMA user_version = {version};
+COMMIT;
 """
 ALL = "SELECT path, kind, mode, size, mtime, target, there FROM settled"
 SAME = ""  # what `there` says where it is as here
@@ -93,6 +105,7 @@ class Base:
     def __init__(self, database: sqlite3.Connection | None = None, *, complete: bool = False) -> None:
         self.database = database
         self.complete = complete
+        self.moving = False
         self.changed: dict[str, Pair] = {}
 
     def __getitem__(self, path: str) -> Pair:
@@ -123,10 +136,11 @@ class Base:
     def mark_moving(self) -> None:
         """Say that what is kept may fall behind the files from now on. Raises Failure."""
         self._write("UPDATE kept SET moving = 1", [])
+        self.moving = True
 
     def save(self, *, whole: bool) -> None:
         """Keep what was settled. `whole`: nothing that moved is missing from it. Raises Failure."""
-        if self.changed or (whole and not self.complete):
+        if self.changed or (whole and (self.moving or not self.complete)):
             self._write("UPDATE kept SET moving = 0" if whole else "", self.changed.items())
             self.changed = {}
 
@@ -202,9 +216,9 @@ def _opened(path: Path, filters: str) -> Base:
     known = path.exists()
     try:
         return _read(path, filters)
-    except sqlite3.DatabaseError:
-        if not known:
-            raise
+    except sqlite3.DatabaseError as error:
+        if not known or isinstance(error, sqlite3.OperationalError):
+            raise  # it is busy, or can't be written: no reason to throw it away
         report.warning(f"`{path}` can't be read: both sides are compared by content instead")
         path.unlink()
         return _read(path, filters)
@@ -216,11 +230,12 @@ def _read(path: Path, filters: str) -> Base:
     try:
         database.execute("PRAGMA synchronous = NORMAL")
         if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-            database.executescript("DROP TABLE IF EXISTS kept; DROP TABLE IF EXISTS settled;" + SCHEMA)
-            database.execute("INSERT INTO kept VALUES (?, 1)", (filters,))
-            database.commit()
+            database.executescript(SCHEMA.format(filters=filters, version=VERSION))
             prune(path.parent)
-        before, moving = database.execute("SELECT filters, moving FROM kept").fetchone()
+        row = database.execute("SELECT filters, moving FROM kept").fetchone()
+        if row is None:
+            raise sqlite3.DatabaseError("it holds nothing")
+        before, moving = row
         if before != filters:
             database.execute("UPDATE kept SET filters = ?, moving = 1", (filters,))
             database.commit()

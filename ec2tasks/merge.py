@@ -95,8 +95,7 @@ def _outcome(
 
 def _both_changed(path: str, here: Entry, there: Entry, same_content: Callable[[str], bool]) -> Outcome:
     if alike(here, there) or (could_be_same(here, there) and same_content(path)):
-        # Only modes or times may differ: those of here are the ones to have.
-        return Outcome.AGREE if here.mode == there.mode and alike(here, there) else Outcome.PUSH
+        return Outcome.AGREE if here.mode == there.mode else Outcome.PUSH
     return Outcome.CONFLICT
 
 

@@ -81,6 +81,18 @@ LAUNCH_OPTIONS = (
         help="with --spot: launch on demand where there is no spot capacity",
     ),
 )
+GUARD_OPTIONS = (
+    Option(
+        names=("idle_stop",),
+        setting="idle_stop",
+        help="the instance stops itself after so long with no session and no command: 30 min, 2 h, never",
+    ),
+    Option(
+        names=("max_hours",),
+        setting="max_hours",
+        help="the instance stops itself after so many hours, whatever runs on it",
+    ),
+)
 SYNC_OPTIONS = (
     Option(names=("no_rsync",), kind=bool, help="move no files, neither there nor back"),
     Option(names=("verbose", "v"), kind=bool, help="show each file that moves"),
@@ -105,7 +117,7 @@ JOB_OPTIONS = (
 BROWSER_OPTION = Option(names=("no_browser",), kind=bool, help="say where Jupyter is, and open no browser")
 FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir", help="project's folder there, below home")
 REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS, FOLDER_OPTION)
-UP_OPTIONS = (*LAUNCH_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
+UP_OPTIONS = (*LAUNCH_OPTIONS, *GUARD_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
 RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
 ADMIN_OPTIONS = (
     Option(

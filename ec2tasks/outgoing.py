@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks import report
-from ec2tasks.compare import FORMAT, NAME_AT, is_item
+from ec2tasks.compare import FORMAT, NAME_AT, Found, is_item
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import filter_argv
 from ec2tasks.manifest import OWN_FOLDER, Base, clock
@@ -23,6 +23,7 @@ from ec2tasks.progress import bar, shows_bar
 from ec2tasks.rsync import COMPARING, Said, There, ask_there, failure, run, shell_argv, unescaped
 from ec2tasks.tree import Entry, alike, encode, look, parse_found, settled
 
+Expected = dict[str, tuple[str, Entry | None]]  # by a copy's path there: of what, and what it should be
 ROUNDS = 3  # times that a file is sent which changes while it is sent
 HINT = "the same command again goes on from here"
 SHOWN = 5  # names in a sentence
@@ -42,14 +43,21 @@ class Way:
     @property
     def replaced(self) -> str:
         """Where the copies of what this run replaces are kept, on both sides."""
-        return f"{OWN_FOLDER}/replaced/{self.run_id}"
+        return self.replaced_in(0)
+
+    def replaced_in(self, round_: int) -> str:
+        """The same, of what is sent for another time: the copies of before stay."""
+        return f"{OWN_FOLDER}/replaced/{self.run_id}" + (f".{round_}" if round_ else "")
 
 
-def delete_there(way: Way, changes: Iterable[Change], obstacles: Iterable[str]) -> set[str]:
+def delete_there(way: Way, changes: Iterable[Change], obstacles: Iterable[str], found: Found) -> set[str]:
     """Take away there what was deleted here, and empty folders in the way. What could not go comes out."""
+    # What is behind a link there is not the project's: the link goes, what it leads to stays.
     deleted = [one for one in changes if one.outcome is Outcome.DELETE and one.there]
-    files = [one.path for one in deleted if one.there and one.there.kind != "d"]
-    folders = {one.path for one in deleted if one.there and one.there.kind == "d"} | set(obstacles)
+    own = [one for one in deleted if one.path not in found.behind or one.path in found.links]
+    is_file = {one.path for one in own if one.path in found.links or (one.there and one.there.kind != "d")}
+    files = sorted(is_file)
+    folders = {one.path for one in own if one.path not in is_file} | set(obstacles)
     if not files and not folders:
         return set()
     deepest_first = sorted(folders, key=lambda one: (-one.count("/"), one))
@@ -61,7 +69,7 @@ def delete_there(way: Way, changes: Iterable[Change], obstacles: Iterable[str]) 
     return {os.fsdecode(one) for one in stayed.split(b"\0") if one}
 
 
-def send_argv(way: Way, *, progress: bool) -> list[str]:
+def send_argv(way: Way, *, progress: bool, round_: int = 0) -> list[str]:
     """The rsync that sends; what it sends is added."""
     own = f"{way.there.home}/{way.there.folder}/{OWN_FOLDER}"
     return [
@@ -70,7 +78,7 @@ def send_argv(way: Way, *, progress: bool) -> list[str]:
         "--keep-dirlinks",
         "--8-bit-output",
         "--backup",
-        f"--backup-dir={way.replaced}",
+        f"--backup-dir={way.replaced_in(round_)}",
         f"--temp-dir={OWN_FOLDER}/incoming",
         f"--partial-dir={own}/partial",
         "--debug=FILTER1",
@@ -80,7 +88,15 @@ def send_argv(way: Way, *, progress: bool) -> list[str]:
     ]
 
 
-def send(way: Way, argv: list[str], total: int, stdin: bytes | None, on_path: Callable[[str], None]) -> Said:
+def send(
+    way: Way,
+    argv: list[str],
+    total: int,
+    stdin: bytes | None,
+    on_path: Callable[[str], None],
+    *,
+    round_: int = 0,
+) -> Said:
     """Send, showing how far it has got. Raises Failure where not everything that can travel arrived."""
     progress = not way.quiet and not way.verbose and shows_bar(total)
     words: list[str] = []
@@ -93,12 +109,17 @@ def send(way: Way, argv: list[str], total: int, stdin: bytes | None, on_path: Ca
 
     with bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
         said = run(
-            [*send_argv(way, progress=progress), *argv], way.tools, stdin=stdin, on_line=take, on_bytes=moved
+            [*send_argv(way, progress=progress, round_=round_), *argv],
+            way.tools,
+            stdin=stdin,
+            on_line=take,
+            on_bytes=moved,
         )
     if not said.complete and not said.only_left_out():
         raise failure("push", said, hint=HINT)
-    say_left_out(way.root, [*Said(code=0, errors="\n".join(words)).left_out(), *said.left_out()])
-    return said
+    both = Said(code=said.code, errors="\n".join([*words, said.errors]))
+    say_left_out(way.root, both.left_out())
+    return both
 
 
 def say_left_out(root: Path, left_out: Iterable[str]) -> None:
@@ -118,17 +139,22 @@ def _ignore(_count: int) -> None:
     pass
 
 
-def push(way: Way, changes: list[Change], base: Base) -> None:
+def push(way: Way, changes: list[Change], base: Base, replaced: Expected) -> None:
     """Send these paths, again where they change meanwhile, and settle in the base what arrived.
+
+    `replaced` takes in what each copy of what is replaced there should be.
 
     Raises Failure where something could not be sent or never stood still.
     """
     waiting = {one.path: one for one in changes}
     expected: dict[str, Entry | None] = {one.path: one.here for one in changes}
-    for _ in range(ROUNDS):
+    for round_ in range(ROUNDS):
         if not waiting:
             return
-        sent = _send_listed(way, list(waiting.values()))
+        for path, one in waiting.items():
+            before = expected[path] if round_ else one.there
+            replaced[f"{way.replaced_in(round_)}/{path}"] = (path, before)
+        sent = _send_listed(way, list(waiting.values()), round_)
         for path in sorted(sent):
             now = _now(way.root, path)
             if now is not None and now == expected[path]:
@@ -150,7 +176,7 @@ def _now(root: Path, path: str) -> Entry | None:
         return None
 
 
-def _send_listed(way: Way, changes: list[Change]) -> set[str]:
+def _send_listed(way: Way, changes: list[Change], round_: int) -> set[str]:
     sent: set[str] = set()
     reasons = {one.path: one.reason for one in changes}
 
@@ -161,12 +187,12 @@ def _send_listed(way: Way, changes: list[Change]) -> set[str]:
 
     argv = ["--no-implied-dirs", "--from0", "--files-from=-", "--", f"{way.root}/", way.there.end]
     total = sum(one.here.size for one in changes if one.here)
-    said = send(way, argv, total, encode(reasons), on_path)
+    said = send(way, argv, total, encode(f"./{one}" for one in reasons), on_path, round_=round_)
     return set(reasons) if said.complete else sent & set(reasons)
 
 
 def first_push(way: Way, base: Base, total: int) -> bool:
-    """Send everything to a folder with nothing in it. Whether nothing changed here meanwhile."""
+    """Send everything to a folder with nothing in it. Whether nothing changed meanwhile, here or there."""
     stamp = clock(way.root)
     sent: list[str] = []
 
@@ -175,12 +201,14 @@ def first_push(way: Way, base: Base, total: int) -> bool:
         if way.verbose:
             report.step(f"push {path} (nothing there yet)")
 
-    argv = ["--recursive", "--ignore-existing", *filter_argv(way.root), "--", f"{way.root}/", way.there.end]
-    send(way, argv, total, None, on_path)
+    argv = ["--recursive", "--ignore-existing", "--info=skip1", *filter_argv(way.root)]
+    said = send(way, [*argv, "--", f"{way.root}/", way.there.end], total, None, on_path)
     paths = [path for path in sent if path not in ("", ".")]
     found = [(path, _unchanged_since(way.root, path, stamp)) for path in paths]
     base.settle_new((path, entry) for path, entry in found if entry)
-    return all(entry for _, entry in found)
+    # What somebody else has put there meanwhile was not sent.
+    others = any(line.endswith(" exists") for line in said.errors.splitlines())
+    return not others and all(entry for _, entry in found)
 
 
 def _unchanged_since(root: Path, path: str, stamp: int) -> Entry | None:
@@ -192,16 +220,19 @@ def _unchanged_since(root: Path, path: str, stamp: int) -> Entry | None:
     return None
 
 
-def surprises(way: Way, changes: Iterable[Change]) -> dict[str, Entry]:
-    """Copies there of what was replaced but was no longer what had been compared: by their path there."""
-    replaced = {
-        f"{way.replaced}/{one.path}": one.there for one in changes if one.there and one.there.kind == "f"
-    }
+def surprises(way: Way, replaced: Expected) -> dict[str, tuple[str, Entry]]:
+    """Copies there of what was replaced or deleted but was no longer what had been compared: of what."""
     if not replaced:
         return {}
-    found = parse_found(ask_there(way.there, way.tools, "look", stdin=encode(f"./{one}" for one in replaced)))
-    return {path: one for path, one in found.items() if not _expected(replaced[path], one)}
+    found = parse_found(
+        ask_there(way.there, way.tools, "look_kept", stdin=encode(f"./{one}" for one in replaced))
+    )
+    return {
+        copy: (replaced[copy][0], kept)
+        for copy, kept in found.items()
+        if kept.kind in ("f", "l") and not _as_expected(replaced[copy][1], kept)
+    }
 
 
-def _expected(before: Entry | None, kept: Entry) -> bool:
-    return before is not None and alike(before, kept)
+def _as_expected(before: Entry | None, kept: Entry) -> bool:
+    return before is not None and (before.kind == "d" or alike(before, kept))

@@ -33,13 +33,22 @@ LARGER = "`disk_gb` in ec2.yaml gives the next instance a larger one; where ther
 DISK_FULL = "No space left on device"
 # A file that can't be opened, a link that leads nowhere, a socket: each is left out and said.
 LEFT_OUT = re.compile(
-    r"""(?:rsync:\ )?(?:\[\w+\]\ )?
+    r"""(?:rsync:\ )?(?:\[(?P<side>\w+)\]\ )?
     (?:(?P<why>symlink\ has\ no\ referent):\ "(?P<link>.*)"
     |(?:send_files\ failed\ to\ open|opendir)\ "(?P<closed>.*)"(?:\ \(in\ .*\))?(?:\ failed)?
     :\ Permission\ denied\ \(13\)
+    |(?:readlink_stat|link_stat|change_dir)\(?\ ?"(?P<unseen>.*)"\)?\ failed
+    :\ (?:Permission\ denied\ \(13\)|Too\ many\ levels\ of\ symbolic\ links\ \(40\))
     |skipping\ (?P<special>non-regular\ file)\ "(?P<odd>.*)"
     |\[sender\]\ hiding\ directory\ (?P<nested>.*/\.git)\ because\ of\ pattern.*)$""",
     re.VERBOSE,
+)
+# What says something of a file; a login there may print anything.
+WORDS = re.compile(r"rsync: |symlink has|skipping|could not|cannot|file has vanished|ERROR|IO error")
+RECEIVING = ("generator", "receiver", "Receiver")
+IN_THE_WAY = re.compile(
+    r"could not make way for new [\w ]+: (?P<way>.*)$"
+    r'|rsync: \[generator\] recv_generator: failed to stat "(?P<stat>.*)": [\w ]+ \(\d+\)$'
 )
 PROGRESS = re.compile(rb"^\s*([\d,]+)\s+\d+%\s")
 SILENCE = 60  # seconds without a byte after which rsync gives up
@@ -104,8 +113,18 @@ class Said:
 
     def only_left_out(self) -> bool:
         """Whether all that did not move is what can't travel."""
-        lines = [line for line in self.errors.splitlines() if line and not line.startswith("rsync error:")]
+        lines = [line for line in self.errors.splitlines() if WORDS.match(line)]
         return self.code == PARTIAL and bool(lines) and all(left_out(line) for line in lines)
+
+    def closed_there(self) -> list[str]:
+        """The folders that could not be looked into on the other side of a push."""
+        found = (LEFT_OUT.match(line) for line in self.errors.splitlines())
+        return [one["closed"] for one in found if one and one["closed"] and one["side"] in RECEIVING]
+
+    def in_the_way(self) -> list[str]:
+        """The paths that could not even be compared, for what is in their place there."""
+        found = (IN_THE_WAY.match(line) for line in self.errors.splitlines())
+        return [one["way"] or one["stat"] for one in found if one]
 
 
 def left_out(line: str) -> str | None:
@@ -115,8 +134,8 @@ def left_out(line: str) -> str | None:
         return None
     if found["link"] is not None:
         return f"{found['link']} (a link that leads nowhere)"
-    if found["closed"] is not None:
-        return f"{found['closed']} (not readable)"
+    if (closed := found["closed"] or found["unseen"]) is not None:
+        return f"{closed} (not readable)"
     return f"{found['odd']} (no regular file)" if found["odd"] else f"{found['nested']} (a repository inside)"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import queue
 import selectors
 import subprocess
 import threading
@@ -12,12 +13,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
+from ec2tasks import report
 from ec2tasks.access import Host, ssh_argv
 from ec2tasks.errors import Failure
 from ec2tasks.process import Tools, end_quietly
 
-HEARTBEAT = 15.0  # seconds; the instance forgets a client that says nothing for 60
+HEARTBEAT = 5.0  # seconds; the instance forgets a client that says nothing for 60
 ANSWER_LIMIT = 60.0  # seconds for an answer; joining waits while a last client decides
+GUARD_LIMIT = 90.0  # seconds more for joining, where the guard is not armed yet
+
+
+UNGUARDED = "the instance's guard does not answer: nothing will end it when it is idle"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a client tells the guard: seconds, 0 for never, None for as it was.
+
+    `start` is when the instance last started: of a new start, max_hours counts anew. `new`: this client has
+    launched it, so it must have a guard. `spot`: AWS may take it back, and says so on it.
+    """
+
+    idle_stop: int | None
+    max_seconds: int | None
+    start: str
+    new: bool
+    spot: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As session.sh takes them."""
+        idle, longest = ("-" if one is None else str(one) for one in (self.idle_stop, self.max_seconds))
+        return idle, longest, self.start, "new" if self.new else "-", "spot" if self.spot else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +59,8 @@ class Leaving:
 class Session:
     """A joined session; it ends with the process that holds it.
 
-    `home` is the login user's there; `empty`: nothing of the project is there.
+    `home` is the login user's there; `empty`: nothing of the project is there; `notice`: when AWS takes this
+    spot instance back, if it has said so.
     """
 
     channel: subprocess.Popen[bytes]
@@ -40,6 +68,18 @@ class Session:
     empty: bool = False
     quiet: threading.Event = field(default_factory=threading.Event)
     writing: threading.Lock = field(default_factory=threading.Lock)
+    notice: str = ""
+    answers: queue.Queue[list[str]] = field(default_factory=queue.Queue)
+
+    def listen(self) -> None:
+        """Take in what the instance says until it hangs up: when AWS takes it back, and the last answer."""
+        with contextlib.suppress(OSError, ValueError):
+            while words := read_line(self.channel, None).split():
+                if words[0] == "notice":
+                    self.notice = words[1] if len(words) > 1 else "any moment"
+                else:
+                    self.answers.put(words)
+        self.answers.put([])
 
     def beat(self) -> None:
         """Tell the instance now and then that this client is alive, until the session is left."""
@@ -52,14 +92,17 @@ class Session:
         """Whether the channel to the instance still stands, as far as is known here."""
         return self.channel.poll() is None
 
-    def leave(self) -> Leaving | None:
-        """Leave, and learn whether anyone else is there. None where the instance can't be asked."""
+    def leave(self, *, fetched: bool) -> Leaving | None:
+        """Leave, and learn whether anyone else is there. None where the instance can't be asked.
+
+        `fetched`: all that is there is here, so that the guard may end even what can't be stopped.
+        """
         self.quiet.set()
         try:
             with self.writing:
-                self._send(b"leave\n")
-            words = read_line(self.channel, ANSWER_LIMIT).split()
-        except (OSError, ValueError, Failure):
+                self._send(b"leave fetched\n" if fetched else b"leave\n")
+            words = self.answers.get(timeout=ANSWER_LIMIT)
+        except (OSError, ValueError, queue.Empty):
             return None
         if words[:1] == ["last"]:
             return Leaving(last=True, final_state=words[1] if len(words) > 1 else None)
@@ -89,10 +132,20 @@ def handover(files: Mapping[str, str]) -> bytes:
 
 @contextlib.contextmanager
 def join(
-    host: Host, tools: Tools, *, run_id: str, remote_dir: str, final_state: str, files: Mapping[str, str]
+    host: Host,
+    tools: Tools,
+    *,
+    run_id: str,
+    remote_dir: str,
+    final_state: str,
+    files: Mapping[str, str],
+    limits: Limits,
 ) -> Iterator[Session]:
-    """Be present on the instance. Raises Failure where it does not let this client in."""
-    argv = remote_argv(host, "session.sh", final_state, run_id, remote_dir)
+    """Be present on the instance, once its guard is armed.
+
+    Raises Failure where it does not let this client in.
+    """
+    argv = remote_argv(host, "session.sh", final_state, run_id, remote_dir, *limits.words)
     channel = tools.start(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -100,12 +153,15 @@ def join(
     try:
         with contextlib.suppress(BrokenPipeError):
             session._send(handover(files))
-        answer = read_line(channel, ANSWER_LIMIT)
-        word, _, rest = answer.partition(" ")
-        if word != "joined":
+        answer = read_line(channel, ANSWER_LIMIT + GUARD_LIMIT)
+        words = answer.split(" ", 3)
+        if words[0] != "joined" or len(words) < 4:
             raise Failure(f"instance {host.instance_id} takes no session: {answer or _last_words(channel)}")
-        session.empty, session.home = rest.startswith("empty "), rest.partition(" ")[2]
-        threading.Thread(target=session.beat, daemon=True).start()
+        session.empty, session.home = words[1] == "empty", words[3]
+        if words[2] == "unguarded":
+            report.warning(UNGUARDED, hint="`ec2tasks down` ends it; user data may have failed there")
+        for act in (session.beat, session.listen):
+            threading.Thread(target=act, daemon=True).start()
         yield session
     finally:
         session.quiet.set()
@@ -118,15 +174,15 @@ def _last_words(channel: subprocess.Popen[bytes]) -> str:
     return said.splitlines()[-1] if said else "no answer"
 
 
-def read_line(channel: subprocess.Popen[bytes], limit: float) -> str:
+def read_line(channel: subprocess.Popen[bytes], limit: float | None) -> str:
     """The next line of a process; empty where it ended. Raises Failure after so many seconds."""
     assert channel.stdout is not None
     found = b""
-    deadline = time.monotonic() + limit
+    deadline = time.monotonic() + limit if limit is not None else None
     with selectors.DefaultSelector() as selector:
         selector.register(channel.stdout, selectors.EVENT_READ)
         while not found.endswith(b"\n"):
-            if not selector.select(max(0.0, deadline - time.monotonic())):
+            if not selector.select(max(0.0, deadline - time.monotonic()) if deadline is not None else None):
                 raise Failure(f"the instance gave no answer for {limit:.0f} s", hint="check the network")
             byte = channel.stdout.raw.read(1) if hasattr(channel.stdout, "raw") else channel.stdout.read(1)
             if not byte:

@@ -20,7 +20,7 @@ from ec2tasks.instance import Instance
 from ec2tasks.job import Job, job_files
 from ec2tasks.process import handled, uninterrupted
 from ec2tasks.rsync import There, there_on
-from ec2tasks.session import Leaving, Session, join
+from ec2tasks.session import Leaving, Limits, Session, join
 from ec2tasks.state import lock
 from ec2tasks.traces import was_used
 
@@ -75,7 +75,8 @@ class Stay:
     that is there is here, fetched or given up; `fetched`: it has been fetched. `shared`: other clients are on
     it. `detaches`: it leaves a command running, whose end of life is not for the other sessions to apply;
     `detached`: it has. `interrupted`: Ctrl-C ended the fetch. `session` is the one it holds, under `run_id`,
-    until `boarded` is closed; `home` is the login user's there, `empty`: nothing of the project is there yet.
+    until `boarded` is closed; `gone`: AWS has ended the instance. `home` is the login user's there, `empty`:
+    nothing of the project is there yet.
     """
 
     call: Call
@@ -93,6 +94,7 @@ class Stay:
     session: Session | None = None
     boarded: contextlib.ExitStack | None = None
     run_id: str = ""
+    gone: bool = False
     home: str = ""
     empty: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
@@ -107,6 +109,11 @@ class Stay:
     def there(self) -> There:
         """The project's folder on the instance, as it is reached now."""
         return there_on(self.host, folder=self.call.settings.remote_dir, home=self.home, empty=self.empty)
+
+    @property
+    def notice(self) -> str:
+        """When AWS takes this spot instance back, as the instance has been told; empty for never."""
+        return self.session.notice if self.session else ""
 
     def facts(self, leaving: Leaving | None) -> Facts:
         """What the decision on the instance's end needs."""
@@ -134,10 +141,11 @@ class Stay:
 
     def leave(self) -> Leaving | None:
         """Leave the session, come back to for that where it broke. None where the instance can't be asked."""
-        said = self.session.leave() if self.session else None
+        whole = self.fetched and self.results_here
+        said = self.session.leave(fetched=whole) if self.session else None
         if said or self.session is None or self.detached or self.arrival.host is None:
             return said
-        return self.session.leave() if self.reconnect() else None
+        return self.session.leave(fetched=whole) if self.reconnect() else None
 
     def reconnect(self) -> bool:
         """Open another connection in place of one that broke, and hold a session; whether that worked."""
@@ -216,6 +224,20 @@ def _joined(stay: Stay, host: Host, files: Mapping[str, str]) -> contextlib.Abst
         remote_dir=stay.call.settings.remote_dir,
         final_state=stay.wanted.value if stay.wanted and not stay.detaches else KEEP,
         files=files,
+        limits=_limits(stay),
+    )
+
+
+def _limits(stay: Stay) -> Limits:
+    """The guard's limits that somebody asked for; a default leaves standing what an earlier call set."""
+    settings, found = stay.call.settings, stay.arrival.instance
+    assert found is not None
+    return Limits(
+        idle_stop=None if settings.sources["idle_stop"] == "default" else settings.idle_stop,
+        max_seconds=None if settings.sources["max_hours"] == "default" else settings.max_hours,
+        start=found.launched.isoformat(),
+        new=stay.arrival.launched,
+        spot=found.spot,
     )
 
 
@@ -234,11 +256,15 @@ def end(stay: Stay) -> None:
         return
     if arrival.instance.state == "stopped" and not (arrival.started or stay.joined or stay.explicit):
         return  # it could not be started, and is as it was
+    if stay.gone:
+        _forget(stay)
+        return
     with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
         leaving = stay.leave()
         # Without a session of our own we can't ask the instance, but know of this machine's other clients.
         if leaving is None and stay.joined and not stay.detached and stay.ask_state() is None:
-            _say_gone(stay)
+            _say_gone(stay, arrival.instance)
+            _forget(stay)
             return
         with lock(call.state, f"present-{call.key}", patience=0) as alone:
             stay.shared = not leaving.last if leaving else not alone and not stay.joined
@@ -247,16 +273,19 @@ def end(stay: Stay) -> None:
         apply(stay, decide(stay.facts(leaving)))
 
 
-def _say_gone(stay: Stay) -> None:
-    """Say that somebody else, or AWS, has terminated the instance: there is nothing left to end."""
-    found, call = stay.arrival.instance, stay.call
-    assert found is not None
+def _forget(stay: Stay) -> None:
+    """Forget an instance that is gone: there is nothing left to end."""
+    journal.finish(stay.call.state, stay.call.key)
+    if stay.arrival.host:
+        forget(stay.arrival.host, stay.call.tools)
+
+
+def _say_gone(stay: Stay, found: Instance) -> None:
+    """Say that somebody else, or AWS, has terminated the instance."""
     lost = "" if stay.results_here or not stay.touched else ", and with it what was not fetched"
     report.warning(
         f"{found.where}: terminated, but not by this run{lost}", hint="the next run launches another"
     )
-    journal.finish(call.state, call.key)
-    forget(stay.host, call.tools)
 
 
 def _somebody_there(stay: Stay) -> bool:
@@ -294,9 +323,7 @@ def apply(stay: Stay, verdict: Verdict) -> None:
         if hint:
             report.hint(hint)
     if verdict.ending is Ending.TERMINATE:
-        journal.finish(call.state, call.key)
-    if stay.arrival.host and verdict.ending is Ending.TERMINATE:
-        forget(stay.arrival.host, call.tools)
+        _forget(stay)
     elif stay.arrival.host and verdict.ending is Ending.STOP:
         close_master(stay.arrival.host, call.tools)
 

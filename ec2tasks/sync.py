@@ -7,19 +7,31 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from ec2tasks import manifest, report
-from ec2tasks.compare import Comparison, Listing, compare, kind
-from ec2tasks.ignored import filter_argv, say_default_ignored
-from ec2tasks.incoming import Fetching, Item, fetch, items_for
+from ec2tasks.compare import Comparison, Found, Listing, compare, kind
+from ec2tasks.errors import Failure
+from ec2tasks.ignored import beside, filter_argv, say_default_ignored
+from ec2tasks.incoming import Calm, fetch, items_for
 from ec2tasks.manifest import Base
 from ec2tasks.merge import Change, Outcome, settle
-from ec2tasks.outgoing import Way, delete_there, first_push, listed, push, say_left_out, surprises
+from ec2tasks.outgoing import (
+    ROUNDS,
+    Expected,
+    Way,
+    delete_there,
+    first_push,
+    listed,
+    push,
+    say_left_out,
+    surprises,
+)
+from ec2tasks.placing import HINT, Fetching, Item, adopt_time
 from ec2tasks.process import Tools
 from ec2tasks.progress import WORTH_A_WORD, biggest, shows_bar, size_text
 from ec2tasks.rsync import There, run
@@ -42,7 +54,7 @@ class Moves:
     push: bool = False
     pull: bool = False
     verbose: bool = False
-    calm: bool = False
+    calm: Calm | None = None
 
     @property
     def verb(self) -> str:
@@ -53,16 +65,40 @@ class Moves:
 def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> None:
     """Move the project's files. Raises Failure where not everything arrived; what arrived stays."""
     with manifest.locked(root), _base(root, there) as base:
-        way = Way(root=root, there=there, run_id=run_id, tools=tools, verbose=moves.verbose, quiet=moves.calm)
+        way = Way(
+            root=root,
+            there=there,
+            run_id=run_id,
+            tools=tools,
+            verbose=moves.verbose,
+            quiet=moves.calm is not None,
+        )
         if moves.push and there.empty:
             say_default_ignored(root)
             if first_push(way, base, _weigh(root, tools)):
                 return
             base.save(whole=False)
-        found = compare(root, there, base, tools, verb=moves.verb, thorough=moves.pull)
-        if found.changes:
-            base.mark_moving()
-        _carry_out(way, base, found, moves)
+        for _ in range(ROUNDS):
+            found = compare(root, there, base, tools, verb=moves.verb, thorough=moves.pull)
+            if found.changes:
+                base.mark_moving()
+            vanished = _carry_out(way, base, found, moves)
+            if not vanished or not moves.pull or moves.calm:
+                break
+        if moves.pull and not moves.calm:
+            _check_whole(found, vanished=vanished)
+
+
+def _check_whole(found: Comparison, *, vanished: bool) -> None:
+    """Raise Failure where something there could not be fetched, now that the rest has been."""
+    if found.closed:
+        names = listed(sorted(set(found.closed)))
+        raise Failure(
+            f"pull is not complete: {names}",
+            hint="make it readable there (`ec2tasks shell`), or out of the way here",
+        )
+    if vanished:
+        raise Failure("pull is not complete: files are renamed there all the time", hint=HINT)
 
 
 def _base(root: Path, there: There) -> AbstractContextManager[manifest.Base]:
@@ -70,71 +106,92 @@ def _base(root: Path, there: There) -> AbstractContextManager[manifest.Base]:
     return manifest.kept(root, there.instance_id, filter_argv(root), forget=there.empty)
 
 
-def _carry_out(way: Way, base: Base, found: Comparison, moves: Moves) -> None:
+def _carry_out(way: Way, base: Base, found: Comparison, moves: Moves) -> bool:
+    """Do what the comparison asks for; whether something went away meanwhile."""
     if moves.push:
         say_default_ignored(way.root)
-        say_left_out(way.root, found.left_out)
+        say_left_out(way.root, [*found.left_out, *found.closed])
     fetching = Fetching(way=way, base=base)
     try:
         if moves.push:
             _push(way, base, found, fetching)
         if moves.pull:
-            fetch(fetching, _still_to_fetch(found, pushed=moves.push), calm=moves.calm)
+            fetch(fetching, _still_to_fetch(way, found, moves), calm=moves.calm)
             prune_replaced(way.root)
-        _settle_the_rest(base, found.changes)
+        _settle_the_rest(way.root, base, found.changes, keeps=moves.calm is None)
     finally:
         _say_besides(fetching.besides)
     if not moves.calm:
         _say_kept([one.path for one in found.changes if one.outcome is Outcome.KEEP])
+    return found.vanished or fetching.vanished
 
 
 def _push(way: Way, base: Base, found: Comparison, fetching: Fetching) -> None:
     changes = found.changes
     conflicts = [one for one in changes if one.outcome is Outcome.CONFLICT]
     # Theirs comes first: what yours replaces there is here by then.
-    fetch(fetching, items_for(conflicts, found.behind))
+    fetch(fetching, items_for(conflicts, found.there.behind))
     to_send = [one for one in changes if one.outcome in (Outcome.PUSH, Outcome.CONFLICT) and one.here]
-    obstacles = [one.path for one in to_send if kind(one.there) == "d" != kind(one.here)]
-    to_send = sorted(to_send, key=lambda one: one.path)
+    to_send = sorted((one for one in to_send if kind(one.here) != "o"), key=lambda one: one.path)
     _say_biggest({one.path: one.here for one in to_send if one.here})
-    stayed = delete_there(way, changes, obstacles)
-    for one in changes:
-        if one.outcome is Outcome.DELETE:
-            # A folder with files of its own there stays, until it is changed.
-            base.settle(one.path, Pair(None, one.there) if one.path in stayed else NOTHING)
+    replaced: Expected = {}
+    try:
+        blocked = _make_way(way, base, found, to_send, replaced)
+        sent = [one for one in to_send if one.path not in blocked]
+        if sent:
+            push(way, sent, base, replaced)
+    finally:
+        _fetch_surprises(fetching, replaced)
+
+
+def _make_way(way: Way, base: Base, found: Comparison, to_send: list[Change], replaced: Expected) -> set[str]:
+    """Delete there what was deleted here and what is in the way; what can't be sent even so comes out."""
+    deleted = [one for one in found.changes if one.outcome is Outcome.DELETE]
+    obstacles = [one.path for one in to_send if kind(one.there) == "d" != kind(one.here)]
+    replaced |= {
+        f"{way.replaced}/{one.path}": (one.path, one.there) for one in deleted if kind(one.there) != "d"
+    }
+    stayed = delete_there(way, deleted, obstacles, found.there)
+    behind = found.there.behind - found.there.links
+    for one in deleted:
+        # What stays: a folder with files of its own there, what is behind a link there.
+        stays = one.path in stayed or (one.path in behind and not _link_goes(one.path, found))
+        base.settle(one.path, Pair(None, one.there) if stays else NOTHING)
     blocked = (stayed & set(obstacles)) | _without_folder(to_send, found.there)
     for one in to_send:
         if one.path in blocked:
             base.settle(one.path, Pair(one.here, one.there))
-            report.warning(
-                f"`{one.path}` has no place there: what stands in its way stays, and so does yours here"
-            )
-    sent = [one for one in to_send if one.path not in blocked]
-    if sent:
-        push(way, sent, base)
-        _fetch_surprises(fetching, sent)
+            report.warning(f"`{one.path}` stays here alone: something else is in its place there")
+    return blocked
 
 
-def _without_folder(to_send: list[Change], there: Mapping[str, Entry]) -> set[str]:
-    """Those whose folder is no folder there, and does not become one by this push."""
+def _link_goes(path: str, found: Comparison) -> bool:
+    """Whether the link there that leads to a path is itself deleted."""
+    deleted = {one.path for one in found.changes if one.outcome is Outcome.DELETE}
+    return any(above in found.there.links and above in deleted for above in parents(path))
+
+
+def _without_folder(to_send: list[Change], there: Found) -> set[str]:
+    """Those whose folder is no folder there, or one behind a link, and does not become one by this push."""
     sent = {one.path for one in to_send}
-    in_the_way = {path for path, one in there.items() if one.kind != "d" and path not in sent}
+    in_the_way = {path for path, one in there.entries.items() if one.kind != "d" and path not in sent}
+    in_the_way |= there.links
     return {path for path in sent if any(above in in_the_way for above in parents(path))}
 
 
-def _fetch_surprises(fetching: Fetching, sent: list[Change]) -> None:
-    """Bring home what was replaced there although it had changed since it was compared."""
+def _fetch_surprises(fetching: Fetching, replaced: Expected) -> None:
+    """Bring home what was replaced or deleted there although it had changed since it was compared."""
     way = fetching.way
     items = [
         Item(
-            source=source,
-            path=source.removeprefix(f"{way.replaced}/"),
+            source=copy,
+            path=path,
             there=entry,
             here=None,
             reason="changed there while yours was sent",
             besides=True,
         )
-        for source, entry in surprises(way, sent).items()
+        for copy, (path, entry) in surprises(way, replaced).items()
     ]
     # Yours is there by now: what both agree on stays.
     agreed = {item.path: fetching.base[item.path] for item in items}
@@ -143,22 +200,28 @@ def _fetch_surprises(fetching: Fetching, sent: list[Change]) -> None:
         fetching.base.settle(path, pair)
 
 
-def _still_to_fetch(found: Comparison, *, pushed: bool) -> list[Item]:
-    """What is to be fetched and was not yet."""
-    items = items_for(found.changes, found.behind)
-    return [one for one in items if not one.besides or not pushed]
+def _still_to_fetch(way: Way, found: Comparison, moves: Moves) -> list[Item]:
+    """What is to be fetched and was not yet. Beside a running command, one version beside yours is enough."""
+    items = items_for(found.changes, found.there.behind)
+    if moves.calm:
+        return [
+            one for one in items if not one.besides or not (way.root / beside(one.path, way.run_id)).exists()
+        ]
+    return [one for one in items if not one.besides or not moves.push]
 
 
-def _settle_the_rest(base: Base, changes: Iterable[Change]) -> None:
-    """Settle what needs no moving."""
+def _settle_the_rest(root: Path, base: Base, changes: Iterable[Change], *, keeps: bool) -> None:
+    """Settle what needs no moving; what is kept here only where that is said (`keeps`)."""
     for one in changes:
-        if one.outcome in (Outcome.KEEP, Outcome.AGREE, Outcome.FORGET):
+        if one.outcome is Outcome.AGREE and one.here and one.there:
+            base.settle(one.path, Pair(adopt_time(root, one.path, one.here, one.there), one.there))
+        elif one.outcome is Outcome.FORGET or (keeps and one.outcome is Outcome.KEEP):
             base.settle(one.path, settle(one))
 
 
 def _say_besides(besides: dict[str, str]) -> None:
-    for path, name in sorted(besides.items()):
-        report.warning(f"`{path}` was changed here and there: yours stays, the instance's is `{name}`")
+    for _, words in sorted(besides.items()):
+        report.warning(words)
 
 
 def _say_kept(paths: list[str]) -> None:

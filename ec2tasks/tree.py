@@ -6,6 +6,7 @@ clocks are never compared with each other.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 SECOND = 1_000_000_000  # nanoseconds
+GRAINS = (100, 1_000, 1_000_000, SECOND)  # the times that file systems keep, in nanoseconds
+LAST_TIME = 2**63 - 1  # nanoseconds; SQLite keeps no later one
 
 
 class Entry(NamedTuple):
     """What stands at a path: kind `f`, `d`, `l`, or `o` for what never travels (a socket, a device).
 
+    Kind `x` is a folder there that can't be looked into.
     A folder has no size and no time, a link no mode either; `mtime` is in nanoseconds.
     """
 
@@ -30,7 +34,9 @@ class Entry(NamedTuple):
 
 def same_time(one: int, other: int) -> bool:
     """Whether two times are the same, as far as the coarser of two file systems can tell."""
-    return one == other or ((one % SECOND == 0 or other % SECOND == 0) and one // SECOND == other // SECOND)
+    return one == other or any(
+        (one % grain == 0 or other % grain == 0) and one // grain == other // grain for grain in GRAINS
+    )
 
 
 def alike(one: Entry, other: Entry) -> bool:
@@ -47,14 +53,15 @@ def of_file(found: os.stat_result) -> Entry:
     """The entry of a file, or of what a link leads to."""
     mode = stat.S_IMODE(found.st_mode) & 0o777
     if stat.S_ISREG(found.st_mode):
-        return Entry("f", mode, found.st_size, found.st_mtime_ns)
+        return Entry("f", mode, found.st_size, min(found.st_mtime_ns, LAST_TIME))
     return Entry("d", mode) if stat.S_ISDIR(found.st_mode) else Entry("o")
 
 
 def look(root: Path, path: str) -> Entry | None:
     """What stands here as it travels: a link that leads out of the project as what it leads to.
 
-    None where nothing does; raises OSError where that can't be told.
+    None where nothing does; raises OSError where that can't be told: what is behind a link that leads nowhere
+    now, say onto a disk that is not there, is not gone.
     """
     full = os.path.join(root, path)
     try:
@@ -62,14 +69,24 @@ def look(root: Path, path: str) -> Entry | None:
         if not stat.S_ISLNK(found.st_mode):
             return of_file(found)
         target = os.readlink(full)
-        return of_file(os.stat(full)) if is_outward(path, target) else Entry("l", target=target)
     except (FileNotFoundError, NotADirectoryError):
+        if any(_is_away(os.path.join(root, above), above) for above in parents(path)):
+            raise OSError(errno.ENOENT, "behind a link that leads nowhere") from None
         return None
+    return of_file(os.stat(full)) if is_outward(path, target) else Entry("l", target=target)
+
+
+def _is_away(full: str, path: str) -> bool:
+    """Whether a path is a link out of the project to something that is not there."""
+    return os.path.islink(full) and is_outward(path, os.readlink(full)) and not os.path.exists(full)
 
 
 def is_outward(link: str, target: str) -> bool:
-    """Whether a link at that path of the project, to that target, is absolute or leads out by its `..`."""
-    if os.path.isabs(target):
+    """Whether a link at that path of the project, to that target, is one that rsync takes for unsafe.
+
+    It is absolute, leads out by its `..`, or has one in its middle.
+    """
+    if os.path.isabs(target) or "/../" in target.lstrip("./"):
         return True
     reached = os.path.normpath(os.path.join(os.path.dirname(link), target))
     return reached == ".." or reached.startswith("../")
@@ -86,7 +103,16 @@ def encode(paths: Iterable[str]) -> bytes:
     return b"".join(os.fsencode(path) + b"\0" for path in paths)
 
 
-KINDS = {b"f": "f", b"d": "d", b"l": "l"}
+def parse_inodes(said: bytes) -> dict[str, int]:
+    """The inodes of what `tree.sh look` says: a file that was replaced as a whole has another than before."""
+    fields = said.split(b"\0")
+    return {
+        os.fsdecode(name[2:]): int(words.split()[4])
+        for name, words in zip(fields[0::3], fields[1::3], strict=False)
+    }
+
+
+KINDS = {b"f": "f", b"d": "d", b"l": "l", b"x": "x"}
 
 
 def parse_found(said: bytes) -> dict[str, Entry]:
@@ -94,7 +120,7 @@ def parse_found(said: bytes) -> dict[str, Entry]:
     fields = said.split(b"\0")
     found = {}
     for name, words, target in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
-        kind, mode, size, mtime = words.split()
+        kind, mode, size, mtime, _ = words.split()
         found[os.fsdecode(name[2:])] = _entry(kind, int(mode, 8), int(size), mtime, os.fsdecode(target))
     return found
 
@@ -103,10 +129,11 @@ def _entry(kind: bytes, mode: int, size: int, mtime: bytes, target: str) -> Entr
     known = KINDS.get(kind, "o")
     if known == "f":
         seconds, _, fraction = mtime.decode().partition(".")
-        return Entry("f", mode & 0o777, size, int(seconds) * SECOND + int(fraction[:9].ljust(9, "0")))
+        time = int(seconds) * SECOND + int(fraction[:9].ljust(9, "0"))
+        return Entry("f", mode & 0o777, size, min(time, LAST_TIME))
     if known == "l":
         return Entry("l", target=target)
-    return Entry("d", mode & 0o777) if known == "d" else Entry("o")
+    return Entry("d", mode & 0o777) if known == "d" else Entry(known)
 
 
 class Pair(NamedTuple):

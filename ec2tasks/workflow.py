@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
@@ -15,21 +15,23 @@ from ec2tasks import instance as instances
 from ec2tasks import job as jobs
 from ec2tasks import journal, report
 from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
-from ec2tasks.attend import attend
+from ec2tasks.attend import SpotTakenError, attend
 from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure, UsageError
 from ec2tasks.follow import Detached, feeds, terminal_size
 from ec2tasks.instance import Instance
 from ec2tasks.job import Job, Run, forwarded, new_run_id, on_terminal
+from ec2tasks.launch import NoCapacityError
 from ec2tasks.merge import Change
+from ec2tasks.moving import fetch as fetch_results
+from ec2tasks.moving import fetched_meanwhile, move_files
 from ec2tasks.ports import check_free
 from ec2tasks.project import check_syncable
-from ec2tasks.rsync import BrokenWayError
 from ec2tasks.stay import Phases, Stay, apply, end_beside_failure, interruptible, on_board
-from ec2tasks.sync import Moves, move
+from ec2tasks.sync import Moves
 from ec2tasks.sync import differences as compare_trees
 
-PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before files are moved over another connection
+CAPACITY_PAUSE = 30.0  # seconds until a resumed run asks AWS for an instance again
 SHOWN_AGAIN = 256 * 1024  # bytes of earlier output that `attach` begins with
 
 
@@ -49,7 +51,11 @@ class Wish:
 
 
 def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> int:
-    """Up, push, run, pull, end of life; the command's own exit code, 125 where its results are not here."""
+    """Up, push, run, pull, end of life; the command's own exit code, 125 where its results are not here.
+
+    Where AWS takes a spot instance back and the settings say `resume`, the same again on a new instance, from
+    the results fetched so far.
+    """
     settings = call.settings
     check_here(call)
     check_free(settings.ports)
@@ -57,10 +63,27 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
         raise UsageError("a spot instance can't be stopped", hint="--leave or --terminate; or without --spot")
     if wish.sync:
         check_syncable(call.project, call.home)
-    job = _job(call, wish, environ)
+    for resumed in itertools.count():
+        try:
+            return _run_once(call, wish, environ, resumed)
+        except SpotTakenError as taken:
+            if not settings.resume:
+                raise
+            report.warning(taken.what)
+            report.step("resume: the command begins again on a new instance, from what has been fetched")
+        except NoCapacityError as full:
+            if not resumed:
+                raise
+            report.step(f"{full.what.splitlines()[0]}; asking again in {CAPACITY_PAUSE:.0f} s")
+            time.sleep(CAPACITY_PAUSE)
+    raise AssertionError("unreachable")
+
+
+def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) -> int:
+    job = _job(call, wish, environ, resumed)
     stay = Stay(
         call=call,
-        wanted=Ending(settings.final_state),
+        wanted=Ending(call.settings.final_state),
         results_here=not wish.sync,
         detaches=wish.detach,
     )
@@ -68,19 +91,10 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
     with interruptible(), on_board(stay, phases, job, may_launch=True):
         with phases.time("synced"):
             stay.touched = not stay.arrival.launched
-            _push(stay, wish, job.run_id)
+            if wish.sync:
+                move_files(stay, job.run_id, Moves(push=True, verbose=wish.verbose))
         stay.touched = True
-        over = False
-        try:
-            with phases.time("ran"), wish.beside(), _pulled(stay, wish, job.run_id):
-                code = _run_there(stay, wish, job)
-            over = not stay.detached
-        finally:
-            if wish.sync and not stay.detached:
-                with phases.time("fetched"):
-                    stay.fetched = _pull(stay, job.run_id, verbose=wish.verbose)
-            # A command whose end was not seen may still run, and bring more.
-            stay.results_here = over and (stay.fetched or not wish.sync)
+        code = _run_and_fetch(stay, wish, job, phases)
     if stay.detached:
         return code
     assert stay.arrival.instance is not None
@@ -94,6 +108,23 @@ def _exit_code(stay: Stay, code: int) -> int:
     if code or stay.results_here or stay.detached:
         return code
     return INTERRUPTED_CODE if stay.interrupted else FAILURE_CODE
+
+
+def _run_and_fetch(stay: Stay, wish: Wish, job: Job, phases: Phases) -> int:
+    """Run the command, then fetch what it made, however it ended."""
+    over = False
+    meanwhile = fetched_meanwhile(stay, job.run_id) if wish.sync else contextlib.nullcontext()
+    try:
+        with phases.time("ran"), wish.beside(), meanwhile:
+            code = _run_there(stay, wish, job)
+        over = not stay.detached
+    finally:
+        if wish.sync and not stay.detached and not stay.gone:
+            with phases.time("fetched"):
+                stay.fetched = fetch_results(stay, job.run_id, verbose=wish.verbose)
+        # A command whose end was not seen may still run, and bring more.
+        stay.results_here = over and (stay.fetched or not wish.sync)
+    return code
 
 
 def multiplexer(call: Call, wish: Wish) -> str:
@@ -121,14 +152,16 @@ def _attended(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0,
         return left.code
 
 
-def _job(call: Call, wish: Wish, environ: Mapping[str, str]) -> Job:
+def _job(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) -> Job:
     settings, multi = call.settings, multiplexer(call, wish)
+    # What a command may look at that knows how to go on where it was.
+    again = {"EC2TASKS_RESUMED": str(resumed)} if resumed else {}
     terminal = multi == "none" and not wish.detach and on_terminal()
     return dataclasses.replace(
         _visit(call),
         begins=True,
         command=wish.command,
-        variables={**forwarded(settings.forward_env, environ), **wish.variables},
+        variables={**forwarded(settings.forward_env, environ), **wish.variables, **again},
         multi=multi,
         final_state=settings.final_state,
         terminal=terminal,
@@ -153,67 +186,6 @@ def _visit(call: Call) -> Job:
         reverse_ports=settings.reverse_ports,
         begins=False,
     )
-
-
-def _push(stay: Stay, wish: Wish, run_id: str) -> None:
-    if wish.sync:
-        _move(stay, run_id, Moves(push=True, verbose=wish.verbose))
-
-
-def _move(stay: Stay, run_id: str, moves: Moves) -> None:
-    """Move files, over another connection where one breaks for as long as the instance runs."""
-    for pause in (*PAUSES, None):
-        try:
-            move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)
-            break
-        except BrokenWayError:
-            # Beside a command, it is tried again by itself.
-            if moves.calm or pause is None or not stay.runs():
-                raise
-            report.step(f"connection lost, trying the {moves.verb} again")
-            time.sleep(pause)
-            stay.reconnect()
-    # Whatever was there when this call joined: now something is.
-    stay.empty = False
-
-
-def _pull(stay: Stay, run_id: str, *, verbose: bool) -> bool:
-    """Fetch everything; whether that worked. Why not is said, for the end of life is still to come."""
-    try:
-        _move(stay, run_id, Moves(pull=True, verbose=verbose))
-    except Failure as error:
-        report.warning(error.what, hint=error.hint)
-        return False
-    except KeyboardInterrupt:
-        stay.interrupted = True
-        report.warning("interrupted while fetching the results")
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def _pulled(stay: Stay, wish: Wish, run_id: str) -> Iterator[None]:
-    """Fetch results every now and then while inside, so that a lost instance costs no more than that."""
-    every = stay.call.settings.pull_every
-    if not every or not wish.sync or wish.detach:
-        yield
-        return
-    over = threading.Event()
-
-    def pull() -> None:
-        while not over.wait(every):
-            # What does not come now comes later, or is said at the end.
-            with contextlib.suppress(Failure):
-                _move(stay, run_id, Moves(pull=True, calm=True))
-
-    puller = threading.Thread(target=pull, daemon=True)
-    puller.start()
-    try:
-        yield
-    finally:
-        over.set()
-        if not stay.detached:
-            puller.join()
 
 
 def up(call: Call) -> Instance:
@@ -263,7 +235,7 @@ def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
             stay.wanted = stay.wanted or Ending(found.final_state)
             if fetch:
                 with phases.time("fetched"):
-                    stay.results_here = stay.fetched = _pull(stay, job.run_id, verbose=verbose)
+                    stay.results_here = stay.fetched = fetch_results(stay, job.run_id, verbose=verbose)
     return _exit_code(stay, code)
 
 
@@ -307,7 +279,7 @@ def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
     stay = Stay(call=call, wanted=None, touched=True)
     phases = Phases()
     with interruptible(), on_board(stay, phases, job, may_launch=False), phases.time("synced"):
-        _move(stay, job.run_id, Moves(push=push, pull=pull, verbose=verbose))
+        move_files(stay, job.run_id, Moves(push=push, pull=pull, verbose=verbose))
         stay.results_here = stay.fetched = pull
     report.step(phases.line(None))
 
@@ -345,5 +317,5 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
     check_syncable(call.project, call.home)
     job = _visit(call)
     with interruptible(), on_board(stay, Phases(), job, may_launch=False):
-        stay.results_here = stay.fetched = _pull(stay, job.run_id, verbose=verbose)
+        stay.results_here = stay.fetched = fetch_results(stay, job.run_id, verbose=verbose)
     return 0 if stay.results_here and not stay.shared else FAILURE_CODE

@@ -70,7 +70,7 @@ def test_one_call_carries_tags_token_and_imdsv2() -> None:
 
 
 def test_what_is_not_asked_for_is_not_in_the_request() -> None:
-    optional = {"IamInstanceProfile", "UserData", "BlockDeviceMappings", "InstanceMarketOptions"}
+    optional = {"IamInstanceProfile", "BlockDeviceMappings", "InstanceMarketOptions"}
     assert not optional & set(request())
 
 
@@ -82,7 +82,8 @@ def test_what_is_asked_for_is_in_the_request() -> None:
     assert found["InstanceMarketOptions"]["MarketType"] == "spot"
     # A one-time spot instance can't be stopped, so neither by a shutdown from inside.
     assert found["InstanceInitiatedShutdownBehavior"] == "terminate"
-    assert found["UserData"] == "#!/bin/sh\n"
+    assert "\nspot 1\n" in found["UserData"]
+    assert "\n\n#!/bin/sh\n" in found["UserData"]
 
 
 def test_the_price_stays_with_the_instance() -> None:

@@ -12,6 +12,7 @@ from ec2tasks.aws import Aws
 from ec2tasks.errors import UsageError
 from ec2tasks.instance import launch_tags
 from ec2tasks.launch import prepare_order, run_instances_request, usable_subnets
+from ec2tasks.local.userdata import split
 from ec2tasks.process import Tools
 from ec2tasks.project import Project
 from ec2tasks.schema import KEYS_BY_NAME
@@ -68,13 +69,15 @@ def said(aws: Aws, found: dict[str, Any], key: str) -> object:
     if key == "security_group":
         groups = aws.ec2.describe_security_groups(GroupIds=found["SecurityGroupIds"])["SecurityGroups"]
         return groups[0]["GroupName"]
+    if key == "user_data":
+        # The guard comes first.
+        return split(found["UserData"].encode())[1][1].decode()
     tags = {"user": "ec2tasks:user", "name": "Name", "tags": "team"}
     if key in tags:
         return tag(found, tags[key])
     place = {
         "instance_type": "InstanceType",
         "key_name": "KeyName",
-        "user_data": "UserData",
         "iam_instance_profile": "IamInstanceProfile.Name",
         "disk_gb": "BlockDeviceMappings.0.Ebs.VolumeSize",
         "spot": "InstanceMarketOptions.MarketType",

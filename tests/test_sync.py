@@ -15,6 +15,7 @@ from twosides import OWN, Sides, put, snapshot
 
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import DEFAULT_IGNORED, filter_argv
+from ec2tasks.incoming import Calm
 from ec2tasks.progress import biggest, size_text
 from ec2tasks.rsync import Said, failure, left_out, unescaped
 from ec2tasks.sync import KEPT_REPLACED, prune_replaced
@@ -107,9 +108,13 @@ def test_another_machine_merges_by_content(sides: Sides, tmp_path: Path) -> None
     other = sides.clone(tmp_path / "other")
     for path in other.here.rglob("*"):
         os.utime(path, (1_000_000, 1_000_000), follow_symlinks=False)
+    times = {path: path.stat().st_mtime_ns for path in other.there.rglob("*.py")}
     other.sync()
     assert snapshot(other.here) == snapshot(other.there)
     assert not list(other.here.rglob("*.ec2-*"))
+    assert times == {path: path.stat().st_mtime_ns for path in times}, "make there would make all anew"
+    assert other.differences() == []
+    assert [one.path for one in sides.differences()] == ["result"]
     put(other.here / "code.py", "")
     other.sync()
     assert not (other.there / "code.py").exists()
@@ -296,17 +301,25 @@ def test_a_manifest_that_can_t_be_read_costs_no_conflicts(sides: Sides) -> None:
     assert not [one for one in sides.here.rglob("*.ec2-*") if not one.name.startswith("code.py")]
 
 
-def test_beside_a_running_command_only_what_stands_still_is_fetched(sides: Sides) -> None:
+def test_beside_a_running_command_nothing_half_written_is_fetched(sides: Sides) -> None:
     put(sides.there / "done", "file whole")
-    writer = subprocess.Popen(["sh", "-c", f"while sleep 0.2; do echo x >>'{sides.there}/growing'; done"])
+    deeds = "echo x >>growing; echo y >.new; mv .new replaced"
+    writer = subprocess.Popen(["sh", "-c", f"cd '{sides.there}'; while sleep 0.2; do {deeds}; done"])
+    calm = Calm()
     try:
         time.sleep(0.5)
-        sides.sync(push=False, calm=True)
+        sides.sync(push=False, calm=calm)
+        assert (sides.here / "done").read_text() == "whole"
+        assert (sides.here / "replaced").read_text() == "y\n"
+        assert not (sides.here / "growing").exists()
+        for _ in range(5):  # a log: it may change in the middle of one look
+            sides.sync(push=False, calm=calm)
+            if (sides.here / "growing").exists():
+                break
     finally:
         writer.kill()
         writer.wait()
-    assert (sides.here / "done").read_text() == "whole"
-    assert not (sides.here / "growing").exists()
+    assert set((sides.here / "growing").read_text().split()) == {"x"}
     sides.sync(push=False)
     assert (sides.here / "growing").read_text() == (sides.there / "growing").read_text()
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from ec2tasks.incoming import Calm
 from ec2tasks.job import new_run_id
 from ec2tasks.merge import Change
 from ec2tasks.process import Tools
@@ -57,7 +58,9 @@ class Sides:
             empty=not set(found) - {OWN},
         )
 
-    def sync(self, *, push: bool = True, pull: bool = True, verbose: bool = False, calm: bool = False) -> str:
+    def sync(
+        self, *, push: bool = True, pull: bool = True, verbose: bool = False, calm: Calm | None = None
+    ) -> str:
         """One sync, of a run of its own; the run's id."""
         self.run_id = new_run_id()
         moves = Moves(push=push, pull=pull, verbose=verbose, calm=calm)

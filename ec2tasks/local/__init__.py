@@ -10,6 +10,7 @@ faults        what goes wrong on demand, as one switch
 relay         an instance's public address: latency, cut and drop
 guestnet      an instance's network, and sockets made inside it
 rootfs        what an instance sees as its file system
+userdata      user data as cloud-init reads it: scripts and boothooks
 host          one boot of one instance: files, network, processes, end
 metadata      the metadata service at 169.254.169.254
 answers       requests of the API read, errors written

@@ -17,6 +17,7 @@ from ec2tasks.local import rootfs
 from ec2tasks.local.guestnet import GuestNet
 from ec2tasks.local.requirements import GUEST_ID, SEARCH_PATH, as_guest_argv
 from ec2tasks.local.rootfs import SSH_PORT, HostSpec
+from ec2tasks.local.userdata import split
 
 BOOT_SECONDS = 20
 END_SECONDS = 5
@@ -88,7 +89,19 @@ def _write_first_files(spec: HostSpec, uid: int) -> None:
     spawn(make, stdin=subprocess.DEVNULL).wait()
     give_to_guest(key, uid)
     if spec.user_data:
-        (folders.cloud / "instance" / "user-data.txt").write_bytes(spec.user_data)
+        _write_user_data(spec, uid)
+
+
+def _write_user_data(spec: HostSpec, uid: int) -> None:
+    """User data, and what it holds as files of its own, where cloud-init keeps them."""
+    here = spec.folders.cloud / "instance"
+    (here / "user-data.txt").write_bytes(spec.user_data)
+    for number, (folder, content) in enumerate(split(spec.user_data), 1):
+        (here / folder).mkdir(exist_ok=True)
+        path = here / folder / f"part-{number:03}"
+        path.write_bytes(content)
+        path.chmod(0o700)
+        give_to_guest(path, uid)
 
 
 class Guest:

@@ -136,6 +136,8 @@ UseDNS no
 PrintMotd no
 PidFile none
 MaxStartups 100
+ClientAliveInterval 15
+ClientAliveCountMax 3
 AcceptEnv LANG LC_*
 SetEnv {pairs}
 Subsystem sftp internal-sftp

@@ -23,6 +23,8 @@ hold() {
     take_input
     : >>"$run/out"
     : >>"$run/err"
+    reserve ended
+    reserve exit
     printf '%(%s)T\n' -1 >"$run/started"
     # Whoever asked for it has the answer, and holds nothing of ours.
     [ "$multi" != none ] || exec >/dev/null 2>&1
@@ -38,9 +40,17 @@ hold() {
     code=$?
     if [ "$code" -ne 0 ] && count_killed && [ "$killed" -gt "$before" ]; then say_memory; fi
     [ "$multi" = none ] || sleep 0.3 # what it printed last must be in the log before its end is known
-    printf '%(%s)T\n' -1 >"$run/ended"
-    printf '%s\n' "$code" >"$run/exit"
+    tell ended "$(printf '%(%s)T' -1)"
+    tell exit "$code"
     [ ! -e "$run/holder" ] || kill "$(cat "$run/holder")" 2>/dev/null
+}
+
+# How a command ended must be told even where it has filled the disk: room for that is kept, written over in
+# place, and given its name once it is whole.
+reserve() { printf '%12s\n' '' >"$run/$1.new"; }
+tell() {
+    printf '%-12s\n' "$2" 1<>"$run/$1.new"
+    mv "$run/$1.new" "$run/$1"
 }
 
 # Where flock left this file open.

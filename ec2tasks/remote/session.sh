@@ -1,18 +1,24 @@
-# One client's session on the instance: `session.sh END RUN_ID REMOTE_DIR`.
+# One client's session on the instance: `session.sh END RUN_ID REMOTE_DIR [IDLE_STOP MAX_SECONDS START NEW SPOT]`.
 #
 # Holds a shared lock for as long as the client is there, so that the last client out can tell that it is
 # the last. The lock belongs to this process: it goes when the client hangs up, dies, or says nothing for a
-# minute. The client sends a line now and then, then `leave`; the answer is `last END` or `others`.
+# minute. The client sends a line now and then, then `leave`, or `leave fetched` where it has fetched all there
+# is; the answer is `last END` or `others`; before that, `notice TIME` where AWS takes a SPOT instance back.
+# IDLE_STOP and MAX_SECONDS are new limits for the guard (`-`: as they were), START tells one start of the
+# instance from another, and NEW says that it was launched with a guard.
 set -u
-end=$1 run_id=$2 remote_dir=$3
+end=$1 run_id=$2 remote_dir=$3 idle_stop=${4:--} max_seconds=${5:--} started=${6:--} new=${7:--} spot=${8:-}
 home=$HOME/.ec2tasks
 run=$home/runs/$run_id
+# A folder of the instance, and in it whether it was fetched since anyone could write there.
+folder=$home/folders/${remote_dir//\//%}
 
 found=$(find "$HOME/$remote_dir" -mindepth 1 -maxdepth 1 ! -name .ec2tasks -print -quit 2>/dev/null)
 mkdir -p "$HOME/$remote_dir/.ec2tasks/incoming" || exit 1
 umask 077
 # On a full disk a client that hands nothing over gets on all the same, to fetch what is there.
-mkdir -p "$run"
+mkdir -p "$run" "$folder"
+rm -f "$folder/fetched" || exit 1
 chmod 700 "$home" "$run"
 
 # A client that comes back after its connection broke is one client: the session that it lost may not know yet.
@@ -21,9 +27,20 @@ if read -r earlier 2>/dev/null <"$run/session" && grep -qs session.sh "/proc/$ea
 fi
 printf '%s\n' "$$" >"$run/session"
 
-exec 9>>"$home/sessions.lock"
+exec 9>>"$home/sessions.lock" 7<"$home"
+
+# Whether nobody else holds the lock. Who decides by that holds the folder's meanwhile: the guard looks too, and
+# one look must not be taken by another for somebody.
+alone() {
+    flock --timeout 5 7
+    flock --exclusive --nonblock 9
+    local code=$?
+    flock --unlock 7
+    return $code
+}
+
 # Waits while a last client decides on the instance's end of life.
-if flock --exclusive --nonblock 9; then
+if alone; then
     # Nobody is here: an end that is left over was a client's that died, and no longer asked for.
     rm -f "$home/final_state"
 fi
@@ -38,14 +55,60 @@ while IFS=' ' read -r word name body; do
     *) break ;;
     esac
 done
-if [ -n "$found" ]; then found=used; else found=empty; fi
-printf 'joined %s %s\n' "$found" "$HOME"
 
-while read -r -t 60 word; do
+limit() {
+    [ "$2" != - ] || return 0
+    grep -qsFx "$1 $2" "$home/limits" && return
+    { grep -sv "^$1 " "$home/limits"; printf '%s %s\n' "$1" "$2"; } >"$home/limits.$run_id" &&
+        mv -f "$home/limits.$run_id" "$home/limits"
+}
+limit idle_stop "$idle_stop"
+limit max_seconds "$max_seconds"
+limit reset "$started"
+
+# Nothing is on this instance before its guard is: it is armed early in each boot, where there is one.
+guarded() {
+    local tries=0
+    until [ -e /run/ec2tasks-guard/state ]; do
+        [ "$new" = new ] || [ -e /var/lib/ec2tasks-guard/guard.sh ] || return 0
+        [ $((tries += 1)) -le 450 ] || return 1
+        sleep 0.2
+    done
+}
+if [ -n "$found" ]; then found=used; else found=empty; fi
+if guarded; then guard=guarded; else guard=unguarded; fi
+printf 'joined %s %s %s\n' "$found" "$guard" "$HOME"
+
+# What the metadata service answers: `metadata METHOD PATH HEADER`.
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+metadata() {
+    exec 5<>/dev/tcp/169.254.169.254/80 || return
+    printf '%s /latest/%s HTTP/1.0\r\nHost: 169.254.169.254\r\n%s\r\n\r\n' "$1" "$2" "$3" >&5
+    # The status, the headers up to an empty line, then the answer.
+    timeout 3 tr -d '\r' <&5 | awk 'NR == 1 && $2 != 200 { exit } answer; /^$/ { answer = 1 }'
+    exec 5>&-
+}
+
+# Whether AWS takes this spot instance back; said once, two minutes ahead.
+look_for_notice() {
+    token=$(metadata PUT api/token 'X-aws-ec2-metadata-token-ttl-seconds: 60')
+    said=$(metadata GET meta-data/spot/instance-action "X-aws-ec2-metadata-token: $token")
+    case $said in
+    *'"time"'*)
+        said=${said#*'"time"'*'"'}
+        printf 'notice %s\n' "${said%%'"'*}"
+        spot=
+        ;;
+    esac
+} 2>/dev/null
+
+while read -r -t 60 word fetched; do
+    [ -z "$spot" ] || look_for_notice
     [ "$word" = leave ] || continue
     # Two clients that leave at once must not both find the other still there: the shared lock goes first.
     flock --unlock 9
-    if flock --exclusive --nonblock 9; then
+    if alone; then
+        [ "$fetched" != fetched ] || : >"$folder/fetched"
         printf 'last %s\n' "$(cat "$home/final_state" 2>/dev/null)"
         rm -f "$home/final_state"
     else

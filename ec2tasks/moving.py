@@ -1,0 +1,89 @@
+"""The project's files during a stay: pushed before the command, fetched after it and meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+from ec2tasks import report
+from ec2tasks.errors import Failure
+from ec2tasks.incoming import Calm
+from ec2tasks.rsync import BrokenWayError
+from ec2tasks.stay import Stay
+from ec2tasks.sync import Moves, move
+
+PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before files are moved over another connection
+LAST_MINUTES = 5  # seconds between fetches once AWS has announced that it takes the instance back
+TICK = 0.5  # seconds between looks at whether it has
+
+
+def move_files(stay: Stay, run_id: str, moves: Moves) -> None:
+    """Move the project's files, over another connection where one breaks for as long as the instance runs.
+
+    Raises Failure where not everything arrived.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)
+            break
+        except BrokenWayError:
+            # Beside a command, the next fetch is another try.
+            if moves.calm or pause is None or not stay.runs():
+                raise
+            report.step(f"connection lost, trying the {moves.verb} again")
+            time.sleep(pause)
+            stay.reconnect()
+    # Whatever was there when this call joined: now something is.
+    stay.empty = False
+
+
+def fetch(stay: Stay, run_id: str, *, verbose: bool) -> bool:
+    """Fetch everything; whether that worked. Why not is said, for the end of life is still to come."""
+    try:
+        move_files(stay, run_id, Moves(pull=True, verbose=verbose))
+    except Failure as error:
+        report.warning(error.what, hint=error.hint)
+        return False
+    except KeyboardInterrupt:
+        stay.interrupted = True
+        report.warning("interrupted while fetching the results")
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def fetched_meanwhile(stay: Stay, run_id: str) -> Iterator[None]:
+    """Fetch results every `pull_every` while inside, so that a lost instance costs no more than that.
+
+    Once AWS has announced the end of a spot instance, at once and again every few seconds until then.
+    """
+    assert stay.arrival.instance is not None
+    every = stay.call.settings.pull_every
+    if not every and not stay.arrival.instance.spot:
+        yield
+        return
+    over = threading.Event()
+    puller = threading.Thread(target=_keep_fetching, args=(stay, run_id, every, over), daemon=True)
+    puller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if not stay.detached:
+            puller.join()
+
+
+def _keep_fetching(stay: Stay, run_id: str, every: int, over: threading.Event) -> None:
+    last, calm = time.monotonic(), Calm()
+    while not over.wait(min(every or TICK, TICK)):
+        if not calm.last and (at := stay.notice):
+            calm.last, last = True, 0.0
+            report.warning(f"AWS takes this spot instance back at {at}: fetching what is there")
+        pause = LAST_MINUTES if calm.last else every
+        if pause and time.monotonic() - last >= pause:
+            # What does not come now comes the next time, or is said at the end.
+            with contextlib.suppress(Failure):
+                move_files(stay, run_id, Moves(pull=True, calm=calm))
+            last = time.monotonic()

@@ -1,0 +1,184 @@
+"""The guard: what a launch carries, and what becomes of an instance that nobody ends."""
+
+from __future__ import annotations
+
+import email
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from conftest import Shop
+from hypothesis import given
+from hypothesis import strategies as st
+from test_launch import settings
+
+from ec2tasks import guard, outlook
+from ec2tasks.aws import Aws
+from ec2tasks.errors import UsageError
+from ec2tasks.local.userdata import split
+
+LINES = st.text(st.characters(codec="utf-8"), max_size=300)
+BEGINNINGS = st.sampled_from(["#!/bin/sh\n", "#cloud-config\n", "From me\n", "#include\nhttps://x/\n", ""])
+
+
+def parts(text: str) -> list[tuple[str, bytes]]:
+    found = [one for one in email.message_from_string(text).walk() if not one.is_multipart()]
+    return [(one.get_content_type(), bytes(one.get_payload(decode=True))) for one in found]
+
+
+@given(BEGINNINGS, LINES)
+def test_the_user_s_own_user_data_arrives_as_it_is_after_the_guard(begin: str, rest: str) -> None:
+    text = begin + rest
+    hook, *own = parts(
+        guard.multipart([guard._part("#!/bin/bash\n", "text/cloud-boothook"), guard.own_part(text)])
+    )
+    assert hook == ("text/cloud-boothook", b"#!/bin/bash\n")
+    assert [content for _, content in own] == [text.encode()]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("#!/bin/sh\n", "text/x-shellscript"),
+        ("#cloud-config\nx: 1\n", "text/cloud-config"),
+        ("#cloud-config-archive\n- x\n", "text/cloud-config-archive"),
+        ("## template: jinja\n#cloud-config\n", "text/jinja2"),
+        ("what is this\n", "text/plain"),
+    ],
+)
+def test_it_is_what_its_first_line_says(text: str, kind: str) -> None:
+    assert parts(guard.user_data(settings(user_data=text)))[1] == (kind, text.encode())
+
+
+def test_user_data_in_parts_keeps_its_parts() -> None:
+    text = guard.multipart([guard.own_part("#!/bin/sh\n"), guard.own_part("#cloud-config\n")])
+    own = parts(guard.user_data(settings(user_data=text)))[1:]
+    assert own == [("text/x-shellscript", b"#!/bin/sh\n"), ("text/cloud-config", b"#cloud-config\n")]
+
+
+def test_the_local_instances_run_the_guard_at_each_boot_and_the_script_at_the_first() -> None:
+    text = guard.user_data(settings(user_data="#!/bin/sh\necho é\n"))
+    (hooks, hook), own = split(text.encode())
+    assert (hooks, hook[:11]) == ("boothooks", b"#!/bin/bash")
+    assert own == ("scripts", "#!/bin/sh\necho é\n".encode())
+    assert split(b"#!/bin/sh\n") == [("scripts", b"#!/bin/sh\n")]
+    assert split(b"#cloud-config\n") == split(b"\xff\xfe") == split(b"") == []
+
+
+def test_what_is_too_long_together_is_refused_with_both_sizes() -> None:
+    with pytest.raises(
+        UsageError, match=r"user_data holds 15010 bytes and the guard of ec2tasks \d+;.*16384"
+    ):
+        guard.user_data(settings(user_data="#!/bin/sh\n" + "x" * 15000))
+
+
+def test_the_guard_leaves_room_for_the_user_and_knows_the_limits() -> None:
+    text = guard.user_data(settings(idle_stop="90 s", max_hours="2", spot=True))
+    assert len(text) < 10_500
+    assert "\nidle_stop 90\nmax_seconds 7200\nspot 1\n" in text
+
+
+STATE = "armed 3\nnow 100\nlast_active 90\nreason x is y\nends_in {}\nbecause z\nend stop\n"
+
+
+@pytest.mark.parametrize(("word", "ends_in"), [("-", None), ("0", 0), ("1800", 1800)])
+def test_the_guard_s_words_are_read(word: str, ends_in: int | None) -> None:
+    found = outlook.read_state(STATE.format(word))
+    assert found == outlook.Outlook(reason="x is y", ends_in=ends_in, because="z", end="stop")
+
+
+@given(st.text())
+def test_words_that_are_not_the_guard_s_are_no_outlook(text: str) -> None:
+    assert outlook.read_state(text) is None
+    assert outlook.read_state(STATE.format("soon")) is None
+
+
+# On the local EC2: seconds in place of minutes.
+
+
+def seen(shop: Shop) -> dict[str, object]:
+    found = json.loads(shop.ec2tasks("status", "--json").out)
+    assert isinstance(found, dict)
+    return found
+
+
+def until(question: Callable[[], bool], limit: float = 60) -> None:
+    deadline = time.monotonic() + limit
+    while not question():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def stopped(shop: Shop) -> None:
+    until(lambda: seen(shop)["state"] == "stopped")
+
+
+def run(shop: Shop, command: str, *words: str) -> str:
+    done = shop.ec2tasks("run", "--leave", *words, command)
+    assert done.code == 0, done.err
+    return done.out
+
+
+GUARD = "bash /[^ ]*/guard.sh"
+
+
+def test_idle_it_stops_itself_whoever_kills_the_guard_and_its_disk_stays(local_shop: Shop) -> None:
+    shop = local_shop
+    # The command takes longer than the instance may be idle.
+    kill = f"pkill -9 -f '{GUARD}'; sleep 5; pgrep -fc '{GUARD}' | tee there"
+    assert run(shop, kill, "--idle-stop", "3 s").strip() == "1"
+    stopped(shop)
+    assert any("stopped itself: powering off" in line for line in seen(shop)["outlook"])  # type: ignore[attr-defined]
+    # Started anew it is armed again, and its files are there.
+    assert run(shop, "cat there; cut -d ' ' -f 1 /run/ec2tasks-guard/state").split()[:2] == ["1", "armed"]
+
+
+def armed(shop: Shop) -> str:
+    """When the guard was armed, as uptime; empty while it can't be asked."""
+    look = ("run", "--leave", "--no-rsync", "grep armed /run/ec2tasks-guard/state")
+    return shop.ec2tasks(*look).out
+
+
+def test_a_reboot_does_not_disarm_it_nor_give_it_more_time(local_shop: Shop, aws: Aws) -> None:
+    shop = local_shop
+    run(shop, "sleep 5", "--max-hours", "100 s")
+    first = armed(shop)
+    before = seen(shop)["guard"]["ends_in"]  # type: ignore[index]
+    aws.ec2.reboot_instances(InstanceIds=[str(seen(shop)["id"])])
+    until(lambda: armed(shop) not in ("", first))
+    after = seen(shop)["guard"]["ends_in"]  # type: ignore[index]
+    assert after < before
+    # Another limit than before counts from now on, whatever runs.
+    assert shop.ec2tasks("run", "--max-hours", "6 s", "--leave", "sleep 100").code != 0
+    stopped(shop)
+
+
+@contextmanager
+def full_disk(shop: Shop) -> Iterator[None]:
+    shop.ec2tasks("local.faults", "--set", "disk_full_mb: 4")
+    try:
+        yield
+    finally:
+        shop.ec2tasks("local.faults", "--clear")
+
+
+def test_a_full_disk_does_not_disarm_it(local_shop: Shop) -> None:
+    with full_disk(local_shop):
+        # It ends with 0 only where the disk is full in the end.
+        run(local_shop, "! dd if=/dev/zero of=$HOME/fill bs=1M 2>/dev/null", "--idle-stop", "4 s")
+    stopped(local_shop)
+
+
+def test_a_spot_instance_ends_when_what_is_on_it_was_fetched_and_not_before(local_shop: Shop) -> None:
+    shop = local_shop
+    # What a command leaves behind keeps the instance for as long as it works.
+    busy = "timeout 12 sh -c 'while :; do :; done' >/dev/null 2>&1 & touch result"
+    run(shop, busy, "--no-rsync", "--spot", "--idle-stop", "2 s")
+    until(lambda: "left behind" in str(seen(shop)["outlook"]))
+    until(lambda: "can't be stopped" in str(seen(shop)["outlook"]))
+    assert seen(shop)["state"] == "running"
+    run(shop, "true")
+    assert (shop.root / "result").exists()
+    until(lambda: shop.ec2tasks("status", "--json").out.strip() == "null")

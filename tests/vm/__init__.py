@@ -1,0 +1,1 @@
+"""Tests on a machine that really boots: `make test-vm`."""
