@@ -35,6 +35,8 @@ def move_files(stay: Stay, run_id: str, moves: Moves) -> None:
             report.step(f"connection lost, trying the {moves.verb} again")
             time.sleep(pause)
             stay.reconnect()
+            # What arrived before may be changed here by now.
+            stay.empty = False
     # Whatever was there when this call joined: now something is.
     stay.empty = False
 
