@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,54 @@ class InstanceGoneError(Failure):
 
 class SpotTakenError(InstanceGoneError):
     """AWS has taken the spot instance back, as it may."""
+
+
+def was_taken(stay: Stay, found: Instance) -> bool:
+    """Whether AWS itself has ended a spot instance, rather than its owner, its guard or its command."""
+    return found.state in ENDED and found.spot and ("Spot" in found.reason or bool(stay.notice))
+
+
+def taken(stay: Stay) -> SpotTakenError:
+    """The failure that says so."""
+    assert stay.arrival.instance is not None
+    return SpotTakenError(
+        f"AWS took spot instance {stay.arrival.instance.where} back: what was fetched by then is here",
+        hint="the same command again begins with that; resume: true in ec2.yaml does so unasked",
+    )
+
+
+def check_taken(stay: Stay) -> None:
+    """Raise SpotTakenError where what just failed did so because AWS has taken the instance back."""
+    before = stay.arrival.instance
+    if before is None or not before.spot:
+        return
+    try:
+        found = instances.watch(stay.call.aws, before.id)
+    except Exception as error:
+        if explain(error) is None:
+            raise
+        return
+    if found and was_taken(stay, found):
+        stay.gone = True
+        raise taken(stay)
+
+
+@contextlib.contextmanager
+def taken_back(stay: Stay) -> Iterator[None]:
+    """What fails inside is a spot instance taken back, where AWS says so."""
+    try:
+        yield
+    except Failure:
+        check_taken(stay)
+        raise
+
+
+def never_began(stay: Stay, job: Job) -> bool:
+    """Whether a command that was to be started is known not to have been."""
+    try:
+        return jobs.look(stay.host, stay.call.tools, job.run_id) is None
+    except Failure:
+        return False
 
 
 def attend(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0, 0)) -> int:
@@ -235,11 +284,8 @@ class Way:
         if found is None or found.state in GONE:
             state = found.state if found else "gone"
             self.stay.gone = found is None or found.state in ENDED
-            if self.stay.gone and arrival.instance.spot:
-                raise SpotTakenError(
-                    f"AWS took spot instance {arrival.instance.where} back: what was fetched by then is here",
-                    hint="the same command again begins with that; resume: true in ec2.yaml does so unasked",
-                )
+            if found and was_taken(self.stay, found):
+                raise taken(self.stay)
             raise InstanceGoneError(
                 f"{arrival.instance.where} is {state}: run {self.job.run_id} is lost",
                 hint="`ec2tasks down` starts it again, fetches what was left and ends it"

@@ -8,16 +8,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ec2tasks.ignored import filter_argv
 from ec2tasks.manifest import Base, clock
 from ec2tasks.merge import Change, Outcome, could_be_same, decide
-from ec2tasks.process import Tools
-from ec2tasks.rsync import COMPARING, Said, There, ask_there, failure, run, shell_argv, unescaped
-from ec2tasks.tree import NOTHING, Entry, Pair, encode, is_outward, look, parse_found, settled
+from ec2tasks.process import Tools, in_background
+from ec2tasks.rsync import (
+    COMPARING,
+    IN_THE_WAY,
+    Said,
+    There,
+    ask_there,
+    failure,
+    left_out,
+    run,
+    shell_argv,
+    unescaped,
+)
+from ec2tasks.tree import NOTHING, Entry, Pair, encode, is_outward, look, parents, parse_found, settled
 
 FORMAT = "--out-format=%i %n"
 NAME_AT = 12  # rsync's item says in eleven characters what differs, then comes a space
@@ -113,8 +123,9 @@ def list_differences(
     both = Said(code=said.code, errors="\n".join([*listing.words, said.errors]))
     own = f"{there.home}/{there.folder}/"
     in_the_way = {one.removeprefix(own) for one in both.in_the_way()}
-    listing.differing += sorted(in_the_way - set(listing.differing))
-    if not said.complete and not both.only_left_out():
+    # What stands there in the place of what can't travel from here is looked at all the same.
+    listing.differing += sorted({*in_the_way, *both.not_looked_at(f"{root}")} - set(listing.differing))
+    if not said.complete and not both.only(left_out, IN_THE_WAY.match):
         raise failure(verb, said, hint=f"`ec2tasks sync --{verb}` goes on from here")
     return listing, both
 
@@ -126,17 +137,17 @@ def compare(root: Path, there: There, base: Base, tools: Tools, *, verb: str, th
     can have done; it is settled anew. Left out, a later change of it may be taken for a conflict.
     """
     stamp, full = clock(root), not base.complete
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        listed = pool.submit(list_differences, root, there, tools, verb, full=full)
-        # Meanwhile: what is not here any more as it was settled. What of it is alike there is settled anew.
-        moved_on = {path for path, pair in base if not _as_settled(root, path, pair)} if thorough else set()
-        listing, said = listed.result()
+    listed = in_background(lambda: list_differences(root, there, tools, verb, full=full))
+    # Meanwhile: what is not here any more as it was settled. What of it is alike there is settled anew.
+    moved_on = {path for path, pair in base if not _as_settled(root, path, pair)} if thorough else set()
+    listing, said = listed()
     paths = {*listing.differing, *listing.only_there}
     _renew(root, base, set(listing.same if full else moved_on) - paths, stamp)
     if full:
         # What is not listed at all is gone from both sides, or ignored now.
         _forget(root, base, {path for path, _ in base} - set(listing.same) - paths)
-    found = look_there(there, sorted(paths), tools)
+    # The folders above as well: one that is a link out of the project there is not written through.
+    found = look_there(there, sorted(paths.union(*map(parents, paths))), tools)
     comparison = Comparison(
         changes=[],
         left_out=said.left_out(),

@@ -20,7 +20,7 @@ from ec2tasks.merge import Change, Outcome
 from ec2tasks.outgoing import ROUNDS, Way
 from ec2tasks.placing import HINT, Fetching, Item, incoming, look_staged, only_mode, put_in_place
 from ec2tasks.progress import bar, shows_bar
-from ec2tasks.rsync import BROKEN, COMPARING, Said, ask_there, failure, run, shell_argv
+from ec2tasks.rsync import BROKEN, COMPARING, Said, ask_there, failure, run, shell_argv, vanished
 from ec2tasks.tree import Entry, alike, encode, parse_found, parse_inodes
 
 STILL = 2.0  # seconds for which a file must stand still to be fetched while a command runs
@@ -61,7 +61,7 @@ def fetch(fetching: Fetching, items: list[Item], *, calm: Calm | None = None) ->
         for item in sorted(waiting, key=lambda one: one.path):
             if item.source in arrived:
                 put_in_place(fetching, _as_arrived(way, item))
-        if not said.complete:
+        if not said.complete and not said.only(vanished):
             raise failure("pull", said, hint=HINT)
         left = [item for item in waiting if item.source not in arrived]
         fetching.vanished |= any(item.source not in now for item in left)

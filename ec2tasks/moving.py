@@ -25,6 +25,8 @@ def move_files(stay: Stay, run_id: str, moves: Moves) -> None:
     Raises Failure where not everything arrived.
     """
     for pause in (*PAUSES, None):
+        if moves.pull and not moves.calm and stay.session:
+            stay.session.fetching()
         try:
             move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)
             break
@@ -86,6 +88,10 @@ def _keep_fetching(stay: Stay, run_id: str, every: int, over: threading.Event) -
         pause = LAST_MINUTES if calm.last else every
         if pause and time.monotonic() - last >= pause:
             # What does not come now comes the next time, or is said at the end.
-            with contextlib.suppress(Failure):
+            try:
                 move_files(stay, run_id, Moves(pull=True, calm=calm))
+            except Failure:
+                pass
+            except Exception as error:  # noqa: BLE001  # it must not keep the last fetch from being tried
+                report.warning(f"what the command makes could not be fetched meanwhile: {error!r}")
             last = time.monotonic()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import shlex
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, TypeVar, cast
 
 from ec2tasks import report
 from ec2tasks.errors import Failure
 
+Answer = TypeVar("Answer")
 PACKAGES = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "rsync": "rsync", "make": "make"}
 
 
@@ -85,6 +88,27 @@ def deferred() -> Iterator[None]:
 def uninterrupted() -> contextlib.AbstractContextManager[None]:
     """Let no Ctrl-C in between: for what must not be left half done."""
     return handled(INTERRUPTS, lambda: None)
+
+
+def in_background(act: Callable[[], Answer]) -> Callable[[], Answer]:
+    """Do this in a thread that nobody waits for at the end; what comes out waits for its answer."""
+    answers: queue.Queue[tuple[Answer | None, BaseException | None]] = queue.Queue()
+
+    def work() -> None:
+        try:
+            answers.put((act(), None))
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it is raised where the answer is asked for
+            answers.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+
+    def answer() -> Answer:
+        found, error = answers.get()
+        if error:
+            raise error
+        return cast(Answer, found)
+
+    return answer
 
 
 PIPE = subprocess.PIPE

@@ -47,7 +47,7 @@ LEFT_OUT = re.compile(
 WORDS = re.compile(r"rsync: |symlink has|skipping|could not|cannot|file has vanished|ERROR|IO error")
 RECEIVING = ("generator", "receiver", "Receiver")
 IN_THE_WAY = re.compile(
-    r"could not make way for new [\w ]+: (?P<way>.*)$"
+    r"could not make way for new [\w ]+: (?P<way>.*)$|cannot delete non-empty directory: .*$"
     r'|rsync: \[generator\] recv_generator: failed to stat "(?P<stat>.*)": [\w ]+ \(\d+\)$'
 )
 PROGRESS = re.compile(rb"^\s*([\d,]+)\s+\d+%\s")
@@ -111,10 +111,24 @@ class Said:
         """What rsync left out because it can't travel, in words."""
         return [words for line in self.errors.splitlines() if (words := left_out(line))]
 
+    def only(self, *known: Callable[[str], object]) -> bool:
+        """Whether all that did not move is explained by one of these."""
+        lines = [line for line in self.errors.splitlines() if WORDS.match(line)]
+        return self.code == PARTIAL and bool(lines) and all(any(one(line) for one in known) for line in lines)
+
     def only_left_out(self) -> bool:
         """Whether all that did not move is what can't travel."""
-        lines = [line for line in self.errors.splitlines() if WORDS.match(line)]
-        return self.code == PARTIAL and bool(lines) and all(left_out(line) for line in lines)
+        return self.only(left_out)
+
+    def not_looked_at(self, root: str) -> list[str]:
+        """The paths here, below `root`, that rsync did not even compare, for what stands here."""
+        found = (LEFT_OUT.match(line) for line in self.errors.splitlines())
+        names = (
+            one["odd"] or one["unseen"] or one["link"]
+            for one in found
+            if one and one["side"] not in RECEIVING
+        )
+        return [name.removeprefix(f"{root}/") for name in names if name]
 
     def closed_there(self) -> list[str]:
         """The folders that could not be looked into on the other side of a push."""
@@ -124,7 +138,7 @@ class Said:
     def in_the_way(self) -> list[str]:
         """The paths that could not even be compared, for what is in their place there."""
         found = (IN_THE_WAY.match(line) for line in self.errors.splitlines())
-        return [one["way"] or one["stat"] for one in found if one]
+        return [path for one in found if one and (path := one["way"] or one["stat"])]
 
 
 def left_out(line: str) -> str | None:
@@ -137,6 +151,11 @@ def left_out(line: str) -> str | None:
     if (closed := found["closed"] or found["unseen"]) is not None:
         return f"{closed} (not readable)"
     return f"{found['odd']} (no regular file)" if found["odd"] else f"{found['nested']} (a repository inside)"
+
+
+def vanished(line: str) -> bool:
+    """Whether a line of rsync's says that something went away there meanwhile."""
+    return bool(re.match(r'rsync: \[sender\] link_stat ".*" failed: No such file or directory \(2\)$', line))
 
 
 def shell_argv(there: There) -> list[str]:

@@ -20,6 +20,7 @@ from ec2tasks.process import Tools, end_quietly
 
 HEARTBEAT = 5.0  # seconds; the instance forgets a client that says nothing for 60
 ANSWER_LIMIT = 60.0  # seconds for an answer; joining waits while a last client decides
+CHATTER = 100  # lines that a login may print
 GUARD_LIMIT = 90.0  # seconds more for joining, where the guard is not armed yet
 
 
@@ -49,23 +50,26 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaving:
-    """What the instance says to a client that leaves."""
+    """What the instance says to a client that leaves. `unfetched`: there is more than it has fetched."""
 
     last: bool
     final_state: str | None
+    unfetched: bool = False
 
 
 @dataclass(kw_only=True)
 class Session:
     """A joined session; it ends with the process that holds it.
 
-    `home` is the login user's there; `empty`: nothing of the project is there; `notice`: when AWS takes this
+    `home` is the login user's there; `empty`: nothing of the project is there; `clean`: what is
+    there had all been fetched before; `notice`: when AWS takes this
     spot instance back, if it has said so.
     """
 
     channel: subprocess.Popen[bytes]
     home: str = ""
     empty: bool = False
+    clean: bool = False
     quiet: threading.Event = field(default_factory=threading.Event)
     writing: threading.Lock = field(default_factory=threading.Lock)
     notice: str = ""
@@ -87,6 +91,11 @@ class Session:
             with contextlib.suppress(OSError, ValueError), self.writing:
                 self._send(b"alive\n")
 
+    def fetching(self) -> None:
+        """Say that from now on everything is fetched: what comes later may be missing."""
+        with contextlib.suppress(OSError, ValueError), self.writing:
+            self._send(b"fetching\n")
+
     @property
     def alive(self) -> bool:
         """Whether the channel to the instance still stands, as far as is known here."""
@@ -105,7 +114,8 @@ class Session:
         except (OSError, ValueError, queue.Empty):
             return None
         if words[:1] == ["last"]:
-            return Leaving(last=True, final_state=words[1] if len(words) > 1 else None)
+            end = words[1] if len(words) > 1 and words[1] != "-" else None
+            return Leaving(last=True, final_state=end, unfetched="unfetched" in words)
         return Leaving(last=False, final_state=None) if words == ["others"] else None
 
     def _send(self, line: bytes) -> None:
@@ -153,11 +163,11 @@ def join(
     try:
         with contextlib.suppress(BrokenPipeError):
             session._send(handover(files))
-        answer = read_line(channel, ANSWER_LIMIT + GUARD_LIMIT)
-        words = answer.split(" ", 3)
-        if words[0] != "joined" or len(words) < 4:
+        answer = _answer(channel)
+        words = answer.split(" ", 4)
+        if words[0] != "joined" or len(words) < 5:
             raise Failure(f"instance {host.instance_id} takes no session: {answer or _last_words(channel)}")
-        session.empty, session.home = words[1] == "empty", words[3]
+        session.empty, session.clean, session.home = words[1] == "empty", words[3] == "fetched", words[4]
         if words[2] == "unguarded":
             report.warning(UNGUARDED, hint="`ec2tasks down` ends it; user data may have failed there")
         for act in (session.beat, session.listen):
@@ -166,6 +176,16 @@ def join(
     finally:
         session.quiet.set()
         end_quietly(channel, channel.stdin)
+
+
+def _answer(channel: subprocess.Popen[bytes]) -> str:
+    """What session.sh says first; a login there may print something of its own before."""
+    answer = ""
+    for _ in range(CHATTER):
+        answer = read_line(channel, ANSWER_LIMIT + GUARD_LIMIT)
+        if answer.startswith("joined ") or channel.poll() is not None:
+            break
+    return answer
 
 
 def _last_words(channel: subprocess.Popen[bytes]) -> str:

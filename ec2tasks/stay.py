@@ -75,8 +75,9 @@ class Stay:
     that is there is here, fetched or given up; `fetched`: it has been fetched. `shared`: other clients are on
     it. `detaches`: it leaves a command running, whose end of life is not for the other sessions to apply;
     `detached`: it has. `interrupted`: Ctrl-C ended the fetch. `session` is the one it holds, under `run_id`,
-    until `boarded` is closed; `gone`: AWS has ended the instance. `home` is the login user's there, `empty`:
-    nothing of the project is there yet.
+    until `boarded` is closed; `gone`: AWS has ended the instance. `looks`: it only looks, and asks for no end.
+    `clean`: all on it before had been fetched. `home` is the login user's there, `empty`: nothing of the project
+    is there yet.
     """
 
     call: Call
@@ -95,6 +96,8 @@ class Stay:
     boarded: contextlib.ExitStack | None = None
     run_id: str = ""
     gone: bool = False
+    looks: bool = False
+    clean: bool = False
     home: str = ""
     empty: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
@@ -123,13 +126,13 @@ class Stay:
         own = self.wanted or (Ending.STOP if self.arrival.started else Ending.LEAVE)
         wanted = Ending(asked) if asked else own
         return Facts(
-            wanted=Ending.LEAVE if self.detached else wanted,
+            wanted=Ending.LEAVE if self.detached or self.looks else wanted,
             explicit=self.explicit,
             launched=self.arrival.launched,
             started=self.arrival.started,
             joined=self.joined,
             touched=self.touched,
-            results_here=self.results_here,
+            results_here=self.results_here and not (leaving and leaving.unfetched),
             others=self.shared if leaving or self.shared else None,
             can_stop=not self.arrival.instance.spot,
         )
@@ -210,6 +213,7 @@ def _get_on(stay: Stay, job: Job, boarded: contextlib.ExitStack, *, may_launch: 
             else:
                 stay.joined = True
                 stay.home, stay.empty = stay.session.home, stay.session.empty
+                stay.clean = stay.session.clean or stay.session.empty or stay.arrival.launched
                 journal.finish(call.state, call.key)
                 boarded.enter_context(lock(call.state, f"present-{call.key}", shared=True))
                 return host
@@ -270,6 +274,7 @@ def end(stay: Stay) -> None:
             stay.shared = not leaving.last if leaving else not alone and not stay.joined
         if arrival.launched and not stay.joined and not stay.shared:
             stay.shared = _somebody_there(stay)
+        stay.fetched &= bool(leaving and leaving.last and not leaving.unfetched)
         apply(stay, decide(stay.facts(leaving)))
 
 

@@ -15,7 +15,7 @@ from ec2tasks import instance as instances
 from ec2tasks import job as jobs
 from ec2tasks import journal, report
 from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
-from ec2tasks.attend import SpotTakenError, attend
+from ec2tasks.attend import SpotTakenError, attend, check_taken, never_began, taken_back
 from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure, UsageError
 from ec2tasks.follow import Detached, feeds, terminal_size
@@ -92,7 +92,12 @@ def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) 
         with phases.time("synced"):
             stay.touched = not stay.arrival.launched
             if wish.sync:
-                move_files(stay, job.run_id, Moves(push=True, verbose=wish.verbose))
+                # What an earlier run left there and nobody fetched would be overwritten by this one.
+                moves = Moves(push=True, pull=not stay.clean, verbose=wish.verbose)
+                with taken_back(stay):
+                    move_files(stay, job.run_id, moves)
+            else:
+                stay.results_here = stay.clean
         stay.touched = True
         code = _run_and_fetch(stay, wish, job, phases)
     if stay.detached:
@@ -100,12 +105,12 @@ def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) 
     assert stay.arrival.instance is not None
     spent = instances.cost_between(stay.arrival.instance, stay.began, datetime.now(timezone.utc))
     report.step(phases.line(spent))
-    return _exit_code(stay, code)
+    return _exit_code(stay, code, fetch=wish.sync)
 
 
-def _exit_code(stay: Stay, code: int) -> int:
-    """The command's own; where its results are not here, that is a failure."""
-    if code or stay.results_here or stay.detached:
+def _exit_code(stay: Stay, code: int, *, fetch: bool) -> int:
+    """The command's own; where its results were to be fetched and are not here, that is a failure."""
+    if code or stay.results_here or stay.detached or not fetch:
         return code
     return INTERRUPTED_CODE if stay.interrupted else FAILURE_CODE
 
@@ -122,8 +127,10 @@ def _run_and_fetch(stay: Stay, wish: Wish, job: Job, phases: Phases) -> int:
         if wish.sync and not stay.detached and not stay.gone:
             with phases.time("fetched"):
                 stay.fetched = fetch_results(stay, job.run_id, verbose=wish.verbose)
+            if not stay.fetched:
+                check_taken(stay)
         # A command whose end was not seen may still run, and bring more.
-        stay.results_here = over and (stay.fetched or not wish.sync)
+        stay.results_here = over and (stay.fetched if wish.sync else stay.clean)
     return code
 
 
@@ -148,6 +155,8 @@ def _attended(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0,
     try:
         return attend(stay, job, start=start, since=since)
     except Detached as left:
+        if start and never_began(stay, job):
+            raise KeyboardInterrupt from None
         stay.detached = True
         return left.code
 
@@ -205,7 +214,7 @@ def up(call: Call) -> Instance:
 def attach(call: Call) -> int:
     """Back to the command that runs on the instance: its exit code, or that of leaving it again."""
     check_here(call)
-    stay = Stay(call=call, wanted=None, touched=True)
+    stay = Stay(call=call, wanted=None, touched=True, looks=True)
     with interruptible(), on_board(stay, Phases(), _visit(call), may_launch=False):
         found = _left_running(stay)
         code = _look_again(stay, found, since=_last_part(found))
@@ -230,13 +239,15 @@ def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
     with interruptible(), on_board(stay, phases, job, may_launch=False):
         with phases.time("ran"):
             found = _left_running(stay)
-            code = _look_again(stay, found)
+            meanwhile = fetched_meanwhile(stay, job.run_id) if fetch else contextlib.nullcontext()
+            with meanwhile:
+                code = _look_again(stay, found)
         if not stay.detached:
             stay.wanted = stay.wanted or Ending(found.final_state)
             if fetch:
                 with phases.time("fetched"):
                     stay.results_here = stay.fetched = fetch_results(stay, job.run_id, verbose=verbose)
-    return _exit_code(stay, code)
+    return _exit_code(stay, code, fetch=fetch)
 
 
 def _left_running(stay: Stay) -> Run:

@@ -69,7 +69,7 @@ class ClientMaker:
         self.count += 1
         client = Client(self.home, end, f"run{self.count}")
         self.stack.callback(client.end)
-        assert client.join(**files) == f"joined empty guarded {self.home}"
+        assert client.join(**files).startswith("joined ")
         return client
 
 

@@ -138,7 +138,7 @@ nothing_to_lose() {
     local home path
     for home in "${homes[@]}"; do
         for path in "$home"/folders/*/; do
-            [ -e "$path/fetched" ] || return 1
+            [ ! -d "$path" ] || [ -e "$path/fetched" ] || return 1
         done
     done
     [ "${#homes[@]}" -gt 0 ] || [ ! -e "$here/seen" ]

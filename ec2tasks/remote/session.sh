@@ -3,7 +3,7 @@
 # Holds a shared lock for as long as the client is there, so that the last client out can tell that it is
 # the last. The lock belongs to this process: it goes when the client hangs up, dies, or says nothing for a
 # minute. The client sends a line now and then, then `leave`, or `leave fetched` where it has fetched all there
-# is; the answer is `last END` or `others`; before that, `notice TIME` where AWS takes a SPOT instance back.
+# is, begun with `fetching`; the answer is `last END`, `last END unfetched` where there is more, or `others`; before that, `notice TIME` where AWS takes a SPOT instance back.
 # IDLE_STOP and MAX_SECONDS are new limits for the guard (`-`: as they were), START tells one start of the
 # instance from another, and NEW says that it was launched with a guard.
 set -u
@@ -16,10 +16,13 @@ folder=$home/folders/${remote_dir//\//%}
 found=$(find "$HOME/$remote_dir" -mindepth 1 -maxdepth 1 ! -name .ec2tasks -print -quit 2>/dev/null)
 mkdir -p "$HOME/$remote_dir/.ec2tasks/incoming" || exit 1
 umask 077
-# On a full disk a client that hands nothing over gets on all the same, to fetch what is there.
+# A full disk keeps nobody out: it takes a session to fetch what has filled it.
 mkdir -p "$run" "$folder"
-rm -f "$folder/fetched" || exit 1
 chmod 700 "$home" "$run"
+[ -d "$home" ] || exit 1
+# Whether all that is in the folder had been fetched when this client came.
+if [ -e "$folder/fetched" ]; then before=fetched; else before=unfetched; fi
+rm -f "$folder/fetched"
 
 # A client that comes back after its connection broke is one client: the session that it lost may not know yet.
 if read -r earlier 2>/dev/null <"$run/session" && grep -qs session.sh "/proc/$earlier/cmdline"; then
@@ -77,7 +80,21 @@ guarded() {
 }
 if [ -n "$found" ]; then found=used; else found=empty; fi
 if guarded; then guard=guarded; else guard=unguarded; fi
-printf 'joined %s %s %s\n' "$found" "$guard" "$HOME"
+printf 'joined %s %s %s %s\n' "$found" "$guard" "$before" "$HOME"
+
+# Whether something is on the instance that this client has not fetched: in another folder, or from a command that
+# ended only after this client began to.
+others_unfetched() {
+    local one
+    for one in "$home"/folders/*/; do
+        [ "$one" = "$folder/" ] || [ -e "$one/fetched" ] || return 0
+    done
+    [ -e "$run/fetching" ] || return 1
+    for one in "$home"/runs/*/ended; do
+        if [ "$one" -nt "$run/fetching" ]; then return 0; fi
+    done
+    return 1
+}
 
 # What the metadata service answers: `metadata METHOD PATH HEADER`.
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
@@ -104,12 +121,15 @@ look_for_notice() {
 
 while read -r -t 60 word fetched; do
     [ -z "$spot" ] || look_for_notice
+    [ "$word" != fetching ] || : >"$run/fetching"
     [ "$word" = leave ] || continue
     # Two clients that leave at once must not both find the other still there: the shared lock goes first.
     flock --unlock 9
     if alone; then
-        [ "$fetched" != fetched ] || : >"$folder/fetched"
-        printf 'last %s\n' "$(cat "$home/final_state" 2>/dev/null)"
+        if others_unfetched; then others=unfetched; else others=; fi
+        [ "$fetched" != fetched ] || [ -n "$others" ] || : >"$folder/fetched"
+        read -r final_state 2>/dev/null <"$home/final_state" || final_state=-
+        printf 'last %s %s\n' "$final_state" "$others"
         rm -f "$home/final_state"
     else
         printf 'others\n'
