@@ -288,7 +288,9 @@ class Way:
                 raise taken(self.stay)
             raise InstanceGoneError(
                 f"{arrival.instance.where} is {state}: run {self.job.run_id} is lost",
-                hint="`ec2tasks up` starts a stopped instance; `ec2tasks sync --pull` fetches what was left",
+                hint="`ec2tasks down` starts it again, fetches what was left and ends it"
+                if "stop" in state
+                else "what was fetched until then is here",
             )
         if found.address:
             arrival.instance, arrival.host = found, host_of(self.stay.call, found)

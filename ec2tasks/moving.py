@@ -10,18 +10,35 @@ from collections.abc import Iterator
 from ec2tasks import report
 from ec2tasks.errors import Failure
 from ec2tasks.incoming import Calm
+from ec2tasks.rsync import BrokenWayError
 from ec2tasks.stay import Stay
 from ec2tasks.sync import Moves, move
 
+PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before files are moved over another connection
 LAST_MINUTES = 5  # seconds between fetches once AWS has announced that it takes the instance back
 TICK = 0.5  # seconds between looks at whether it has
 
 
 def move_files(stay: Stay, run_id: str, moves: Moves) -> None:
-    """Move the project's files. Raises Failure where not everything arrived."""
-    if moves.pull and not moves.calm and stay.session:
-        stay.session.fetching()
-    move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)
+    """Move the project's files, over another connection where one breaks for as long as the instance runs.
+
+    Raises Failure where not everything arrived.
+    """
+    for pause in (*PAUSES, None):
+        if moves.pull and not moves.calm and stay.session:
+            stay.session.fetching()
+        try:
+            move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)
+            break
+        except BrokenWayError:
+            # Beside a command, the next fetch is another try.
+            if moves.calm or pause is None or not stay.runs():
+                raise
+            report.step(f"connection lost, trying the {moves.verb} again")
+            time.sleep(pause)
+            stay.reconnect()
+            # What arrived before may be changed here by now.
+            stay.empty = False
     # Whatever was there when this call joined: now something is.
     stay.empty = False
 
@@ -34,6 +51,7 @@ def fetch(stay: Stay, run_id: str, *, verbose: bool) -> bool:
         report.warning(error.what, hint=error.hint)
         return False
     except KeyboardInterrupt:
+        stay.interrupted = True
         report.warning("interrupted while fetching the results")
         return False
     return True

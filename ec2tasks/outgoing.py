@@ -25,7 +25,7 @@ from ec2tasks.tree import Entry, alike, encode, look, parse_found, settled
 
 Expected = dict[str, tuple[str, Entry | None]]  # by a copy's path there: of what, and what it should be
 ROUNDS = 3  # times that a file is sent which changes while it is sent
-HINT = "`ec2tasks sync --push` goes on from here"
+HINT = "the same command again goes on from here"
 SHOWN = 5  # names in a sentence
 
 

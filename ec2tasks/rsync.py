@@ -27,7 +27,9 @@ REASONS = {
     127: "rsync is missing on the instance",
     255: "the connection broke",
 }
+BROKEN = (10, 12, 30, 255)
 PARTIAL, VANISHED = 23, 24
+LARGER = "`disk_gb` in ec2.yaml gives the next instance a larger one; where there is room again,"
 DISK_FULL = "No space left on device"
 # A file that can't be opened, a link that leads nowhere, a socket: each is left out and said.
 LEFT_OUT = re.compile(
@@ -52,6 +54,10 @@ PROGRESS = re.compile(rb"^\s*([\d,]+)\s+\d+%\s")
 SILENCE = 60  # seconds without a byte after which rsync gives up
 # Times to the nanosecond; folders' own times are made by what is put into them.
 COMPARING = ("--links", "--perms", "--times", "--omit-dir-times", "--copy-unsafe-links", "--modify-window=-1")
+
+
+class BrokenWayError(Failure):
+    """The connection broke in the middle; over another one, the same goes on from where it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,11 +238,12 @@ def failure(verb: str, said: Said, *, hint: str) -> Failure:
     reason = REASONS.get(said.code, f"rsync ended with {said.code}")
     if DISK_FULL in said.errors:
         reason = "the disk is full " + ("there" if verb == "push" else "here")
-        hint = f"free some space; {hint}"
+        hint = f"{LARGER} {hint}" if verb == "push" else f"free some space; {hint}"
     if said.code == 1 and "unknown option" in said.errors:
         reason, hint = "this rsync is too old", "rsync 3.1.3 or newer: brew install rsync"
     words = "; ".join(lines[:3])
-    return Failure(f"{verb} is not complete: {reason}" + (f": {words}" if words else ""), hint=hint)
+    kind = BrokenWayError if said.code in BROKEN and DISK_FULL not in said.errors else Failure
+    return kind(f"{verb} is not complete: {reason}" + (f": {words}" if words else ""), hint=hint)
 
 
 def ask_there(there: There, tools: Tools, *words: str, stdin: bytes = b"") -> bytes:
@@ -245,7 +252,8 @@ def ask_there(there: There, tools: Tools, *words: str, stdin: bytes = b"") -> by
     said = tools.capture(there.script("tree.sh", [verb, there.folder, *rest]), stdin=stdin, timeout=600)
     if said.returncode != 0:
         last = said.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise Failure(
+        kind = BrokenWayError if said.returncode == 255 else Failure  # ssh's own
+        raise kind(
             f"the project's folder there could not be worked on ({verb}): {(last or ['no answer'])[0]}",
             hint="try again; `ec2tasks status` shows the instance",
         )

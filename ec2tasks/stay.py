@@ -16,6 +16,7 @@ from ec2tasks.arrival import Arrival, Call, arrive, host_of
 from ec2tasks.aws import explain
 from ec2tasks.ending import Ending, Facts, Verdict, decide
 from ec2tasks.errors import Failure
+from ec2tasks.instance import Instance
 from ec2tasks.job import Job, job_files
 from ec2tasks.process import handled, uninterrupted
 from ec2tasks.rsync import There, there_on
@@ -73,9 +74,10 @@ class Stay:
     `wanted` None asks for no end of life of its own; `explicit` asks for nothing else. `results_here`: all
     that is there is here, fetched or given up; `fetched`: it has been fetched. `shared`: other clients are on
     it. `detaches`: it leaves a command running, whose end of life is not for the other sessions to apply;
-    `detached`: it has. `session` is the one it holds, under `run_id`, until `boarded` is closed; `gone`: AWS
-    has ended the instance. `looks`: it only looks, and asks for no end. `clean`: all on it before had
-    been fetched. `home` is the login user's there, `empty`: nothing of the project is there yet.
+    `detached`: it has. `interrupted`: Ctrl-C ended the fetch. `session` is the one it holds, under `run_id`,
+    until `boarded` is closed; `gone`: AWS has ended the instance. `looks`: it only looks, and asks for no end.
+    `clean`: all on it before had been fetched. `home` is the login user's there, `empty`: nothing of the
+    project is there yet.
     """
 
     call: Call
@@ -89,6 +91,7 @@ class Stay:
     shared: bool = False
     detaches: bool = False
     detached: bool = False
+    interrupted: bool = False
     session: Session | None = None
     boarded: contextlib.ExitStack | None = None
     run_id: str = ""
@@ -145,14 +148,34 @@ class Stay:
         said = self.session.leave(fetched=whole) if self.session else None
         if said or self.session is None or self.detached or self.arrival.host is None:
             return said
-        host = self.arrival.host
-        close_master(host, self.call.tools)
-        if open_master(host, self.call.tools) is not None:
-            return None
+        return self.session.leave(fetched=whole) if self.reconnect() else None
+
+    def reconnect(self) -> bool:
+        """Open another connection in place of one that broke, and hold a session; whether that worked."""
+        close_master(self.host, self.call.tools)
+        if open_master(self.host, self.call.tools) is not None:
+            return False
         with contextlib.suppress(Failure):
-            self.rejoin(host)
-            return self.session.leave(fetched=whole)
-        return None
+            self.rejoin(self.host)
+            return True
+        return False
+
+    def runs(self) -> bool:
+        """Whether the instance still runs, as far as AWS can be asked."""
+        now = self.ask_state()
+        return now is not None and now.state not in ("stopping", "stopped")
+
+    def ask_state(self) -> Instance | None:
+        """The instance as AWS knows it now; as it was where AWS can't be asked, None where it is gone."""
+        found = self.arrival.instance
+        assert found is not None
+        try:
+            now = instances.watch(self.call.aws, found.id)
+        except Exception as error:
+            if explain(error) is None:
+                raise
+            return found
+        return now if now and now.state not in instances.GONE else None
 
 
 @contextlib.contextmanager
@@ -238,19 +261,36 @@ def end(stay: Stay) -> None:
     if arrival.instance.state == "stopped" and not (arrival.started or stay.joined or stay.explicit):
         return  # it could not be started, and is as it was
     if stay.gone:
-        journal.finish(call.state, call.key)
-        if arrival.host:
-            forget(arrival.host, call.tools)
+        _forget(stay)
         return
     with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
         leaving = stay.leave()
         # Without a session of our own we can't ask the instance, but know of this machine's other clients.
+        if leaving is None and stay.joined and not stay.detached and stay.ask_state() is None:
+            _say_gone(stay, arrival.instance)
+            _forget(stay)
+            return
         with lock(call.state, f"present-{call.key}", patience=0) as alone:
             stay.shared = not leaving.last if leaving else not alone and not stay.joined
         if arrival.launched and not stay.joined and not stay.shared:
             stay.shared = _somebody_there(stay)
         stay.fetched &= bool(leaving and leaving.last and not leaving.unfetched)
         apply(stay, decide(stay.facts(leaving)))
+
+
+def _forget(stay: Stay) -> None:
+    """Forget an instance that is gone: there is nothing left to end."""
+    journal.finish(stay.call.state, stay.call.key)
+    if stay.arrival.host:
+        forget(stay.arrival.host, stay.call.tools)
+
+
+def _say_gone(stay: Stay, found: Instance) -> None:
+    """Say that somebody else, or AWS, has terminated the instance."""
+    lost = "" if stay.results_here or not stay.touched else ", and with it what was not fetched"
+    report.warning(
+        f"{found.where}: terminated, but not by this run{lost}", hint="the next run launches another"
+    )
 
 
 def _somebody_there(stay: Stay) -> bool:
@@ -275,7 +315,7 @@ def apply(stay: Stay, verdict: Verdict) -> None:
         known = explain(error)
         raise Failure(
             f"{found.where} could not be ended and may still cost money: {known.what if known else error}",
-            hint=(known and known.hint) or "`ec2tasks down` ends it",
+            hint=f"{known.hint}; then `ec2tasks down` ends it" if known and known.hint else ENDS,
         ) from error
     if verdict.because:
         report.warning(
@@ -288,9 +328,7 @@ def apply(stay: Stay, verdict: Verdict) -> None:
         if hint:
             report.hint(hint)
     if verdict.ending is Ending.TERMINATE:
-        journal.finish(call.state, call.key)
-    if stay.arrival.host and verdict.ending is Ending.TERMINATE:
-        forget(stay.arrival.host, call.tools)
+        _forget(stay)
     elif stay.arrival.host and verdict.ending is Ending.STOP:
         close_master(stay.arrival.host, call.tools)
 
@@ -299,15 +337,14 @@ DETACHED = (
     "the command goes on there: `ec2tasks attach` comes back to it, `ec2tasks finish` waits for its end,"
     " fetches its results and ends the instance"
 )
+ENDS = "`ec2tasks down` ends it"
 BUSY = "`ec2tasks finish` waits for a detached command's end; `ec2tasks down --no-rsync` ends it now"
 PAST = {Ending.LEAVE: "left running", Ending.STOP: "stopped", Ending.TERMINATE: "terminated"}
 
 
 def _next(ending: Ending, results_here: bool) -> str | None:
+    if ending is Ending.TERMINATE:
+        return None
     if not results_here:
         return "`ec2tasks down` fetches what is there and ends it; `ec2tasks down --no-rsync` gives it up"
-    return {
-        Ending.LEAVE: "`ec2tasks down` ends it",
-        Ending.STOP: "the next run starts it again; `ec2tasks down` ends it",
-        Ending.TERMINATE: None,
-    }[ending]
+    return ENDS if ending is Ending.LEAVE else f"the next run starts it again; {ENDS}"

@@ -17,7 +17,7 @@ from ec2tasks import journal, report
 from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
 from ec2tasks.attend import SpotTakenError, attend, check_taken, never_began, taken_back
 from ec2tasks.ending import Ending, Verdict
-from ec2tasks.errors import FAILURE_CODE, Failure, UsageError
+from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure, UsageError
 from ec2tasks.follow import Detached, feeds, terminal_size
 from ec2tasks.instance import Instance
 from ec2tasks.job import Job, Run, forwarded, new_run_id, on_terminal
@@ -105,7 +105,14 @@ def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) 
     assert stay.arrival.instance is not None
     spent = instances.cost_between(stay.arrival.instance, stay.began, datetime.now(timezone.utc))
     report.step(phases.line(spent))
-    return code if code or stay.results_here or not wish.sync else FAILURE_CODE
+    return _exit_code(stay, code, fetch=wish.sync)
+
+
+def _exit_code(stay: Stay, code: int, *, fetch: bool) -> int:
+    """The command's own; where its results were to be fetched and are not here, that is a failure."""
+    if code or stay.results_here or stay.detached or not fetch:
+        return code
+    return INTERRUPTED_CODE if stay.interrupted else FAILURE_CODE
 
 
 def _run_and_fetch(stay: Stay, wish: Wish, job: Job, phases: Phases) -> int:
@@ -240,7 +247,7 @@ def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
             if fetch:
                 with phases.time("fetched"):
                     stay.results_here = stay.fetched = fetch_results(stay, job.run_id, verbose=verbose)
-    return code if code or stay.results_here or stay.detached else FAILURE_CODE
+    return _exit_code(stay, code, fetch=fetch)
 
 
 def _left_running(stay: Stay) -> Run:

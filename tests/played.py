@@ -1,0 +1,241 @@
+"""A run to be hit in the middle of a phase: its project, its local EC2, what it says, what it leaves.
+
+A phase is hit at a visible sign of it, never after some time: a line that ec2tasks says, a file that arrives.
+The transfers are slow enough for their middle to be hit; what is typed afterwards goes at full speed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from conftest import Outcome, Shop, clean_environment
+
+from ec2tasks.aws import Aws
+from ec2tasks.instance import ALIVE, GONE, Instance, list_instances
+from ec2tasks.local import control
+from ec2tasks.local.layout import Layout
+
+HARNESS = Path(__file__).with_name("killed_at.py")
+SLOW = 1500  # kB/s
+# The real rsync, slower: in front of it on the PATH of the run that is to fail.
+SLOW_RSYNC = """#!/bin/sh
+case "$*" in *--dry-run*) ;; *--copy-dest*|*--backup-dir*) set -- --bwlimit={slow} "$@" ;; esac
+exec {rsync} "$@"
+"""
+LIMIT = 100.0  # seconds after which something that is waited for never comes
+
+
+def wait(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a sign; fail naming it where it never comes."""
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """A local EC2 of its own, so that what goes wrong in one row is felt in no other."""
+
+    folder: Path
+    aws: Aws
+
+    def faults(self, **asked: object) -> None:
+        """Let these things go wrong from now on; nothing ends all of them."""
+        draft = self.folder / "faults.draft"
+        draft.write_text(json.dumps(asked))
+        draft.replace(self.folder / "faults.json")
+        with urllib.request.urlopen(f"{self.aws.endpoint.api_url}/_ec2/faults", timeout=10):  # noqa: S310
+            pass
+
+
+@contextlib.contextmanager
+def open_lane(folder: Path) -> Iterator[Lane]:
+    """Start a local EC2 in this folder, and end it."""
+    folder.chmod(0o755)
+    tool = [sys.executable, "-m", "ec2tasks"]
+    environ = {**clean_environment(folder), "EC2_LOCAL_DIR": str(folder)}
+    subprocess.run([*tool, "local.up"], env=environ, check=True, capture_output=True, timeout=60)
+    try:
+        said = json.loads((Layout(root=folder).server_file).read_text())
+        place = control.endpoint(said["url"], said["ssh_port"])
+        yield Lane(folder=folder, aws=Aws(endpoint=place, region="eu-central-1"))
+    finally:
+        subprocess.run([*tool, "local.down"], env=environ, check=True, capture_output=True, timeout=60)
+
+
+@dataclass(kw_only=True)
+class Client:
+    """A client that runs in the background; what it says is kept as it comes."""
+
+    process: subprocess.Popen[str]
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+    _readers: list[threading.Thread] = field(default_factory=list)
+
+    def read(self) -> None:
+        """Begin to keep what it says."""
+        for pipe, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
+            assert pipe
+            reader = threading.Thread(target=keep_lines, args=(pipe, lines), daemon=True)
+            reader.start()
+            self._readers.append(reader)
+
+    def says(self, words: str) -> Callable[[], bool]:
+        """Whether it has said this."""
+        return lambda: any(words in line for line in [*self.out, *self.err])
+
+    def end(self) -> Outcome:
+        """Wait for its end."""
+        code = self.process.wait(LIMIT)
+        for reader in self._readers:
+            reader.join(LIMIT)
+        return Outcome(code=code, out="".join(self.out), err="".join(self.err))
+
+
+@dataclass(kw_only=True)
+class Play:
+    """One row as it is played."""
+
+    lane: Lane
+    phase: str
+    command: str
+    folder: Path
+    cut_at: str | None = None  # the client's step at which AWS goes out of reach for it
+    mend: Callable[[Play], None] = lambda play: play.lane.faults()
+    client: Client | None = None
+    shop: Shop = field(init=False)
+
+    def __post_init__(self) -> None:
+        home = self.folder / "home"
+        root = self.folder / "shop"
+        for one in (home, root, self.folder / "slow"):
+            one.mkdir(parents=True)
+        local = {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(self.lane.folder)}
+        user = f"user-{secrets.token_hex(4)}"
+        self.shop = Shop(root=root, environ={**clean_environment(home), **local, "USER": user})
+        rsync = self.folder / "slow" / "rsync"
+        rsync.write_text(SLOW_RSYNC.format(slow=SLOW, rsync=shutil.which("rsync")))
+        rsync.chmod(0o755)
+
+    # What is there
+
+    @property
+    def instances(self) -> list[Instance]:
+        """All that this row ever launched, oldest first."""
+        return list_instances(self.lane.aws, owner=self.shop.environ["USER"], states=(*ALIVE, *GONE))
+
+    @property
+    def home(self) -> Path:
+        """The login user's home on the instance, as a folder of this machine."""
+        return Layout(root=self.lane.folder).instances / self.instances[-1].id / "home"
+
+    def state(self) -> str:
+        """What has become of the instance, once its state stays; `none` where there never was one."""
+        found: list[str] = []
+
+        def settled() -> bool:
+            found[:] = [one.state for one in self.instances]
+            return not {"stopping", "shutting-down", "pending"} & set(found)
+
+        wait(settled, f"a state that stays, {found}")
+        return found[-1] if found else "none"
+
+    def left(self) -> dict[str, bytes]:
+        """The results that stand on the instance's disk."""
+        return contents(self.home / "shop" / "out") if self.instances else {}
+
+    # What is done
+
+    def close(self) -> None:
+        """Leave nothing, whatever went wrong."""
+        if self.client and not self.client_over():
+            self.client.process.kill()
+        self.lane.faults()
+        if left := [one.id for one in self.instances if one.state not in GONE]:
+            self.lane.aws.ec2.terminate_instances(InstanceIds=left)
+        subprocess.run(["umount", "-q", str(self.shop.root)], check=False, capture_output=True)
+
+    def begin(self) -> None:
+        """Start the run that is to fail."""
+        slow = f"{self.folder / 'slow'}{os.pathsep}{self.shop.environ['PATH']}"
+        environ = {**self.shop.environ, "PATH": slow} if self.phase in ("push", "pull") else self.shop.environ
+        process = subprocess.Popen(
+            self.argv(),
+            cwd=self.shop.root,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.client = Client(process=process)
+        self.client.read()
+
+    def argv(self) -> list[str]:
+        """The run's command line."""
+        harness = [sys.executable, str(HARNESS), "cut", self.cut_at or "", str(self.folder / "steps")]
+        return [*(harness if self.cut_at else ["ec2tasks"]), "run", "--terminate", self.command]
+
+    def at_phase(self) -> None:
+        """Wait until the run is in the middle of its phase."""
+        assert self.client
+        signs: dict[str, Callable[[], bool]] = {
+            "launch": self.client.says("launched"),
+            "push": lambda: bool(self.instances) and any_bytes(self.home / "shop/.ec2tasks/incoming"),
+            "run": self.client.says("here"),
+            "pull": lambda: any_bytes(self.shop.root / ".ec2tasks/incoming/out"),
+            "end": lambda: self.client_left(),
+        }
+        sign = signs[self.phase]
+        wait(lambda: sign() or self.client_over(), f"the phase {self.phase}")
+        assert not self.client_over(), self.client.end().err
+
+    def client_left(self) -> bool:
+        """Whether the run has left its session, and only the instance's end is still to come."""
+        return (self.shop.root / "out/last").exists() and not (self.home / ".ec2tasks/final_state").exists()
+
+    def client_over(self) -> bool:
+        assert self.client
+        return self.client.process.poll() is not None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send this to the client alone."""
+        assert self.client
+        os.kill(self.client.process.pid, number)
+
+
+def keep_lines(pipe: IO[str], lines: list[str]) -> None:
+    """Keep what is said as it is said."""
+    with pipe:
+        for line in pipe:
+            lines.append(line)  # noqa: PERF402  # at once, not at the end
+
+
+def any_bytes(folder: Path) -> bool:
+    """Whether anything has arrived in there."""
+    with contextlib.suppress(OSError):
+        return any(one.stat().st_size for one in folder.rglob("*") if one.is_file())
+    return False
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder."""
+    return {
+        str(one.relative_to(folder)): one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file()
+    }
