@@ -75,8 +75,8 @@ class Stay:
     that is there is here, fetched or given up; `fetched`: it has been fetched. `shared`: other clients are on
     it. `detaches`: it leaves a command running, whose end of life is not for the other sessions to apply;
     `detached`: it has. `interrupted`: Ctrl-C ended the fetch. `session` is the one it holds, under `run_id`,
-    until `boarded` is closed; `gone`: AWS has ended the instance. `looks`: it only looks, and asks for no end.
-    `clean`: all on it before had been fetched. `home` is the login user's there, `empty`: nothing of the
+    until `boarded` is closed; `gone`: AWS has ended the instance. `looks`: it only looks, and asks for no
+    end. `clean`: all on it before had been fetched. `home` is the login user's there, `empty`: nothing of the
     project is there yet.
     """
 
