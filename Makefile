@@ -44,7 +44,7 @@ types: setup
 	@$(BIN)/mypy
 
 coverage: setup
-	@PATH="$(BIN):$$PATH" $(BIN)/coverage run -m pytest -n 2 --dist loadfile
+	@PATH="$(BIN):$$PATH" $(BIN)/coverage run -m pytest -n 3 --dist loadfile
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 docs: setup
