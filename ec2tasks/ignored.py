@@ -6,7 +6,6 @@ Rsync alone reads its patterns (FILTER RULES of https://download.samba.org/pub/r
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from ec2tasks import report
@@ -25,7 +24,6 @@ DEFAULT_IGNORED = (
     "node_modules",
 )
 # What arrived beside a file of yours, and what is being put in place: neither is part of the project.
-BESIDE = re.compile(r"\.ec2-\d{8}-\d{6}-[0-9a-f]{6}$")
 DRAFT = ".ec2tasks-draft"
 LONGEST_NAME, ROOM = 255, 16  # bytes of a file name, and what may follow the run
 OWN_PATTERNS = (

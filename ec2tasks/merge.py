@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ec2tasks.tree import NOTHING, Entry, Pair, alike
+from ec2tasks.tree import Entry, Pair, alike
 
 
 class Outcome(Enum):
@@ -112,21 +112,3 @@ def _reason(outcome: Outcome, did_here: str, did_there: str) -> str:
     if did_here == "unchanged":
         return f"{did_there} there"
     return f"{did_here} here, {did_there} there"
-
-
-def settle(change: Change) -> Pair:
-    """What both sides are settled on once the outcome has been carried out.
-
-    A conflict is settled on the instance's version: yours is then a change of it, which the next push sends.
-    """
-    here, there = change.here, change.there
-    return {
-        Outcome.NOTHING: change.base,
-        Outcome.PUSH: Pair(here, here),
-        Outcome.PULL: Pair(there, there),
-        Outcome.DELETE: NOTHING,
-        Outcome.CONFLICT: Pair(there, there),
-        Outcome.KEEP: Pair(here, None),
-        Outcome.AGREE: Pair(here, there),
-        Outcome.FORGET: NOTHING,
-    }[change.outcome]

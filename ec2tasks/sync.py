@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from ec2tasks import manifest, report
@@ -19,7 +18,7 @@ from ec2tasks.errors import Failure
 from ec2tasks.ignored import beside, filter_argv, say_default_ignored
 from ec2tasks.incoming import Calm, fetch, items_for
 from ec2tasks.manifest import Base
-from ec2tasks.merge import Change, Outcome, settle
+from ec2tasks.merge import Change, Outcome
 from ec2tasks.outgoing import (
     ROUNDS,
     Expected,
@@ -38,13 +37,6 @@ from ec2tasks.rsync import There, run
 from ec2tasks.tree import NOTHING, Entry, Pair, look, parents, total_size
 
 KEPT_REPLACED = 10  # runs whose replaced files are kept
-
-
-class Direction(Enum):
-    """Which way the files move; the value is the word shown."""
-
-    PUSH = "push"
-    PULL = "pull"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,8 +207,10 @@ def _settle_the_rest(root: Path, base: Base, changes: Iterable[Change], *, keeps
     for one in changes:
         if one.outcome is Outcome.AGREE and one.here and one.there:
             base.settle(one.path, Pair(adopt_time(root, one.path, one.here, one.there), one.there))
-        elif one.outcome is Outcome.FORGET or (keeps and one.outcome is Outcome.KEEP):
-            base.settle(one.path, settle(one))
+        elif one.outcome is Outcome.FORGET:
+            base.settle(one.path, NOTHING)
+        elif keeps and one.outcome is Outcome.KEEP:
+            base.settle(one.path, Pair(one.here, None))
 
 
 def _say_besides(besides: dict[str, str]) -> None:
