@@ -91,7 +91,8 @@ others_unfetched() {
     done
     [ -e "$run/fetching" ] || return 1
     for one in "$home"/runs/*/ended; do
-        if [ "$one" -nt "$run/fetching" ]; then return 0; fi
+        # Not `-nt`: two files of one tick of the kernel's clock are of the same age.
+        if [ -e "$one" ] && ! [ "$one" -ot "$run/fetching" ]; then return 0; fi
     done
     return 1
 }
@@ -121,7 +122,8 @@ look_for_notice() {
 
 while read -r -t 60 word fetched; do
     [ -z "$spot" ] || look_for_notice
-    [ "$word" != fetching ] || : >"$run/fetching"
+    # A tick of the kernel's clock after all that ended before.
+    [ "$word" != fetching ] || { sleep 0.02 && : >"$run/fetching"; }
     [ "$word" = leave ] || continue
     # Two clients that leave at once must not both find the other still there: the shared lock goes first.
     flock --unlock 9
