@@ -29,7 +29,7 @@ class Facts:
     `explicit`: the user asked for the end itself, not for a run. `launched`, `started`: by this call.
     `joined`: this call got a session on the instance. `touched`: something may be on it. `results_here`:
     everything on it was fetched, or the user gave it up. `others`: whether other clients are on it, None
-    where it could not be asked.
+    where it could not be asked. `left`: what a command left working there on purpose.
     """
 
     wanted: Ending
@@ -41,6 +41,7 @@ class Facts:
     results_here: bool
     others: bool | None
     can_stop: bool
+    left: str = ""
 
 
 def decide(facts: Facts) -> Verdict:
@@ -52,6 +53,8 @@ def decide(facts: Facts) -> Verdict:
             None if facts.wanted is Ending.LEAVE else "another session is on it; the last one out ends it"
         )
         return Verdict(ending=Ending.LEAVE, because=because)
+    if facts.left and facts.wanted is not Ending.LEAVE and not facts.explicit:
+        return Verdict(ending=Ending.LEAVE, because=f"`{facts.left}`, which a command left there, goes on")
     if facts.wanted is Ending.TERMINATE and facts.touched:
         if not facts.results_here:
             return _stopped(facts, "its results could not be fetched whole")

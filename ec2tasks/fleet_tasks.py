@@ -17,6 +17,7 @@ from ec2tasks.aws import explain
 from ec2tasks.edge import ec2_task, is_dry, make_call
 from ec2tasks.errors import FAILURE_CODE
 from ec2tasks.options import JSON_OPTION, PLACE_OPTIONS, Option
+from ec2tasks.phases import duration
 from ec2tasks.reap import (
     Forgotten,
     all_regions,
@@ -26,7 +27,6 @@ from ec2tasks.reap import (
     regions_to_look_in,
     tidy,
 )
-from ec2tasks.stay import duration
 
 ALL_REGIONS = Option(names=("all_regions",), kind=bool, help="in every region of the account")
 

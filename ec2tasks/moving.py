@@ -25,7 +25,7 @@ def move_files(stay: Stay, run_id: str, moves: Moves) -> None:
     Raises Failure where not everything arrived.
     """
     for pause in (*PAUSES, None):
-        if moves.pull and not moves.calm and stay.session:
+        if (moves.pull or stay.clean) and not moves.calm and stay.session:
             stay.session.fetching()
         try:
             move(stay.call.project.root, stay.there, run_id, stay.call.tools, moves)

@@ -19,8 +19,8 @@ from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance
 from ec2tasks.journal import Entry
+from ec2tasks.phases import duration
 from ec2tasks.state import lock, recall, remember
-from ec2tasks.stay import duration
 from ec2tasks.traces import was_used
 
 AT_ONCE = 8

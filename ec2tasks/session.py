@@ -50,11 +50,15 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaving:
-    """What the instance says to a client that leaves. `unfetched`: there is more than it has fetched."""
+    """What the instance says to a client that leaves.
+
+    `unfetched`: there is more than it has fetched. `left`: what a command left working there, by name.
+    """
 
     last: bool
     final_state: str | None
     unfetched: bool = False
+    left: str = ""
 
 
 @dataclass(kw_only=True)
@@ -113,15 +117,26 @@ class Session:
             words = self.answers.get(timeout=ANSWER_LIMIT)
         except (OSError, ValueError, queue.Empty):
             return None
-        if words[:1] == ["last"]:
-            end = words[1] if len(words) > 1 and words[1] != "-" else None
-            return Leaving(last=True, final_state=end, unfetched="unfetched" in words)
-        return Leaving(last=False, final_state=None) if words == ["others"] else None
+        return parse_leaving(words)
 
     def _send(self, line: bytes) -> None:
         assert self.channel.stdin is not None
         self.channel.stdin.write(line)
         self.channel.stdin.flush()
+
+
+def parse_leaving(words: Sequence[str]) -> Leaving | None:
+    """The answer to a client that leaves; None for no answer."""
+    if words[:1] != ["last"]:
+        return Leaving(last=False, final_state=None) if words == ["others"] else None
+    end, *more = words[1:] or ["-"]
+    left = more[more.index("left") + 1 :] if "left" in more else []
+    return Leaving(
+        last=True,
+        final_state=None if end == "-" else end,
+        unfetched=more[:1] == ["unfetched"],
+        left="".join(left[:1]),
+    )
 
 
 def remote_script(name: str) -> str:

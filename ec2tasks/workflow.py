@@ -16,18 +16,21 @@ from ec2tasks import job as jobs
 from ec2tasks import journal, report
 from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
 from ec2tasks.attend import SpotTakenError, attend, check_taken, never_began, taken_back
+from ec2tasks.boarding import interruptible, on_board
 from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure, UsageError
 from ec2tasks.follow import Detached, feeds, terminal_size
 from ec2tasks.instance import Instance
 from ec2tasks.job import Job, Run, forwarded, new_run_id, on_terminal
 from ec2tasks.launch import NoCapacityError
+from ec2tasks.leaving import apply, end_beside_failure
 from ec2tasks.merge import Change
 from ec2tasks.moving import fetch as fetch_results
 from ec2tasks.moving import fetched_meanwhile, move_files
+from ec2tasks.phases import Phases
 from ec2tasks.ports import check_free
 from ec2tasks.project import check_syncable
-from ec2tasks.stay import Phases, Stay, apply, end_beside_failure, interruptible, on_board
+from ec2tasks.stay import Stay
 from ec2tasks.sync import Moves
 from ec2tasks.sync import differences as compare_trees
 
@@ -214,7 +217,7 @@ def up(call: Call) -> Instance:
 def attach(call: Call) -> int:
     """Back to the command that runs on the instance: its exit code, or that of leaving it again."""
     check_here(call)
-    stay = Stay(call=call, wanted=None, touched=True, looks=True)
+    stay = Stay(call=call, wanted=None, touched=True, looks=True, alters=False)
     with interruptible(), on_board(stay, Phases(), _visit(call), may_launch=False):
         found = _left_running(stay)
         code = _look_again(stay, found, since=_last_part(found))
@@ -291,7 +294,8 @@ def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
     phases = Phases()
     with interruptible(), on_board(stay, phases, job, may_launch=False), phases.time("synced"):
         move_files(stay, job.run_id, Moves(push=push, pull=pull, verbose=verbose))
-        stay.results_here = stay.fetched = pull
+        # What is sent to where all had been fetched is here, too.
+        stay.results_here = stay.fetched = pull or stay.clean
     report.step(phases.line(None))
 
 
@@ -300,7 +304,7 @@ def differences(call: Call) -> list[Change]:
     check_here(call)
     check_syncable(call.project, call.home)
     job = _visit(call)
-    stay = Stay(call=call, wanted=None, touched=True)
+    stay = Stay(call=call, wanted=None, touched=True, alters=False)
     with interruptible(), on_board(stay, Phases(), job, may_launch=False):
         return compare_trees(call.project.root, stay.there, call.tools)
 

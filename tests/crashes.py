@@ -102,6 +102,9 @@ BEFORE: dict[str, Deed] = {
     "no capacity": faults(capacity=EVERY_TYPE),
     "AWS throttles": faults(throttle=2),
     "AWS may not be asked to terminate it": faults(errors={"TerminateInstances": "UnauthorizedOperation"}),
+    "AWS may not be asked to end it at all": faults(
+        errors={"TerminateInstances": "UnauthorizedOperation", "StopInstances": "UnauthorizedOperation"}
+    ),
     "AWS has an error of its own": faults(
         errors={"TerminateInstances": {"code": "InternalError", "status": 500, "times": 2}}
     ),

@@ -20,6 +20,7 @@ USUAL = {
     "results_here": True,
     "others": False,
     "can_stop": True,
+    "left": "",
 }
 
 
@@ -35,7 +36,8 @@ FACTS = st.builds(
     Facts,
     wanted=st.sampled_from(Ending),
     others=st.sampled_from([True, False, None]),
-    **{key: st.booleans() for key in USUAL if key != "others"},
+    left=st.sampled_from(["", "tmux"]),
+    **{key: st.booleans() for key in USUAL if key not in ("others", "left")},
 )
 
 
@@ -48,6 +50,12 @@ def test_unfetched_results_are_never_terminated(facts: Facts) -> None:
 @given(FACTS)
 def test_nobody_else_s_session_is_ended(facts: Facts) -> None:
     if facts.joined and facts.others:
+        assert decide(facts).ending is Ending.LEAVE
+
+
+@given(FACTS)
+def test_what_a_command_left_working_is_ended_by_who_asks_for_just_that(facts: Facts) -> None:
+    if facts.joined and facts.left and not facts.explicit:
         assert decide(facts).ending is Ending.LEAVE
 
 

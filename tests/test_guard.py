@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from conftest import Shop
@@ -17,6 +18,7 @@ from test_launch import settings
 from ec2tasks import guard, outlook
 from ec2tasks.aws import Aws
 from ec2tasks.errors import UsageError
+from ec2tasks.local.layout import Layout
 from ec2tasks.local.userdata import split
 
 LINES = st.text(st.characters(codec="utf-8"), max_size=300)
@@ -99,6 +101,7 @@ def test_words_that_are_not_the_guard_s_are_no_outlook(text: str) -> None:
 
 
 def seen(shop: Shop) -> dict[str, object]:
+    """What `status` says of the instance."""
     found = json.loads(shop.ec2tasks("status", "--json").out)
     assert isinstance(found, dict)
     return found
@@ -143,7 +146,7 @@ def armed(shop: Shop) -> str:
 
 def test_a_reboot_does_not_disarm_it_nor_give_it_more_time(local_shop: Shop, aws: Aws) -> None:
     shop = local_shop
-    run(shop, "sleep 5", "--max-hours", "100 s")
+    run(shop, "sleep 5", "--max-hours", "600 s")
     first = armed(shop)
     before = seen(shop)["guard"]["ends_in"]  # type: ignore[index]
     aws.ec2.reboot_instances(InstanceIds=[str(seen(shop)["id"])])
@@ -171,14 +174,38 @@ def test_a_full_disk_does_not_disarm_it(local_shop: Shop) -> None:
     stopped(local_shop)
 
 
-def test_a_spot_instance_ends_when_what_is_on_it_was_fetched_and_not_before(local_shop: Shop) -> None:
+def test_a_spot_instance_ends_when_what_is_on_it_was_fetched_and_not_before(
+    local_shop: Shop, local_folder: Path
+) -> None:
     shop = local_shop
     # What a command leaves behind keeps the instance for as long as it works.
-    busy = "timeout 12 sh -c 'while :; do :; done' >/dev/null 2>&1 & touch result"
+    busy = "{ until [ -e ~/over ]; do :; done } >/dev/null 2>&1 & touch result"
     run(shop, busy, "--no-rsync", "--spot", "--idle-stop", "2 s")
     until(lambda: "left behind" in str(seen(shop)["outlook"]))
+    (Layout(root=local_folder).instances / str(seen(shop)["id"]) / "home" / "over").touch()
     until(lambda: "can't be stopped" in str(seen(shop)["outlook"]))
     assert seen(shop)["state"] == "running"
     run(shop, "true")
     assert (shop.root / "result").exists()
     until(lambda: shop.ec2tasks("status", "--json").out.strip() == "null")
+
+
+def test_what_a_command_left_on_purpose_is_left_to_the_guard(local_shop: Shop, local_folder: Path) -> None:
+    shop = local_shop
+    wait = "until [ -e ~/over ]; do sleep 0.2; done; touch made"
+    left = f'nohup sh -c "{wait}" >/dev/null 2>&1 &'
+    done = shop.ec2tasks("run", "--terminate", "--idle-stop", "5 s", left)
+    assert done.code == 0
+    assert "left running, because `sh`, which a command left there, goes on" in done.err
+    home = Layout(root=local_folder).instances / str(seen(shop)["id"]) / "home"
+    (home / "over").touch()
+    until((home / "shop" / "made").exists)
+    stopped(shop)
+    assert shop.ec2tasks("down").code == 0
+    assert (shop.root / "made").exists()
+
+
+def test_what_is_left_in_the_background_by_chance_keeps_nothing(local_shop: Shop) -> None:
+    done = local_shop.ec2tasks("run", "--terminate", "sleep 300 >/dev/null 2>&1 &")
+    assert done.code == 0
+    assert local_shop.ec2tasks("status", "--json").out.strip() == "null", done.err

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ec2tasks.session import handover, remote_script
+from ec2tasks.session import Leaving, handover, parse_leaving, remote_script
 
 
 class Client:
@@ -148,6 +148,38 @@ def test_a_command_that_ended_after_the_fetch_began_is_unfetched(clients: Client
     again.send(b"fetching\n")
     until_there(runs / "run2" / "fetching")
     assert again.leave() == "last terminate"
+
+
+def test_who_only_looks_leaves_the_mark_of_the_fetch(clients: ClientMaker, home: Path) -> None:
+    mark = home / ".ec2tasks" / "folders" / "shop" / "fetched"
+    first = clients("terminate")
+    first.send(b"leave fetched\n")
+    assert first.answer() == "last terminate"
+    first.end()
+    looking = clients("look")
+    assert looking.leave() == "last -"
+    assert mark.exists()
+    looking.end()
+    clients("keep")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "meant"),
+    [
+        ("last terminate", Leaving(last=True, final_state="terminate")),
+        ("last -", Leaving(last=True, final_state=None)),
+        ("last stop unfetched", Leaving(last=True, final_state="stop", unfetched=True)),
+        ("last - left tmux", Leaving(last=True, final_state=None, left="tmux")),
+        ("last - unfetched left tmux", Leaving(last=True, final_state=None, unfetched=True, left="tmux")),
+        ("last - left unfetched", Leaving(last=True, final_state=None, left="unfetched")),
+        ("others", Leaving(last=False, final_state=None)),
+        ("", None),
+        ("bash: no such thing", None),
+    ],
+)
+def test_the_answer_to_who_leaves(answer: str, meant: Leaving | None) -> None:
+    assert parse_leaving(answer.split()) == meant
 
 
 def test_another_folder_that_nobody_fetched_is_unfetched(clients: ClientMaker, home: Path) -> None:

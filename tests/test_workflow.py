@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import Outcome, Shop
 
-from ec2tasks.stay import Phases, duration
+from ec2tasks.phases import Phases, duration
 
 WAITING = "echo here; while [ ! -e done ]; do sleep 0.1; done; echo ended"
 

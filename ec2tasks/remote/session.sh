@@ -3,7 +3,9 @@
 # Holds a shared lock for as long as the client is there, so that the last client out can tell that it is
 # the last. The lock belongs to this process: it goes when the client hangs up, dies, or says nothing for a
 # minute. The client sends a line now and then, then `leave`, or `leave fetched` where it has fetched all there
-# is, begun with `fetching`; the answer is `last END`, `last END unfetched` where there is more, or `others`; before that, `notice TIME` where AWS takes a SPOT instance back.
+# is, begun with `fetching`. The answer is `others`, or `last END` and what it should know: `unfetched` where there
+# is more, `left NAME` where a command left NAME working. Before that, `notice TIME` where AWS takes a SPOT instance
+# back. END is `keep` for a client that asks for none, `look` for one that changes nothing there either.
 # IDLE_STOP and MAX_SECONDS are new limits for the guard (`-`: as they were), START tells one start of the
 # instance from another, and NEW says that it was launched with a guard.
 set -u
@@ -22,7 +24,7 @@ chmod 700 "$home" "$run"
 [ -d "$home" ] || exit 1
 # Whether all that is in the folder had been fetched when this client came.
 if [ -e "$folder/fetched" ]; then before=fetched; else before=unfetched; fi
-rm -f "$folder/fetched"
+[ "$end" = look ] || rm -f "$folder/fetched"
 
 # A client that comes back after its connection broke is one client: the session that it lost may not know yet.
 if read -r earlier 2>/dev/null <"$run/session" && grep -qs session.sh "/proc/$earlier/cmdline"; then
@@ -49,7 +51,7 @@ if alone; then
 fi
 flock --shared 9
 # The end asked for last is the one that counts; it is there for as long as someone is.
-[ "$end" = keep ] || printf '%s\n' "$end" >"$home/final_state"
+[ "$end" = keep ] || [ "$end" = look ] || printf '%s\n' "$end" >"$home/final_state"
 
 # What the client hands over for the run: files by name, base64 each, never on a command line.
 while IFS=' ' read -r word name body; do
@@ -97,6 +99,29 @@ others_unfetched() {
     return 1
 }
 
+# The name of what a command of ec2tasks left to work on, in a tmux or screen of its own or with nohup, where a guard
+# sees to it that it ends one day.
+left_behind() {
+    local path key value name ignored
+    [ "$guard" = guarded ] || return 1
+    while read -r path; do
+        name='' ignored=0
+        while IFS=$':\t' read -r key value; do
+            case $key in
+            Name) name=${value%%[: ]*} ;;
+            State) [[ $value != Z* ]] || continue 2 ;;
+            SigIgn) ignored=$value ;;
+            esac
+        done <"${path%environ}status"
+        # Bit 0 is SIGHUP.
+        if [[ $name =~ ^(tmux|screen)$ ]] || ((0x$ignored & 1)); then
+            printf '%s' "${name//[^[:alnum:]._-]/}"
+            return 0
+        fi
+    done < <(grep -lsaz '^EC2TASKS_RUN=' /proc/[0-9]*/environ)
+    return 1
+} 2>/dev/null
+
 # What the metadata service answers: `metadata METHOD PATH HEADER`.
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
 metadata() {
@@ -128,10 +153,11 @@ while read -r -t 60 word fetched; do
     # Two clients that leave at once must not both find the other still there: the shared lock goes first.
     flock --unlock 9
     if alone; then
-        if others_unfetched; then others=unfetched; else others=; fi
-        [ "$fetched" != fetched ] || [ -n "$others" ] || : >"$folder/fetched"
+        if others_unfetched; then more=unfetched; else more=; fi
+        left=$(left_behind) && more="$more left $left"
+        [ "$fetched" != fetched ] || [ -n "$more" ] || : >"$folder/fetched"
         read -r final_state 2>/dev/null <"$home/final_state" || final_state=-
-        printf 'last %s %s\n' "$final_state" "$others"
+        printf 'last %s %s\n' "$final_state" "$more"
         rm -f "$home/final_state"
     else
         printf 'others\n'

@@ -1,0 +1,151 @@
+"""Leaving the instance: the last one out applies the end of life, whatever happened before."""
+
+from __future__ import annotations
+
+import contextlib
+
+from ec2tasks import instance as instances
+from ec2tasks import journal, report
+from ec2tasks.access import close_master, forget
+from ec2tasks.arrival import host_of
+from ec2tasks.aws import error_text, explain, passes
+from ec2tasks.ending import Ending, Verdict, decide
+from ec2tasks.errors import Failure
+from ec2tasks.instance import Instance
+from ec2tasks.process import uninterrupted
+from ec2tasks.state import lock
+from ec2tasks.stay import Stay
+from ec2tasks.traces import was_used
+
+ARRIVAL_PATIENCE = 30.0  # seconds that a leaving client waits for those who are just arriving
+
+
+def end_beside_failure(stay: Stay) -> None:
+    """Apply the end of life on the way out of a failure, which stays the one to tell."""
+    try:
+        end(stay)
+    except Failure as error:
+        report.warning(error.what, hint=error.hint)
+
+
+def end(stay: Stay) -> None:
+    """Leave the instance and apply its end of life."""
+    call, arrival = stay.call, stay.arrival
+    if arrival.instance is None:
+        return
+    if arrival.instance.state == "stopped" and not (arrival.started or stay.joined or stay.explicit):
+        return  # it could not be started, and is as it was
+    if stay.gone:
+        _forget(stay)
+        return
+    with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
+        leaving = stay.leave()
+        # Without a session of our own we can't ask the instance, but know of this machine's other clients.
+        if leaving is None and stay.joined and not stay.detached and stay.ask_state() is None:
+            _say_gone(stay, arrival.instance)
+            _forget(stay)
+            return
+        with lock(call.state, f"present-{call.key}", patience=0) as alone:
+            stay.shared = not leaving.last if leaving else not alone and not stay.joined
+        if arrival.launched and not stay.joined and not stay.shared:
+            stay.shared = _somebody_there(stay)
+        stay.fetched &= bool(leaving and leaving.last and not leaving.unfetched)
+        apply(stay, decide(stay.facts(leaving)))
+
+
+def _forget(stay: Stay) -> None:
+    """Forget an instance that is gone: there is nothing left to end."""
+    journal.finish(stay.call.state, stay.call.key)
+    if stay.arrival.host:
+        forget(stay.arrival.host, stay.call.tools)
+
+
+def _say_gone(stay: Stay, found: Instance) -> None:
+    """Say that somebody else, or AWS, has terminated the instance."""
+    lost = "" if stay.results_here or not stay.touched else ", and with it what was not fetched"
+    report.warning(
+        f"{found.where}: terminated, but not by this run{lost}", hint="the next run launches another"
+    )
+
+
+def _somebody_there(stay: Stay) -> bool:
+    """Whether somebody, say on another machine, has got on what this call launched and never got on."""
+    call, launched = stay.call, stay.arrival.instance
+    try:
+        now = instances.watch(call.aws, launched.id) if launched else None
+        return bool(now and now.address and was_used(host_of(call, now), call.aws, call.tools))
+    except Exception as error:
+        if explain(error) is None and not isinstance(error, Failure):
+            raise
+        return False  # it can't be asked; that it can't be ended either is for that call to say
+
+
+def apply(stay: Stay, verdict: Verdict) -> None:
+    """Do what was decided; say it, why, and what to type next. Raises Failure where AWS won't."""
+    call, found = stay.call, stay.arrival.instance
+    assert found is not None
+    verdict = _carried_out(stay, found, verdict)
+    if verdict.because:
+        report.warning(
+            f"{found.where}: {PAST[verdict.ending]}, because {verdict.because}",
+            hint=BUSY if stay.explicit and stay.shared else _next(verdict.ending, stay.results_here),
+        )
+    else:
+        report.step(f"{found.where}: {PAST[verdict.ending]}")
+        hint = DETACHED if stay.detached else _next(verdict.ending, results_here=True)
+        if hint:
+            report.hint(hint)
+    if verdict.ending is Ending.TERMINATE:
+        _forget(stay)
+    elif stay.arrival.host and verdict.ending is Ending.STOP:
+        close_master(stay.arrival.host, call.tools)
+
+
+def _carried_out(stay: Stay, found: Instance, verdict: Verdict) -> Verdict:
+    """Do what was decided, or stop what AWS does not terminate: a right may be missing, or it is protected.
+
+    Raises Failure where AWS does neither, or where nothing but the termination was asked for.
+    """
+    try:
+        instances.end(stay.call.aws, found, verdict.ending.value, fetched=stay.fetched)
+        return verdict
+    except Exception as error:
+        known = explain(error)
+        what = known.what if known else error_text(error)
+        hint = f"{known.hint}; then `ec2tasks down` ends it" if known and known.hint else ENDS
+        stoppable = verdict.ending is Ending.TERMINATE and not found.spot and not passes(error)
+        if not stoppable or not _is_stopped(stay, found):
+            raise Failure(
+                f"{found.where} could not be ended and may still cost money: {what}", hint=hint
+            ) from error
+        if stay.explicit:
+            raise Failure(
+                f"{found.where} could not be terminated, and is stopped; its disk still costs: {what}",
+                hint=hint,
+            ) from error
+        return Verdict(ending=Ending.STOP, because=f"it could not be terminated: {what}")
+
+
+def _is_stopped(stay: Stay, found: Instance) -> bool:
+    """Whether AWS stops what it does not terminate; the first refusal is the one to tell."""
+    with contextlib.suppress(Exception):
+        instances.end(stay.call.aws, found, "stop", fetched=stay.fetched)
+        return True
+    return False
+
+
+DETACHED = (
+    "the command goes on there: `ec2tasks attach` comes back to it, `ec2tasks finish` waits for its end,"
+    " fetches its results and ends the instance"
+)
+ENDS = "`ec2tasks down` ends it"
+BUSY = "`ec2tasks finish` waits for a detached command's end; `ec2tasks down --no-rsync` ends it now"
+PAST = {Ending.LEAVE: "left running", Ending.STOP: "stopped", Ending.TERMINATE: "terminated"}
+
+
+def _next(ending: Ending, results_here: bool) -> str | None:
+    if ending is Ending.TERMINATE:
+        return None
+    if not results_here:
+        return "`ec2tasks down` fetches what is there and ends it; `ec2tasks down --no-rsync` gives it up"
+    return ENDS if ending is Ending.LEAVE else f"the next run starts it again; {ENDS}"
