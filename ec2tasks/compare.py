@@ -27,7 +27,18 @@ from ec2tasks.rsync import (
     shell_argv,
     unescaped,
 )
-from ec2tasks.tree import NOTHING, Entry, Pair, encode, is_outward, look, parents, parse_found, settled
+from ec2tasks.tree import (
+    NOTHING,
+    Entry,
+    Pair,
+    encode,
+    is_outward,
+    is_own,
+    look,
+    parents,
+    parse_found,
+    settled,
+)
 
 FORMAT = "--out-format=%i %n"
 NAME_AT = 12  # rsync's item says in eleven characters what differs, then comes a space
@@ -55,7 +66,7 @@ class Listing:
         if line.startswith(DELETING):
             self.only_there.append(unescaped(line[len(DELETING) :].rstrip(b"/")))
         elif not is_item(line):
-            self.words.append(line.decode(errors="replace"))
+            self.words.append(line.decode(errors="surrogateescape"))
         else:
             path = unescaped(line[NAME_AT:].rstrip(b"/"))
             is_same = line[:1] == b"." and line[2 : NAME_AT - 1].isspace()
@@ -67,13 +78,21 @@ class Listing:
 class Found:
     """What stands there: by path, as it travels; links that lead out of the project, and what is behind them.
 
-    `closed` could not be looked into.
+    `closed` could not be looked into. Nothing is below a link that stays in the project.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     links: set[str] = field(default_factory=set)
     behind: set[str] = field(default_factory=set)
     closed: list[str] = field(default_factory=list)
+
+    def blocks(self, path: str) -> bool:
+        """Whether something else than a folder of the project is above a path."""
+        return any(one in self.links or kind(self.entries.get(one)) not in ("", "d") for one in parents(path))
+
+    def shut(self, path: str) -> str | None:
+        """The folder that can't be looked into and may hold what is at a path."""
+        return next((one for one in (*parents(path), path) if kind(self.entries.get(one)) == "x"), None)
 
 
 @dataclass(kw_only=True)
@@ -99,7 +118,6 @@ def dry_argv(root: Path, there: There, *, full: bool) -> list[str]:
         "--recursive",
         "-ii" if full else "-i",
         *COMPARING,
-        "--keep-dirlinks",
         "--8-bit-output",
         # Only listed; and what can't be read here must not hide what is only there.
         "--delete",
@@ -121,10 +139,9 @@ def list_differences(
     listing = Listing(full=full)
     said = run(dry_argv(root, there, full=full), tools, on_line=listing.add)
     both = Said(code=said.code, errors="\n".join([*listing.words, said.errors]))
-    own = f"{there.home}/{there.folder}/"
-    in_the_way = {one.removeprefix(own) for one in both.in_the_way()}
     # What stands there in the place of what can't travel from here is looked at all the same.
-    listing.differing += sorted({*in_the_way, *both.not_looked_at(f"{root}")} - set(listing.differing))
+    missed = {*both.in_the_way(there.path), *both.not_looked_at(f"{root}")}
+    listing.differing += sorted(missed - set(listing.differing))
     if not said.complete and not both.only(left_out, IN_THE_WAY.match):
         raise failure(verb, said, hint=f"`ec2tasks sync --{verb}` goes on from here")
     return listing, both
@@ -139,44 +156,59 @@ def compare(root: Path, there: There, base: Base, tools: Tools, *, verb: str, th
     stamp, full = clock(root), not base.complete
     listed = in_background(lambda: list_differences(root, there, tools, verb, full=full))
     # Meanwhile: what is not here any more as it was settled. What of it is alike there is settled anew.
-    moved_on = {path for path, pair in base if not _as_settled(root, path, pair)} if thorough else set()
+    known: dict[str, bool] = {}
+    moved_on = (
+        {path for path, pair in base if not _as_settled(root, path, pair, known)} if thorough else set()
+    )
     listing, said = listed()
     paths = {*listing.differing, *listing.only_there}
     _renew(root, base, set(listing.same if full else moved_on) - paths, stamp)
     if full:
         # What is not listed at all is gone from both sides, or ignored now.
         _forget(root, base, {path for path, _ in base} - set(listing.same) - paths)
-    # The folders above as well: one that is a link out of the project there is not written through.
-    found = look_there(there, sorted(paths.union(*map(parents, paths))), tools)
+    found = look_there(there, paths, tools)
     comparison = Comparison(
         changes=[],
         left_out=said.left_out(),
-        closed=[*said.closed_there(), *found.closed],
+        closed=[*(f"{one} (not readable there)" for one in said.closed_there(there.path)), *found.closed],
         there=found,
         vanished=False,
     )
     undecided = _undecided(root, base, sorted(paths | found.behind), comparison)
-    comparison.changes = _decided(
-        undecided, base, lambda doubtful: same_contents(root, there, doubtful, tools)
-    )
+    comparison.changes = _decided(undecided, lambda doubtful: same_contents(root, there, doubtful, tools))
     return comparison
 
 
 def _undecided(
     root: Path, base: Base, paths: Iterable[str], comparison: Comparison
-) -> Iterator[tuple[str, Entry | None, Entry | None]]:
-    """What stands on both sides, where that can be told and can travel; of the rest, the comparison tells."""
+) -> Iterator[tuple[str, Pair, Entry | None, Entry | None]]:
+    """What stood and stands on both sides, where that can be told and can travel.
+
+    Of the rest, the comparison tells.
+    """
+    known: dict[str, bool] = {}
     for path in paths:
-        here, unknown = look_here(root, path)
+        here, unknown = look_here(root, path, known)
         there = comparison.there.entries.get(path)
-        if unknown:
+        if shut := comparison.there.shut(path):
+            comparison.closed.append(f"{shut} (not readable there)")
+        elif unknown:
             (comparison.closed if there else comparison.left_out).append(f"{path} ({unknown})")
         elif kind(there) == "o" or (kind(here) == "o" and there is None):
             comparison.left_out.append(f"{path} (no regular file)")
         elif here is None and there is None and base[path] == NOTHING:
             comparison.vanished = True
         else:
-            yield path, here, there
+            yield path, _before(base, comparison.there, path, here, there), here, there
+
+
+def _before(base: Base, found: Found, path: str, here: Entry | None, there: Entry | None) -> Pair:
+    """What a path is to be compared with: nothing of yours was ever there where it stays here alone."""
+    pair = base.known(path, there)
+    if not pair.apart:
+        return pair
+    as_before = (here, there) == (pair.here, pair.there) and (there is not None or found.blocks(path))
+    return Pair(here, there) if as_before else Pair(None, pair.there)
 
 
 def kind(entry: Entry | None) -> str:
@@ -184,36 +216,38 @@ def kind(entry: Entry | None) -> str:
     return entry.kind if entry else ""
 
 
-def look_here(root: Path, path: str) -> tuple[Entry | None, str]:
-    """What stands here, and why that can't be told."""
+def look_here(root: Path, path: str, known: dict[str, bool]) -> tuple[Entry | None, str]:
+    """What stands here, and why that can't be told; `known` remembers folders."""
     try:
-        return look(root, path), ""
+        return look(root, path, known), ""
     except OSError as error:
         return None, error.strerror or "not readable"
 
 
-def _as_settled(root: Path, path: str, pair: Pair) -> bool:
+def _as_settled(root: Path, path: str, pair: Pair, known: dict[str, bool]) -> bool:
     """Whether a path stands here as it was settled."""
     before = pair.here
     if before is not None and before.kind == "f":
         # By hand: this is what a sync with nothing to move spends its time on.
         try:
             found = os.stat(f"{root}/{path}")
+            own = is_own(root, path.rpartition("/")[0], known)
         except OSError:
             return False
-        return (found.st_mtime_ns, found.st_size, found.st_mode & 0o777) == (
+        return own and (found.st_mtime_ns, found.st_size, found.st_mode & 0o777) == (
             before.mtime,
             before.size,
             before.mode,
         )
-    here, unknown = look_here(root, path)
+    here, unknown = look_here(root, path, known)
     return not unknown and here == before
 
 
 def _renew(root: Path, base: Base, paths: Iterable[str], stamp: int) -> None:
     """Settle anew what both sides show alike, or what is gone from both."""
+    known: dict[str, bool] = {}
     for path in paths:
-        here, unknown = look_here(root, path)
+        here, unknown = look_here(root, path, known)
         # What can't be looked at here may be there; what was touched since may not be what was compared.
         if not unknown and not _touched_since(root, path, stamp):
             base.settle(path, settled(here) if here else NOTHING)
@@ -221,8 +255,9 @@ def _renew(root: Path, base: Base, paths: Iterable[str], stamp: int) -> None:
 
 def _forget(root: Path, base: Base, paths: Iterable[str]) -> None:
     """Forget what neither side shows any more: it is gone, or ignored now."""
+    known: dict[str, bool] = {}
     for path in paths:
-        if not look_here(root, path)[1]:
+        if not look_here(root, path, known)[1]:
             base.settle(path, NOTHING)
 
 
@@ -234,12 +269,11 @@ def _touched_since(root: Path, path: str, stamp: int) -> bool:
 
 
 def _decided(
-    undecided: Iterable[tuple[str, Entry | None, Entry | None]],
-    base: Base,
+    undecided: Iterable[tuple[str, Pair, Entry | None, Entry | None]],
     find_same: Callable[[list[str]], set[str]],
 ) -> list[Change]:
     """The outcomes that are not nothing; files that only a look into both can tell apart are looked into."""
-    first = [decide(path, base[path], here, there) for path, here, there in undecided]
+    first = [decide(path, before, here, there) for path, before, here, there in undecided]
     doubtful = [
         one.path
         for one in first
@@ -260,16 +294,16 @@ def _can_t_go(change: Change) -> bool:
     return change.outcome is Outcome.PUSH and kind(change.here) == "o"
 
 
-def look_there(there: There, paths: list[str], tools: Tools) -> Found:
-    """What stands there at these paths, as it travels.
+def look_there(there: There, paths: Iterable[str], tools: Tools) -> Found:
+    """What stands there at these paths and in the folders above, as it travels.
 
     A link that leads out is what it leads to; all below a folder that it leads to is found as well.
     """
-    if not paths:
+    wanted = sorted({above for path in paths for above in (*parents(path), path)})
+    if not wanted:
         return Found()
-    found = Found(
-        entries=parse_found(ask_there(there, tools, "look", stdin=encode(f"./{one}" for one in paths)))
-    )
+    said = ask_there(there, tools, "look", stdin=encode(f"./{one}" for one in wanted))
+    found = Found(entries=_own(parse_found(said)))
     found.links = {
         path for path, one in found.entries.items() if one.kind == "l" and is_outward(path, one.target)
     }
@@ -286,6 +320,12 @@ def look_there(there: There, paths: list[str], tools: Tools) -> Found:
         **behind,
     }
     return found
+
+
+def _own(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Those that are not seen through a link that stays in the project: they travel under another name."""
+    links = {path for path, one in entries.items() if one.kind == "l" and not is_outward(path, one.target)}
+    return {path: one for path, one in entries.items() if not links.intersection(parents(path))}
 
 
 def same_contents(root: Path, there: There, paths: list[str], tools: Tools) -> set[str]:

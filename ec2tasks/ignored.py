@@ -27,7 +27,7 @@ DEFAULT_IGNORED = (
 DRAFT = ".ec2tasks-draft"
 LONGEST_NAME, ROOM = 255, 16  # bytes of a file name, and what may follow the run
 OWN_PATTERNS = (
-    f"/{OWN_FOLDER}/",
+    f"{OWN_FOLDER}/",
     "*.ec2-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]-[0-9a-f]*",
     f"*{DRAFT}",
     # A repository inside: half of one merged into half of another is none.

@@ -1,8 +1,9 @@
 """What the project here and an instance last agreed on, kept in .ec2tasks/, and the lock on it.
 
-A small SQLite database an instance: of a hundred thousand paths, only what is asked for is read, and only
-what changed is written, all of it or nothing. It says what was so, never what is planned: after a crash at
-any moment it is at worst older than the files, and what both sides show alike is settled again.
+A small SQLite database for each folder on an instance: of a hundred thousand paths, only what is asked for
+is read, and only what changed is written, all of it or nothing. It says what was so, and of what is planned
+only what is about to be sent: after a crash at any moment it is at worst older than the files, and what both
+sides show alike, or stands there as it was to be sent, is settled again.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ec2tasks import report
 from ec2tasks.errors import Failure
 from ec2tasks.tree import NOTHING, Entry, Pair, settled
 
 OWN_FOLDER = ".ec2tasks"
-VERSION = 1
-KEPT = 20  # instances whose manifest is kept
+VERSION = 2
+KEPT = 20  # folders there whose manifest is kept
 PATIENCE = 2.0  # seconds until waiting for another sync of this project is said
 
 
@@ -83,10 +85,12 @@ SCHEMA = """
 BEGIN;
 DROP TABLE IF EXISTS kept;
 DROP TABLE IF EXISTS settled;
+DROP TABLE IF EXISTS sending;
 CREATE TABLE kept (filters TEXT NOT NULL, moving INTEGER NOT NULL);
 CREATE TABLE settled (
     path BLOB PRIMARY KEY, kind TEXT, mode INTEGER, size INTEGER, mtime INTEGER, target BLOB, there TEXT
 ) WITHOUT ROWID;
+CREATE TABLE sending (path BLOB PRIMARY KEY, entry TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO kept VALUES ('{filters}', 1);
 PRAGMA user_version = {version};
 COMMIT;
@@ -95,26 +99,43 @@ ALL = "SELECT path, kind, mode, size, mtime, target, there FROM settled"
 SAME = ""  # what `there` says where it is as here
 
 
+class DamagedError(Failure):
+    """What was kept can't be read and is thrown away: the same can be begun anew without it."""
+
+
 class Base:
     """What both sides were last settled on, by path.
 
     `complete`: every path that both sides have is in it, as far as it was settled here. It is not where
     nothing is kept, where a transfer was broken off, and where other paths are ignored than then.
+
+    Where the database turns out to be damaged, each method that uses it raises DamagedError.
     """
 
     def __init__(self, database: sqlite3.Connection | None = None, *, complete: bool = False) -> None:
         self.database = database
         self.complete = complete
         self.moving = False
+        self.noted = database is not None and bool(self._note("SELECT path FROM sending LIMIT 1"))
         self.changed: dict[str, Pair] = {}
 
     def __getitem__(self, path: str) -> Pair:
         if path in self.changed:
             return self.changed[path]
-        if self.database is None:
-            return NOTHING
-        row = self.database.execute(f"{ALL} WHERE path = ?", (_blob(path),)).fetchone()
-        return _pair(*row[1:]) if row else NOTHING
+        for _, pair in self._pairs(f"{ALL} WHERE path = ?", _blob(path)):
+            return pair
+        return NOTHING
+
+    def known(self, path: str, there: Entry | None) -> Pair:
+        """What a path was settled on; where a sync that was cut off has sent what stands there, on that."""
+        if self.noted and there is not None and path not in self.changed:
+            note = self._note("SELECT entry FROM sending WHERE path = ?", _blob(path))
+            return settled(there) if note == json.dumps(there) else self[path]
+        return self[path]
+
+    def _note(self, question: str, *values: bytes) -> object:
+        with _guarded():
+            return next((row[0] for row in self._rows(question, *values)), None)
 
     def settle(self, path: str, pair: Pair) -> None:
         """Settle a path; on nothing on both sides, forget it."""
@@ -127,38 +148,59 @@ class Base:
 
     def __iter__(self) -> Iterator[tuple[str, Pair]]:
         """What was kept, as far as it has not been settled anew."""
-        if self.database is None:
-            return
-        for path, *row in self.database.execute(ALL):
-            if (name := path.decode("utf-8", "surrogateescape")) not in self.changed:
-                yield name, _pair(*row)
+        return ((path, pair) for path, pair in self._pairs(ALL) if path not in self.changed)
 
-    def mark_moving(self) -> None:
-        """Say that what is kept may fall behind the files from now on. Raises Failure."""
-        self._write("UPDATE kept SET moving = 1", [])
+    def _pairs(self, question: str, *values: bytes) -> Iterator[tuple[str, Pair]]:
+        with _guarded():
+            for path, *row in self._rows(question, *values):
+                yield path.decode("utf-8", "surrogateescape"), _pair(*row)
+
+    def _rows(self, question: str, *values: bytes) -> Iterable[tuple[Any, ...]]:
+        with _guarded():
+            return self.database.execute(question, values) if self.database is not None else ()
+
+    def note(self, sending: Iterable[tuple[str, Entry]]) -> None:
+        """Keep what is about to be sent, and that what is kept may fall behind the files. Raises Failure."""
+        notes = [(_blob(path), json.dumps(entry)) for path, entry in sending]
+        with self._writing() as database:
+            database.executemany("INSERT OR REPLACE INTO sending VALUES (?, ?)", notes)
+            database.execute("UPDATE kept SET moving = 1")
         self.moving = True
 
     def save(self, *, whole: bool) -> None:
         """Keep what was settled. `whole`: nothing that moved is missing from it. Raises Failure."""
         if self.changed or (whole and (self.moving or not self.complete)):
-            self._write("UPDATE kept SET moving = 0" if whole else "", self.changed.items())
+            rows = [(_blob(path), *_row(pair)) for path, pair in self.changed.items() if pair != NOTHING]
+            gone = [(_blob(path),) for path, pair in self.changed.items() if pair == NOTHING]
+            with self._writing() as database:
+                database.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                database.executemany("DELETE FROM settled WHERE path = ?", gone)
+                if whole:
+                    database.execute("UPDATE kept SET moving = 0")
+                    database.execute("DELETE FROM sending")
             self.changed = {}
 
-    def _write(self, mark: str, changes: Iterable[tuple[str, Pair]]) -> None:
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
         assert self.database is not None
-        rows = [(_blob(path), *_row(pair)) for path, pair in changes if pair != NOTHING]
-        gone = [(_blob(path),) for path, pair in changes if pair == NOTHING]
-        try:
-            with self.database:
-                self.database.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-                self.database.executemany("DELETE FROM settled WHERE path = ?", gone)
-                if mark:
-                    self.database.execute(mark)
-        except sqlite3.Error as error:
-            raise Failure(
-                f"what was settled could not be kept in `{OWN_FOLDER}/`: {error}",
-                hint="free some space; the files that moved are in place, the next sync goes on from there",
-            ) from error
+        with _guarded(), self.database:
+            yield self.database
+
+
+@contextlib.contextmanager
+def _guarded() -> Iterator[None]:
+    """Tell a database that can't be used now from one that is damaged, in its pages or in its values."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise Failure(
+            f"what was settled could not be read or kept in `{OWN_FOLDER}/`: {error}",
+            hint="free some space; the files that moved are in place, the next sync goes on from there",
+        ) from error
+    except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as error:
+        raise DamagedError(
+            f"what was settled is damaged: {error}", hint="the same command once more"
+        ) from error
 
 
 def _blob(path: str) -> bytes:
@@ -168,15 +210,16 @@ def _blob(path: str) -> bytes:
 def _row(pair: Pair) -> tuple[object, ...]:
     here = pair.here
     entry = (None,) * len(Entry._fields) if here is None else (*here[:-1], _blob(here.target))
-    return (*entry, SAME if pair.there == here else json.dumps(pair.there))
+    same = pair.there == here and not pair.apart
+    return (*entry, SAME if same else json.dumps([pair.there, pair.apart]))
 
 
 def _pair(kind: str | None, mode: int, size: int, mtime: int, target: bytes, there: str) -> Pair:
     here = Entry(kind, mode, size, mtime, target.decode("utf-8", "surrogateescape")) if kind else None
     if there == SAME:
         return Pair(here, here)
-    found = json.loads(there)
-    return Pair(here, Entry(*found) if found else None)
+    found, apart = json.loads(there)
+    return Pair(here, Entry(*found) if found else None, apart)
 
 
 def digest_of(filters: Sequence[str]) -> str:
@@ -187,16 +230,20 @@ def digest_of(filters: Sequence[str]) -> str:
 
 
 @contextlib.contextmanager
-def kept(root: Path, instance_id: str, filters: Sequence[str], *, forget: bool) -> Iterator[Base]:
-    """What was last agreed on with an instance; nothing where that is not known any more, or to be forgotten.
+def kept(
+    root: Path, instance_id: str, folder: str, filters: Sequence[str], *, forget: bool
+) -> Iterator[Base]:
+    """What was last agreed on with that absolute folder there; nothing where that is to be forgotten.
 
-    What is settled inside is kept, also where it ends in a failure. Raises Failure where it can't be.
+    What is settled inside is kept, also where it ends in a failure. Raises Failure where it can't be, and
+    DamagedError.
     """
-    path = root / OWN_FOLDER / "synced" / f"{instance_id}.db"
+    key = hashlib.sha256(folder.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    path = root / OWN_FOLDER / "synced" / f"{instance_id}-{key}.db"
     try:
         path.parent.mkdir(exist_ok=True)
         if forget:
-            path.unlink(missing_ok=True)
+            _throw_away(path)
         base = _opened(path, digest_of(filters))
     except (OSError, sqlite3.Error) as error:
         raise Failure(
@@ -204,23 +251,38 @@ def kept(root: Path, instance_id: str, filters: Sequence[str], *, forget: bool) 
         ) from error
     assert base.database is not None
     with contextlib.closing(base.database):
-        whole = False
         try:
             yield base
-            whole = True
-        finally:
-            base.save(whole=whole)
+            base.save(whole=True)
+        except DamagedError:
+            _say_damaged(path)
+            raise
+        except BaseException:
+            try:
+                base.save(whole=False)
+            except DamagedError:
+                _say_damaged(path)
+            raise
+
+
+def _say_damaged(path: Path) -> None:
+    report.warning(f"`{path}` can't be read: both sides are compared by content instead")
+    _throw_away(path)
+
+
+def _throw_away(path: Path) -> None:
+    for one in (path, path.with_name(f"{path.name}-journal")):
+        one.unlink(missing_ok=True)
 
 
 def _opened(path: Path, filters: str) -> Base:
     known = path.exists()
     try:
         return _read(path, filters)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, DamagedError) as error:
         if not known or isinstance(error, sqlite3.OperationalError):
             raise  # it is busy, or can't be written: no reason to throw it away
-        report.warning(f"`{path}` can't be read: both sides are compared by content instead")
-        path.unlink()
+        _say_damaged(path)
         return _read(path, filters)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from ec2tasks.rsync import COMPARING, Said, There, ask_there, failure, run, shel
 from ec2tasks.tree import Entry, alike, encode, look, parse_found, settled
 
 Expected = dict[str, tuple[str, Entry | None]]  # by a copy's path there: of what, and what it should be
+NOTING = 1.0  # seconds after which a first push notes what it has sent
 ROUNDS = 3  # times that a file is sent which changes while it is sent
 HINT = "the same command again goes on from here"
 SHOWN = 5  # names in a sentence
@@ -71,11 +73,10 @@ def delete_there(way: Way, changes: Iterable[Change], obstacles: Iterable[str], 
 
 def send_argv(way: Way, *, progress: bool, round_: int = 0) -> list[str]:
     """The rsync that sends; what it sends is added."""
-    own = f"{way.there.home}/{way.there.folder}/{OWN_FOLDER}"
+    own = f"{way.there.path}/{OWN_FOLDER}"
     return [
         "rsync",
         *COMPARING,
-        "--keep-dirlinks",
         "--8-bit-output",
         "--backup",
         f"--backup-dir={way.replaced_in(round_)}",
@@ -105,7 +106,7 @@ def send(
         if is_item(line):
             on_path(unescaped(line[NAME_AT:]).rstrip("/"))
         else:
-            words.append(line.decode(errors="replace"))
+            words.append(line.decode(errors="surrogateescape"))
 
     with bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
         said = run(
@@ -151,6 +152,8 @@ def push(way: Way, changes: list[Change], base: Base, replaced: Expected) -> Non
     for round_ in range(ROUNDS):
         if not waiting:
             return
+        if round_:
+            base.note((path, entry) for path in waiting if (entry := expected[path]))
         for path, one in waiting.items():
             before = expected[path] if round_ else one.there
             replaced[f"{way.replaced_in(round_)}/{path}"] = (path, before)
@@ -195,20 +198,38 @@ def first_push(way: Way, base: Base, total: int) -> bool:
     """Send everything to a folder with nothing in it. Whether nothing changed meanwhile, here or there."""
     stamp = clock(way.root)
     sent: list[str] = []
+    note = _noting(way.root, base)
 
     def on_path(path: str) -> None:
         sent.append(path)
+        note(path)
         if way.verbose:
             report.step(f"push {path} (nothing there yet)")
 
-    argv = ["--recursive", "--ignore-existing", "--info=skip1", *filter_argv(way.root)]
+    argv = ["--recursive", "--keep-dirlinks", "--ignore-existing", "--info=skip1", *filter_argv(way.root)]
     said = send(way, [*argv, "--", f"{way.root}/", way.there.end], total, None, on_path)
     paths = [path for path in sent if path not in ("", ".")]
     found = [(path, _unchanged_since(way.root, path, stamp)) for path in paths]
     base.settle_new((path, entry) for path, entry in found if entry)
     # What somebody else has put there meanwhile was not sent.
-    others = any(line.endswith(" exists") for line in said.errors.splitlines())
+    others = any(line.endswith(" exists") for line in said.lines())
     return not others and all(entry for _, entry in found)
+
+
+def _noting(root: Path, base: Base) -> Callable[[str], None]:
+    """Takes in the path of what is being sent, and notes every now and then what that is."""
+    waiting: list[str] = []
+    noted = time.monotonic()
+
+    def note(path: str) -> None:
+        nonlocal noted
+        waiting.append(path)
+        if time.monotonic() - noted >= NOTING:
+            base.note((one, entry) for one in waiting if one not in ("", ".") and (entry := _now(root, one)))
+            waiting.clear()
+            noted = time.monotonic()
+
+    return note
 
 
 def _unchanged_since(root: Path, path: str, stamp: int) -> Entry | None:
@@ -225,7 +246,7 @@ def surprises(way: Way, replaced: Expected) -> dict[str, tuple[str, Entry]]:
     if not replaced:
         return {}
     found = parse_found(
-        ask_there(way.there, way.tools, "look_kept", stdin=encode(f"./{one}" for one in replaced))
+        ask_there(way.there, way.tools, "look_kept", way.run_id, stdin=encode(f"./{one}" for one in replaced))
     )
     return {
         copy: (replaced[copy][0], kept)

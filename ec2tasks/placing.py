@@ -85,7 +85,7 @@ def put_in_place(fetching: Fetching, item: Item) -> None:
         own = way.root / item.path
         now = look(way.root, item.path)
         disputed = item.besides or (now != item.here and not (now and alike(now, item.there)))
-        name = item.path if disputed else _obstacle(way.root, item, now)
+        name = _above(way.root, item) or (item.path if disputed else _obstacle(way.root, item, now))
         if only_mode(item) and (disputed or name is not None):
             # There is nothing to put anywhere: behind a link the mode stays, else it is for the next time.
             if not disputed:
@@ -108,12 +108,17 @@ def put_in_place(fetching: Fetching, item: Item) -> None:
         report.step(f"pull {target.relative_to(way.root)} ({item.reason})")
 
 
-def _obstacle(root: Path, item: Item, now: Entry | None) -> str | None:
-    """What is in the way here and must stay: a link or file above, a link that leads out, a full folder."""
+def _above(root: Path, item: Item) -> str | None:
+    """The link or file above, through which nothing is put anywhere."""
     for name in parents(item.path):
         above = root / name
         if above.is_symlink() or (above.exists() and not above.is_dir()):
             return name
+    return None
+
+
+def _obstacle(root: Path, item: Item, now: Entry | None) -> str | None:
+    """What is in the way here and must stay: a link that leads out, a full folder."""
     full = root / item.path
     leads_out = full.is_symlink() and now is not None and now.kind != "l"
     in_use = now is not None and now.kind == "d" != item.there.kind and not leads_out and any(full.iterdir())

@@ -77,6 +77,11 @@ class There:
     empty: bool
 
     @property
+    def path(self) -> str:
+        """The folder's absolute path on the instance."""
+        return f"{self.home}/{self.folder}"
+
+    @property
     def end(self) -> str:
         """The folder as rsync takes it."""
         return f"{self.target}:{self.folder}/"
@@ -107,13 +112,17 @@ class Said:
         """Whether all that was to move has moved, but for what went away meanwhile."""
         return self.code in (0, VANISHED)
 
+    def lines(self) -> list[str]:
+        """What it said, line by line; a name may hold what else ends a line."""
+        return self.errors.split("\n")
+
     def left_out(self) -> list[str]:
         """What rsync left out because it can't travel, in words."""
-        return [words for line in self.errors.splitlines() if (words := left_out(line))]
+        return [words for line in self.lines() if (words := left_out(line))]
 
     def only(self, *known: Callable[[str], object]) -> bool:
         """Whether all that did not move is explained by one of these."""
-        lines = [line for line in self.errors.splitlines() if WORDS.match(line)]
+        lines = [line for line in self.lines() if WORDS.match(line)]
         return self.code == PARTIAL and bool(lines) and all(any(one(line) for one in known) for line in lines)
 
     def only_left_out(self) -> bool:
@@ -122,23 +131,25 @@ class Said:
 
     def not_looked_at(self, root: str) -> list[str]:
         """The paths here, below `root`, that rsync did not even compare, for what stands here."""
-        found = (LEFT_OUT.match(line) for line in self.errors.splitlines())
+        found = (LEFT_OUT.match(line) for line in self.lines())
         names = (
             one["odd"] or one["unseen"] or one["link"]
             for one in found
             if one and one["side"] not in RECEIVING
         )
-        return [name.removeprefix(f"{root}/") for name in names if name]
+        return [spelled(name).removeprefix(f"{root}/") for name in names if name]
 
-    def closed_there(self) -> list[str]:
-        """The folders that could not be looked into on the other side of a push."""
-        found = (LEFT_OUT.match(line) for line in self.errors.splitlines())
-        return [one["closed"] for one in found if one and one["closed"] and one["side"] in RECEIVING]
+    def closed_there(self, root: str) -> list[str]:
+        """The folders, below `root`, that could not be looked into on the other side of a push."""
+        found = (LEFT_OUT.match(line) for line in self.lines())
+        names = [one["closed"] for one in found if one and one["closed"] and one["side"] in RECEIVING]
+        return [spelled(name).removeprefix(f"{root}/") for name in names]
 
-    def in_the_way(self) -> list[str]:
-        """The paths that could not even be compared, for what is in their place there."""
-        found = (IN_THE_WAY.match(line) for line in self.errors.splitlines())
-        return [path for one in found if one and (path := one["way"] or one["stat"])]
+    def in_the_way(self, root: str) -> list[str]:
+        """The paths, below `root` there, that could not even be compared, for what is in their place."""
+        found = (IN_THE_WAY.match(line) for line in self.lines())
+        names = [one["way"] or one["stat"] for one in found if one]
+        return [spelled(name).removeprefix(f"{root}/") for name in names if name]
 
 
 def left_out(line: str) -> str | None:
@@ -147,10 +158,12 @@ def left_out(line: str) -> str | None:
     if not found:
         return None
     if found["link"] is not None:
-        return f"{found['link']} (a link that leads nowhere)"
+        return f"{spelled(found['link'])} (a link that leads nowhere)"
     if (closed := found["closed"] or found["unseen"]) is not None:
-        return f"{closed} (not readable)"
-    return f"{found['odd']} (no regular file)" if found["odd"] else f"{found['nested']} (a repository inside)"
+        return f"{spelled(closed)} (not readable)"
+    if found["odd"]:
+        return f"{spelled(found['odd'])} (no regular file)"
+    return f"{spelled(found['nested'])} (a repository inside)"
 
 
 def vanished(line: str) -> bool:
@@ -199,7 +212,7 @@ def run(
         finally:
             for thread in threads:
                 thread.join(timeout=5)
-    return Said(code=rsync.returncode, errors=b"".join(said).decode(errors="replace"))
+    return Said(code=rsync.returncode, errors=b"".join(said).decode(errors="surrogateescape"))
 
 
 def _thread(act: Callable[[], None]) -> threading.Thread:
@@ -232,9 +245,14 @@ def unescaped(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
+def spelled(name: str) -> str:
+    """The same, of a name in a line of words."""
+    return unescaped(name.encode("utf-8", "surrogateescape"))
+
+
 def failure(verb: str, said: Said, *, hint: str) -> Failure:
     """What an rsync that did not finish means."""
-    lines = [line for line in said.errors.splitlines() if line and not line.startswith("rsync error:")]
+    lines = [line for line in said.lines() if line and not line.startswith("rsync error:")]
     reason = REASONS.get(said.code, f"rsync ended with {said.code}")
     if DISK_FULL in said.errors:
         reason = "the disk is full " + ("there" if verb == "push" else "here")

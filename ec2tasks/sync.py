@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ec2tasks import manifest, report
 from ec2tasks.compare import Comparison, Found, Listing, compare, kind
@@ -36,6 +37,7 @@ from ec2tasks.progress import WORTH_A_WORD, biggest, shows_bar, size_text
 from ec2tasks.rsync import There, run
 from ec2tasks.tree import NOTHING, Entry, Pair, look, parents, total_size
 
+Result = TypeVar("Result")
 KEPT_REPLACED = 10  # runs whose replaced files are kept
 
 
@@ -56,29 +58,46 @@ class Moves:
 
 def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> None:
     """Move the project's files. Raises Failure where not everything arrived; what arrived stays."""
-    with manifest.locked(root), _base(root, there) as base:
-        way = Way(
-            root=root,
-            there=there,
-            run_id=run_id,
-            tools=tools,
-            verbose=moves.verbose,
-            quiet=moves.calm is not None,
-        )
-        if moves.push and there.empty:
-            say_default_ignored(root)
-            if first_push(way, base, _weigh(root, tools)):
-                return
-            base.save(whole=False)
-        for _ in range(ROUNDS):
-            found = compare(root, there, base, tools, verb=moves.verb, thorough=moves.pull)
-            if found.changes:
-                base.mark_moving()
-            vanished = _carry_out(way, base, found, moves)
-            if not vanished or not moves.pull or moves.calm:
-                break
-        if moves.pull and not moves.calm:
-            _check_whole(found, vanished=vanished)
+    way = Way(
+        root=root,
+        there=there,
+        run_id=run_id,
+        tools=tools,
+        verbose=moves.verbose,
+        quiet=moves.calm is not None,
+    )
+    _on_base(root, there, lambda base: _move(way, base, moves))
+
+
+def _on_base(root: Path, there: There, act: Callable[[Base], Result]) -> Result:
+    """Do something on what is kept; where that turns out to be damaged, once more, on nothing."""
+    with manifest.locked(root):
+        # A folder that was taken away there is no wish to have everything gone.
+        kept = partial(manifest.kept, root, there.instance_id, there.path, filter_argv(root))
+        try:
+            with kept(forget=there.empty) as base:
+                return act(base)
+        except manifest.DamagedError:
+            with kept(forget=False) as base:
+                return act(base)
+
+
+def _move(way: Way, base: Base, moves: Moves) -> None:
+    root, there, tools = way.root, way.there, way.tools
+    if moves.push and there.empty:
+        say_default_ignored(root)
+        if first_push(way, base, _weigh(root, tools)):
+            return
+        base.save(whole=False)
+    for _ in range(ROUNDS):
+        found = compare(root, there, base, tools, verb=moves.verb, thorough=moves.pull)
+        if found.changes:
+            base.note((one.path, one.here) for one in _to_send(found.changes) if one.here)
+        vanished = _carry_out(way, base, found, moves)
+        if not vanished or not moves.pull or moves.calm:
+            break
+    if moves.pull and not moves.calm:
+        _check_whole(found, vanished=vanished)
 
 
 def _check_whole(found: Comparison, *, vanished: bool) -> None:
@@ -91,11 +110,6 @@ def _check_whole(found: Comparison, *, vanished: bool) -> None:
         )
     if vanished:
         raise Failure("pull is not complete: files are renamed there all the time", hint=HINT)
-
-
-def _base(root: Path, there: There) -> AbstractContextManager[manifest.Base]:
-    # A folder that was taken away there is no wish to have everything gone.
-    return manifest.kept(root, there.instance_id, filter_argv(root), forget=there.empty)
 
 
 def _carry_out(way: Way, base: Base, found: Comparison, moves: Moves) -> bool:
@@ -123,8 +137,7 @@ def _push(way: Way, base: Base, found: Comparison, fetching: Fetching) -> None:
     conflicts = [one for one in changes if one.outcome is Outcome.CONFLICT]
     # Theirs comes first: what yours replaces there is here by then.
     fetch(fetching, items_for(conflicts, found.there.behind))
-    to_send = [one for one in changes if one.outcome in (Outcome.PUSH, Outcome.CONFLICT) and one.here]
-    to_send = sorted((one for one in to_send if kind(one.here) != "o"), key=lambda one: one.path)
+    to_send = _settle_linked(base, _to_send(changes), found.there)
     _say_biggest({one.path: one.here for one in to_send if one.here})
     replaced: Expected = {}
     try:
@@ -134,6 +147,20 @@ def _push(way: Way, base: Base, found: Comparison, fetching: Fetching) -> None:
             push(way, sent, base, replaced)
     finally:
         _fetch_surprises(fetching, replaced)
+
+
+def _to_send(changes: Iterable[Change]) -> list[Change]:
+    """What is to go there, by path."""
+    wanted = [one for one in changes if one.outcome in (Outcome.PUSH, Outcome.CONFLICT)]
+    return sorted((one for one in wanted if kind(one.here) not in ("", "o")), key=lambda one: one.path)
+
+
+def _settle_linked(base: Base, to_send: list[Change], there: Found) -> list[Change]:
+    """Settle the folders in whose place a link there leads to one: it stays. The others come out."""
+    linked = [one for one in to_send if one.path in there.links and kind(one.here) == kind(one.there) == "d"]
+    for one in linked:
+        base.settle(one.path, Pair(one.here, one.there))
+    return [one for one in to_send if one not in linked]
 
 
 def _make_way(way: Way, base: Base, found: Comparison, to_send: list[Change], replaced: Expected) -> set[str]:
@@ -152,7 +179,7 @@ def _make_way(way: Way, base: Base, found: Comparison, to_send: list[Change], re
     blocked = (stayed & set(obstacles)) | _without_folder(to_send, found.there)
     for one in to_send:
         if one.path in blocked:
-            base.settle(one.path, Pair(one.here, one.there))
+            base.settle(one.path, Pair(one.here, one.there, apart=True))
             report.warning(f"`{one.path}` stays here alone: something else is in its place there")
     return blocked
 
@@ -257,8 +284,7 @@ def list_here(root: Path, tools: Tools) -> dict[str, Entry]:
 
 def differences(root: Path, there: There, tools: Tools) -> list[Change]:
     """What a sync would do, without doing it."""
-    with manifest.locked(root), _base(root, there) as base:
-        found = compare(root, there, base, tools, verb="push", thorough=True)
+    found = _on_base(root, there, lambda base: compare(root, there, base, tools, verb="push", thorough=True))
     return [one for one in found.changes if one.outcome not in (Outcome.AGREE, Outcome.FORGET)]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 SECOND = 1_000_000_000  # nanoseconds
 GRAINS = (100, 1_000, 1_000_000, SECOND)  # the times that file systems keep, in nanoseconds
+LEADING_UPS = re.compile(r"^(?:\.\./+)+")
 LAST_TIME = 2**63 - 1  # nanoseconds; SQLite keeps no later one
 
 
@@ -57,12 +59,15 @@ def of_file(found: os.stat_result) -> Entry:
     return Entry("d", mode) if stat.S_ISDIR(found.st_mode) else Entry("o")
 
 
-def look(root: Path, path: str) -> Entry | None:
+def look(root: Path, path: str, known: dict[str, bool] | None = None) -> Entry | None:
     """What stands here as it travels: a link that leads out of the project as what it leads to.
 
-    None where nothing does; raises OSError where that can't be told: what is behind a link that leads nowhere
-    now, say onto a disk that is not there, is not gone.
+    None where nothing does, also below a link that stays in the project; raises OSError where that can't be
+    told: what is behind a link that leads nowhere now, say onto a disk that is not there, is not gone.
+    `known` remembers folders from one look to the next.
     """
+    if not is_own(root, path.rpartition("/")[0], {} if known is None else known):
+        return None
     full = os.path.join(root, path)
     try:
         found = os.lstat(full)
@@ -76,6 +81,22 @@ def look(root: Path, path: str) -> Entry | None:
     return of_file(os.stat(full)) if is_outward(path, target) else Entry("l", target=target)
 
 
+def is_own(root: Path, folder: str, known: dict[str, bool]) -> bool:
+    """Whether what is in that folder here is the project's under this name.
+
+    Below a link that stays in the project, it travels under the name that it has where the link leads.
+    """
+    if folder and folder not in known:
+        known[folder] = not any(_stays_inside(root, above) for above in (*parents(folder), folder))
+    return not folder or known[folder]
+
+
+def _stays_inside(root: Path, path: str) -> bool:
+    """Whether a path here is a link that stays in the project."""
+    full = os.path.join(root, path)
+    return os.path.islink(full) and not is_outward(path, os.readlink(full))
+
+
 def _is_away(full: str, path: str) -> bool:
     """Whether a path is a link out of the project to something that is not there."""
     return os.path.islink(full) and is_outward(path, os.readlink(full)) and not os.path.exists(full)
@@ -84,12 +105,17 @@ def _is_away(full: str, path: str) -> bool:
 def is_outward(link: str, target: str) -> bool:
     """Whether a link at that path of the project, to that target, is one that rsync takes for unsafe.
 
-    It is absolute, leads out by its `..`, or has one in its middle.
+    It is absolute, leads out by its `..`, or has one in its middle or at its end.
     """
-    if os.path.isabs(target) or "/../" in target.lstrip("./"):
+    onward = LEADING_UPS.sub("", target)
+    if target.startswith("/") or "/../" in onward or (len(target) > 3 and target.endswith("/..")):
         return True
-    reached = os.path.normpath(os.path.join(os.path.dirname(link), target))
-    return reached == ".." or reached.startswith("../")
+    depth = link.count("/")
+    for part in target.split("/"):
+        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
+        if depth < 0:
+            return True
+    return False
 
 
 def parents(path: str) -> list[str]:
@@ -137,10 +163,14 @@ def _entry(kind: bytes, mode: int, size: int, mtime: bytes, target: str) -> Entr
 
 
 class Pair(NamedTuple):
-    """What stood at a path on both sides when they were last settled; None for nothing."""
+    """What stood at a path on both sides when they were last settled; None for nothing.
+
+    `apart`: yours could not be sent, for something else is in its place there; neither is agreed on.
+    """
 
     here: Entry | None
     there: Entry | None
+    apart: bool = False
 
 
 NOTHING = Pair(None, None)

@@ -3,9 +3,10 @@ set -u
 cd "$HOME/$2" || exit 1
 
 # What stands at the paths on stdin (each ended by a zero byte), links as links: `./PATH`, kind, mode, size, time
-# and inode, the link's target. What is not there is left out.
+# and inode, the link's target. What is not there is left out; a folder that can't be entered is of kind x.
 look() {
-    xargs -0 -r sh -c 'find "$@" -maxdepth 0 -printf "%p\\0%y %m %s %T@ %i\\0%l\\0" 2>/dev/null; true' find
+    xargs -0 -r sh -c 'find "$@" -maxdepth 0 -type d ! -executable -printf "%p\\0x 0 0 0 %i\\0\\0" \
+        -o -printf "%p\\0%y %m %s %T@ %i\\0%l\\0" 2>/dev/null; true' find
 }
 
 # The same of what links lead to, and of all below it; a folder that can't be looked into is of kind x.
@@ -15,41 +16,78 @@ look_behind() {
 }
 
 # Take away the files on stdin, then the folders after an empty name, deepest first, where they are empty. Each file
-# is kept in .ec2tasks/replaced/RUN. The folders that stay are printed.
+# is moved to .ec2tasks/replaced/RUN by a rename: what takes its place meanwhile is either kept there or stays.
+# What is below a link is not the project's. The paths that stay are printed.
 clear() {
-    kept=$PWD/.ec2tasks/replaced/$1
-    lists=$(mktemp -d "$PWD/.ec2tasks/clear.XXXXXX") || exit 1
-    trap 'rm -rf "$lists"' EXIT
-    cat >"$lists/all" || exit 1
-    # shellcheck disable=SC2016  # the inner shell's own
-    sed -z '/^$/,$d' "$lists/all" |
-        xargs -0 -r sh -c 'for one do if [ -e "$one" ] || [ -L "$one" ]; then printf "%s\0" "$one"; fi; done' here >"$lists/files"
-    sed -z '0,/^$/d' "$lists/all" >"$lists/folders"
-    if [ -s "$lists/files" ]; then
-        mkdir -p "$kept" || exit 1
-        # A hard link beside, then the name goes: nothing is copied, nothing is ever without a name.
-        keep --link || keep --archive || exit 1
-        xargs -0 -r rm -f -- <"$lists/files" || exit 1
+    kept=.ec2tasks/replaced/$1
+    folder='' names=()
+    while IFS= read -r -d '' path && [ -n "$path" ]; do
+        find_above "$path"
+        [ "$above" = "$folder" ] || take
+        folder=$above
+        names+=("$path")
+    done
+    take
+    folders=()
+    while IFS= read -r -d '' path; do
+        is_own "$path" && folders+=("$path")
+    done
+    if [ ${#folders[@]} != 0 ]; then
+        printf './%s\0' "${folders[@]}" | xargs -0 rmdir -- 2>/dev/null
+        for path in "${folders[@]}"; do [ -d "$path" ] && printf '%s\0' "$path"; done
     fi
-    xargs -0 -r rmdir -- <"$lists/folders" 2>/dev/null
-    # shellcheck disable=SC2016  # the inner shell's own
-    xargs -0 -r sh -c 'for one do [ -d "$one" ] && printf "%s\0" "$one"; done; true' dirs <"$lists/folders"
-    prune
+    prune "$1"
 }
 
-keep() {
-    xargs -0 -r cp --parents --no-dereference --backup=numbered "$1" -t "$kept" -- <"$lists/files"
+# Move the files $names, all of them in $folder. What has become a folder stays.
+take() {
+    files=()
+    for one in ${names[@]+"${names[@]}"}; do
+        if is_file "$one" && is_own "$one"; then files+=("$one"); elif is_there "$one"; then printf '%s\0' "$one"; fi
+    done
+    names=()
+    [ ${#files[@]} = 0 ] && return
+    mkdir -p -- "$kept/$folder" || exit 1
+    printf './%s\0' "${files[@]}" | xargs -0 mv -f --backup=numbered -t "$kept/$folder" -- && return
+    # What went away meanwhile is no failure.
+    for one in "${files[@]}"; do is_file "$one" && exit 1; done
 }
 
-# Keep what the last runs replaced; their names sort by time.
+is_there() {
+    [ -e "$1" ] || [ -L "$1" ]
+}
+
+is_file() {
+    [ -L "$1" ] || { [ -e "$1" ] && ! [ -d "$1" ]; }
+}
+
+# The folder above a path of the project.
+find_above() {
+    case $1 in */*) above=${1%/*} ;; *) above=. ;; esac
+}
+
+# Whether no folder above a path is a link.
+is_own() {
+    find_above "$1"
+    while [ "$above" != . ]; do
+        [ -L "$above" ] && return 1
+        find_above "$above"
+    done
+}
+
+# Keep what the last runs replaced, and always what this one does. It goes by when that was: the runs' names hold the
+# clients' times, and their clocks may be off.
 prune() {
-    find .ec2tasks/replaced -mindepth 1 -maxdepth 1 -name '[0-9]*' | sort | head -n -10 | xargs -r -d '\n' rm -rf --
+    others=10
+    [ -d ".ec2tasks/replaced/$1" ] && others=9
+    find .ec2tasks/replaced -mindepth 1 -maxdepth 1 -name '[0-9]*' ! -name "$1" ! -name "$1.*" -printf '%C@ %p\n' |
+        sort -rn | tail -n "+$((others + 1))" | cut -d ' ' -f 2- | xargs -r -d '\n' rm -rf --
 }
 
-# The same as look, of copies that were just made; of what runs replaced, only the last is kept.
+# The same as look, of copies that this run has just made; of what runs replaced, only the last is kept.
 look_kept() {
     look
-    prune
+    prune "$1"
 }
 
 verb=$1
