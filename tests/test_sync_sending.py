@@ -1,0 +1,403 @@
+"""What is compared and sent: links and folders in each other's place, odd names, cuts and other folders."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_sync_table import cells, do, everything
+from twosides import OWN, Sides, contents, put, snapshot
+
+from ec2tasks import outgoing
+from ec2tasks.errors import Failure
+from ec2tasks.manifest import Base
+from ec2tasks.process import Tools
+from ec2tasks.rsync import There, ask_there
+from ec2tasks.tree import encode, is_outward
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Sides:
+    """A project with a folder and a file on both sides."""
+    found = Sides(tmp_path)
+    (found.here / ".rsyncignore").write_text("*.ignored\n")
+    put(found.here / "store/m", "file stored")
+    put(found.here / "code.py", "file print(1)")
+    found.sync()
+    return found
+
+
+def beside(root: Path) -> set[str]:
+    return {path.read_text() for path in root.rglob("*.ec2-*") if path.is_file()}
+
+
+KNOWN = {"link": "link store", "folder": "folder base"}
+DEEDS = {
+    "link": {
+        "unchanged": None,
+        "changed": "link store-{side}",
+        "deleted": "",
+        "now a folder": "file {side}",
+        "now a file": "file {side}",
+    },
+    "folder": {
+        "unchanged": None,
+        "changed": "file {side}, and longer",
+        "deleted": "",
+        "now a file": "file {side}",
+        "now a link": "link store-{side}",
+    },
+}
+WITHIN = {("link", "now a folder"): "m", ("folder", "changed"): "inner"}
+
+
+def below(found: dict[str, str], name: str, run_id: str) -> tuple[dict[str, str], bool]:
+    """What stands at a name and below it, and whether something arrived beside it."""
+    own = {path: one for path, one in found.items() if f"{path}.".startswith((f"{name}.", f"{name}/"))}
+    return {path: one for path, one in own.items() if run_id not in path}, any(run_id in one for one in own)
+
+
+def test_the_cells_of_what_was_a_link_or_a_folder(sides: Sides) -> None:
+    tried = {f"it{number:02}": one for number, one in enumerate(one for one in cells() if one[0] in KNOWN)}
+    assert len({one[:3] for one in tried.values()}) == 50
+    for root in (sides.here, sides.there):
+        for side in "ht":
+            put(root / f"store-{side}/m", f"file stored {side}")
+    for name, (which, *_) in tried.items():
+        put(sides.here / name, KNOWN[which])
+    sides.sync()
+    for name, (which, here, there, _) in tried.items():
+        for root, deed, side in ((sides.here, here, "h"), (sides.there, there, "t")):
+            inner = WITHIN.get((which, deed), "")
+            if inner and which == "link":
+                put(root / name, "")
+            if (now := DEEDS[which][deed]) is not None:
+                put(root / name / inner, now.format(side=f"{name} {side}" if "file" in now else side))
+    before_here, before_there, had = snapshot(sides.here), snapshot(sides.there), everything(sides)
+    run_id = sides.sync()
+    now_here, now_there = snapshot(sides.here), snapshot(sides.there)
+    assert had <= everything(sides), "something is gone for good"
+    for name, (*case, cell) in {"store": ("=",), **tried}.items():
+        was_here, was_there = below(before_here, name, run_id)[0], below(before_there, name, run_id)[0]
+        expected = {
+            "=": (was_here, was_there, False),
+            "to there": (was_here, was_here, False),
+            "to here": (was_there, was_there, False),
+            "stays here": (was_here, was_there, False),
+            "both": (was_here, was_here, True),
+            "both stay": (was_here, was_there, True),
+            "merge": (was_here, was_here, True),
+        }[cell]
+        is_here, arrived = below(now_here, name, run_id)
+        assert (is_here, below(now_there, name, run_id)[0], arrived) == expected, (case, cell)
+    assert sides.differences() == []
+
+
+NAMES = st.sampled_from(["a", "d", "d/x", "d/y", "d/e/z", "e", "e/x"])
+KINDS = st.sampled_from(["file", "file", "link d", "link e", "link ../d", "folder", "gone"])
+HISTORY = st.lists(
+    st.lists(st.tuples(st.sampled_from(["here", "there"]), NAMES, KINDS), max_size=5), min_size=1, max_size=3
+)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(HISTORY)
+def test_links_that_lead_somewhere_lose_nothing(
+    tmp_path_factory: pytest.TempPathFactory, history: list[list[tuple[str, str, str]]]
+) -> None:
+    sides = Sides(tmp_path_factory.mktemp("links"))
+    put(sides.here / "d/x", "file first")
+    put(sides.here / "e/x", "file second")
+    sides.sync()
+    for step, deeds in enumerate(history):
+        for number, (side, name, kind) in enumerate(deeds):
+            word, _, target = kind.partition(" ")
+            do(sides, side, name, word, target or f"{step}.{number}")
+        had = everything(sides)
+        sides.sync()
+        assert had <= everything(sides)
+    assert sides.differences() == []
+
+
+def test_nothing_is_deleted_or_put_through_a_link(sides: Sides) -> None:
+    (sides.there / "way").symlink_to("store")
+    stayed = ask_there(
+        sides.way(), Tools(), "clear", "20260101-000000-abc", stdin=encode(["way/m", "", "way/m"])
+    )
+    assert stayed == b"way/m\0"
+    assert (sides.there / "store/m").read_text() == "stored"
+    put(sides.here / "out/m", "file one")
+    sides.sync()
+    # Yours is deleted, and theirs changes before it can be; meanwhile here the folder becomes a link.
+    shutil.rmtree(sides.here / "out")
+    (sides.here / "out").symlink_to("store")
+    during(sides, "mv", before=f"printf result >'{sides.there}/out/m'")
+    sides.sync()
+    assert "result" in {path.read_text() for path in sides.here.glob("out.ec2-*/m")}
+    assert sorted(one.name for one in (sides.here / "store").iterdir()) == ["m"]
+
+
+def during(sides: Sides, tool: str, *, before: str = "true", after: str = "true") -> None:
+    """What happens there just before and after a script of ours runs a tool."""
+    folder = sides.home.parent / "tools"
+    folder.mkdir()
+    wrapper = folder / tool
+    wrapper.write_text(f'#!/bin/bash\n{before}\n{shutil.which(tool)} "$@"\ncode=$?\n{after}\nexit $code\n')
+    wrapper.chmod(0o755)
+    _wrap(sides, ["env", f"PATH={folder}:{os.environ['PATH']}"])
+
+
+def _wrap(sides: Sides, words: list[str]) -> None:
+    plain: Callable[[], There] = sides.way
+
+    def way() -> There:
+        there = plain()
+        return replace(there, script=lambda name, given: [*words, *there.script(name, given)])
+
+    sides.way = way  # type: ignore[method-assign]
+
+
+def test_what_a_job_puts_in_the_place_of_what_is_being_deleted_stays(sides: Sides) -> None:
+    put(sides.here / "early", "file 1")
+    put(sides.here / "late", "file 2")
+    sides.sync()
+    (sides.here / "early").unlink()
+    (sides.here / "late").unlink()
+    there = sides.there
+    during(
+        sides,
+        "mv",
+        before=f"printf 'early result' >'{there}/new' && /bin/mv '{there}/new' '{there}/early'",
+        after=f"printf 'late result' >'{there}/late'",
+    )
+    sides.sync()
+    assert beside(sides.here) == {"early result"}
+    sides.sync()
+    assert (sides.here / "late").read_text() == (sides.there / "late").read_text() == "late result"
+    assert not (sides.there / "early").exists()
+
+
+def test_there_the_copies_of_this_run_are_never_pruned(sides: Sides) -> None:
+    replaced = sides.there / OWN / "replaced"
+    for number in range(12):  # by clients whose clocks are ahead, the oldest with the latest name
+        (replaced / f"209901{31 - number}-000000-abc").mkdir(parents=True)
+        time.sleep(0.01)
+    (sides.here / "code.py").unlink()
+    during(sides, "mv", before=f"printf result >'{sides.there}/code.py'")
+    run_id = sides.sync()
+    left = {one.name for one in replaced.iterdir()}
+    assert left == {run_id, *(f"209901{31 - number}-000000-abc" for number in range(3, 12))}
+    assert beside(sides.here) == {"result"}
+
+
+def test_yours_that_could_not_be_sent_is_never_taken_for_theirs(sides: Sides) -> None:
+    for name in ("gone", "file", "link"):
+        put(sides.here / name, f"file mine {name}")
+        put(sides.there / name, "folder theirs")
+    (sides.there / "way").symlink_to("store")
+    put(sides.here / "way/own", "file mine below")
+    (sides.here / "code.py").unlink()
+    put(sides.here / "code.py/new", "file mine new")
+    sides.sync()
+    assert sides.differences() == []
+    for name, now in (("gone", ""), ("file", "file other"), ("link", "link store")):
+        put(sides.there / name, now)
+    before = snapshot(sides.here)
+    sides.sync()
+    assert {path: one for path, one in snapshot(sides.here).items() if path in before} == before
+    assert [(sides.there / one).read_text() for one in ("gone", "file", "link")] == [
+        f"mine {one}" for one in ("gone", "file", "link")
+    ]
+    assert "other" in beside(sides.here)
+    assert sides.differences() == []
+
+
+def test_yours_below_what_is_no_folder_there_is_sent_once_it_can_be(sides: Sides) -> None:
+    put(sides.here / "out/a", "file base")
+    sides.sync()
+    put(sides.there / "out", "file in the way")
+    put(sides.here / "out/b", "file mine")
+    sides.sync()
+    assert sides.differences() == []
+    put(sides.there / "out", "")
+    sides.sync()
+    assert (sides.there / "out/b").read_text() == "mine"
+
+
+def test_another_folder_there_is_another_memory(sides: Sides) -> None:
+    put(sides.here / "code.py", "file hello")
+    sides.sync()
+    first = sides.there
+    plain = sides.way
+
+    def elsewhere() -> There:
+        return replace(plain(), folder="other")
+
+    put(sides.home / "other/cfg", "file of somebody else")
+    put(sides.here / "cfg", "file mine")
+    sides.there, sides.way = sides.home / "other", elsewhere  # type: ignore[method-assign]
+    sides.sync()
+    put(sides.here / "code.py", "file hours of work")
+    sides.sync()
+    assert (sides.there / "cfg").read_text() == "mine"
+    assert beside(sides.here) == {"of somebody else"}
+    sides.there, sides.way = first, plain  # type: ignore[method-assign]
+    sides.sync()
+    assert (sides.here / "code.py").read_text() == (first / "code.py").read_text() == "hours of work"
+
+
+@pytest.mark.parametrize("damage", ["pages", "values"])
+def test_a_manifest_found_damaged_late_costs_no_conflicts(
+    sides: Sides, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(300):
+        put(sides.here / f"many/{number:0100}", f"file {number}")
+    sides.sync()
+    (kept,) = (sides.here / OWN / "synced").glob("*.db")
+    if damage == "pages":
+        with kept.open("r+b") as file:
+            file.seek(8192)
+            file.write(b"\xff" * (kept.stat().st_size - 8192))
+    else:
+        subprocess.run(["python3", "-c", VALUES, kept], check=True)
+    put(sides.here / "many/more", "file newer")
+    put(sides.there / "new", "file result")
+    sides.sync()
+    assert "can't be read" in capsys.readouterr().err
+    assert (sides.here / "new").read_text() == "result"
+    assert not list(sides.here.rglob("*.ec2-*"))
+    assert sides.differences() == []
+
+
+VALUES = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as database:
+    database.execute("UPDATE settled SET there = '[[[' WHERE path = CAST('store/m' AS BLOB)")
+"""
+ODD = (
+    b"bad\xff",
+    b"new\nline",
+    "u\u2028x".encode(),
+    b"a\\#012b",
+    b"tab\tx",
+    b"x\xc2\x85y",
+    "données".encode(),
+    b'"q',
+)
+
+
+@pytest.mark.parametrize("what", ["link out", "link", "pipe"])
+def test_what_can_t_travel_under_an_odd_name_holds_up_nothing(sides: Sides, what: str) -> None:
+    put(sides.home / "big/in", "file far")
+    for name in map(os.fsdecode, ODD):
+        if what == "link out":
+            put(sides.there / name / "inner", "file x")
+        elif what == "link":
+            (sides.here / name).symlink_to("/nowhere")
+            (sides.there / f"t{name}").symlink_to("/nowhere")
+        else:
+            os.mkfifo(sides.here / name)
+            os.mkfifo(sides.there / f"t{name}")
+    sides.sync()
+    for name in map(os.fsdecode, ODD if what == "link out" else ()):
+        put(sides.there / name, "")
+        (sides.there / name).symlink_to(sides.home / "big")
+    put(sides.there / "result", "file dear")
+    sides.sync()
+    assert (sides.here / "result").read_text() == "dear"
+    if what == "link out":
+        assert all((sides.here / os.fsdecode(one) / "in").read_text() == "far" for one in ODD)
+    assert sides.differences() == []
+
+
+class KilledError(BaseException):
+    """The client is gone."""
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_a_cut_push_sent_is_known_to_have_been_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, first: bool
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    sides = Sides(tmp_path)
+    put(sides.here / "code.py", "file 1")
+    if not first:
+        sides.sync()
+    put(sides.here / "old_name.py", "file code")
+    put(sides.here / "pack/edited", "file before")
+    with monkeypatch.context() as patch:
+        patch.setattr(outgoing, "NOTING", 0.0)
+        patch.setattr(Base, "save", killed)
+        with pytest.raises(KilledError):
+            sides.sync(pull=False)
+    assert (sides.there / "old_name.py").exists()
+    (sides.here / "old_name.py").rename(sides.here / "new_name.py")
+    put(sides.here / "pack/edited", "file after it")
+    sides.sync()
+    assert snapshot(sides.here) == snapshot(sides.there)
+    assert {"new_name.py", "old_name.py"} & snapshot(sides.here).keys() == {"new_name.py"}
+    assert beside(sides.here) == set()
+
+
+@pytest.mark.skipif(
+    not shutil.which("setpriv") and os.geteuid() == 0, reason="root may look into every folder"
+)
+def test_what_is_in_a_folder_there_that_is_closed_is_not_deleted() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        sides = Sides(Path(name))
+        Path(name).chmod(0o755)
+        put(sides.here / "closed/x", "file one")
+        put(sides.here / "code.py", "file 1")
+        if os.geteuid() == 0:
+            as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+            sides.use_shell(f'exec {" ".join(as_nobody)} sh -c "$*"')
+            sides.way()
+            subprocess.run(["chown", "-R", "65534:65534", sides.home], check=True)
+            _wrap(sides, as_nobody)
+        sides.sync()
+        (sides.there / "closed").chmod(0)
+        for edit in ("", "file edited here", "file edited again"):
+            put(sides.here / "closed/x", edit or "file one")
+            put(sides.there / "result", f"file after {edit}")
+            with pytest.raises(Failure, match=r"closed \(not readable there\)"):
+                sides.sync()
+            assert (sides.here / "result").read_text() == f"after {edit}"
+        (sides.there / "closed").chmod(0o755)
+        sides.sync()
+        assert (sides.there / "closed/x").read_text() == "edited again"
+        assert beside(sides.here) == set()
+
+
+def test_a_link_leads_out_where_rsync_says_so(tmp_path: Path) -> None:
+    words = [one for n in range(1, 5) for one in itertools.product(("..", ".", "a", ""), repeat=n)]
+    targets = sorted({start + "/".join(one) for one in words for start in ("", "/", "x/", "a..")} - {""})
+    links = {}
+    for folder in ("", "d/", "d/e/"):
+        (tmp_path / "from" / folder).mkdir(parents=True, exist_ok=True)
+        for number, target in enumerate(targets):
+            links[f"{folder}l{number}"] = target
+            (tmp_path / "from" / f"{folder}l{number}").symlink_to(target)
+    argv = ["rsync", "-rln", "--safe-links", "--out-format=%n", f"{tmp_path}/from/", f"{tmp_path}/to/"]
+    safe = set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines())
+    assert {one: links[one] for one in links if is_outward(one, links[one]) is (one in safe)} == {}
+
+
+def test_the_memory_of_a_project_inside_never_travels(sides: Sides) -> None:
+    put(sides.here / f"sub/{OWN}/synced/x.db", "file own")
+    put(sides.here / "sub/code.py", "file print(2)")
+    sides.sync()
+    assert sorted(one.name for one in (sides.there / "sub").iterdir()) == ["code.py"]
+    assert "file own" not in contents(sides.there)
+    assert sides.differences() == []
