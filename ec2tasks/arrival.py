@@ -103,7 +103,7 @@ def _of_that_name(call: Call) -> list[Instance]:
 
 def _chosen(call: Call, found: Sequence[Instance]) -> Instance | None:
     name = call.settings.name
-    given = call.settings.sources["name"] != "key name and folder"
+    given = call.settings.given("name")
     project_id = "" if given else identity(call.project)
     return instances.choose(found, name=name, project_id=project_id, name_given=given)
 

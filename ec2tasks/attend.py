@@ -15,7 +15,7 @@ from ec2tasks import job as jobs
 from ec2tasks import report
 from ec2tasks.access import Host, close_master, open_master
 from ec2tasks.arrival import host_of
-from ec2tasks.aws import explain
+from ec2tasks.aws import UnreachableError, explain
 from ec2tasks.errors import INTERRUPTED_CODE, Failure
 from ec2tasks.follow import Detached, View, feeds, leave
 from ec2tasks.instance import Instance
@@ -276,7 +276,7 @@ class Way:
         self.asked = None
         found, arrival = self.answer, self.stay.arrival
         if isinstance(found, Failure):
-            if self.stay.call.aws.endpoint.is_own and "can't be reached" in found.what:
+            if self.stay.call.aws.endpoint.is_own and isinstance(found, UnreachableError):
                 # A place on this machine: without its API, its instances are gone too.
                 raise InstanceGoneError(found.what, hint=found.hint)
             return

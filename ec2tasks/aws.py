@@ -177,6 +177,10 @@ def error_text(error: Exception) -> str:
     return str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else str(error)
 
 
+class UnreachableError(Failure):
+    """The AWS API gives no answer from here."""
+
+
 def explain(error: Exception) -> Failure | None:
     """What an exception of boto3 means to a user; None for one that a user can't have caused."""
     from botocore import exceptions
@@ -193,7 +197,7 @@ def explain(error: Exception) -> Failure | None:
     ):
         return Failure(str(error), hint="log in again: `aws sso login`")
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
-        return Failure(
+        return UnreachableError(
             f"the AWS API can't be reached: {' '.join(str(error).split())}",
             hint="check the network; with --local, `ec2tasks local.up`",
         )

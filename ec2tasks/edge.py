@@ -16,7 +16,7 @@ from ec2tasks.arrival import Call
 from ec2tasks.aws import Aws, explain
 from ec2tasks.endpoint import AWS, Endpoint
 from ec2tasks.errors import INTERRUPTED_CODE, CommandFailed
-from ec2tasks.options import RUN_OPTIONS, Ec2Task, Option, setting_values
+from ec2tasks.options import RUN_OPTIONS, Ec2Task, Option, setting_values, typed
 from ec2tasks.process import Tools
 from ec2tasks.project import find_project
 from ec2tasks.settings import Settings, plain_values, read_settings
@@ -61,6 +61,7 @@ def make_settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] =
     return read_settings(
         find_project(Path.cwd()),
         options=setting_values(RUN_OPTIONS, given),
+        typed=typed(RUN_OPTIONS, given),
         defaults={"final_state": given.get("default_end")},
         invoke_values=plain_values(c.config.get("ec2", {})),
         targets=targets,

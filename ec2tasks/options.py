@@ -190,6 +190,22 @@ def setting_values(options: Sequence[Option], given: Mapping[str, Any]) -> dict[
     return {**found, "final_state": end} if end else found
 
 
+def typed(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, str]:
+    """The same options as the user types them, by the setting that each sets."""
+    found = {
+        option.setting: as_typed(option.names[0])
+        for option in options
+        if option.setting and given.get(option.names[0]) not in (None, False, [])
+    }
+    end = final_state(given)
+    return {**found, "final_state": as_typed(end)} if end else found
+
+
+def as_typed(name: str) -> str:
+    """An option's name with its dashes."""
+    return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+
+
 def final_state(given: Mapping[str, Any]) -> str | None:
     """The end of life asked for by option. Raises UsageError for more than one."""
     ends = [name for name in ("leave", "stop", "terminate") if given.get(name)]

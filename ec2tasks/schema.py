@@ -16,6 +16,10 @@ FINAL_STATES = ("leave", "stop", "terminate")
 ENDPOINTS = ("aws", "local")
 
 
+class UnknownSettingError(ValueError):
+    """There is no setting of that name."""
+
+
 def recipes(value: object) -> dict[str, Any]:
     """Settings per target; each is checked when its target is run, and by `ec2tasks config`."""
     if not isinstance(value, Mapping):
@@ -232,8 +236,10 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def check_known(key: str, *, place: str, known: Iterable[str]) -> None:
-    """Raise ValueError naming the nearest known key where this one is not known."""
+    """Raise UnknownSettingError naming the nearest known key where this one is not known."""
     known = set(known)
     if key not in known:
         like = nearest(key, known)
-        raise ValueError(f"unknown setting `{key}` {place}" + (f"; did you mean `{like}`?" if like else ""))
+        raise UnknownSettingError(
+            f"unknown setting `{key}` {place}" + (f"; did you mean `{like}`?" if like else "")
+        )

@@ -161,8 +161,8 @@ def _limits(stay: Stay) -> Limits:
     settings, found = stay.call.settings, stay.arrival.instance
     assert found is not None
     return Limits(
-        idle_stop=None if settings.sources["idle_stop"] == "default" else settings.idle_stop,
-        max_seconds=None if settings.sources["max_hours"] == "default" else settings.max_hours,
+        idle_stop=settings.idle_stop if settings.given("idle_stop") else None,
+        max_seconds=settings.max_hours if settings.given("max_hours") else None,
         start=found.launched.isoformat(),
         new=stay.arrival.launched,
         spot=found.spot,

@@ -230,7 +230,7 @@ def attach(call: Call) -> int:
 def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
     """Attach, wait for the end, pull, end of life: the one asked for now, else the one asked for then."""
     check_here(call)
-    asked = call.settings.sources["final_state"].startswith("option ")
+    asked = call.settings.by_option("final_state")
     stay = Stay(
         call=call,
         wanted=Ending(call.settings.final_state) if asked else None,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ec2tasks.errors import UsageError
-from ec2tasks.options import RUN_OPTIONS, final_state, is_verbose, setting_values
+from ec2tasks.options import RUN_OPTIONS, final_state, is_verbose, setting_values, typed
 from ec2tasks.schema import KEYS_BY_NAME
 
 
@@ -24,6 +24,16 @@ def test_what_is_given_reaches_its_setting() -> None:
         "ports": ["8888"],
         "final_state": "stop",
         "key_file": "key",
+    }
+
+
+def test_an_option_is_named_as_it_was_typed() -> None:
+    given = {"local": True, "type": "g5.xlarge", "I": "key", "stop": True, "spot": False}
+    assert typed(RUN_OPTIONS, given) == {
+        "endpoint": "--local",
+        "instance_type": "--type",
+        "key_file": "-I",
+        "final_state": "--stop",
     }
 
 
