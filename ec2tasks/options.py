@@ -10,6 +10,7 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from ec2tasks.errors import UsageError
+from ec2tasks.schema import nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,7 @@ FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir", help="projec
 REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS, FOLDER_OPTION)
 UP_OPTIONS = (*LAUNCH_OPTIONS, *GUARD_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
 RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
+CONNECT_OPTIONS = tuple(one for one in RUN_OPTIONS if one.setting or one.names == ("echo",))
 ADMIN_OPTIONS = (
     Option(
         names=("without",),
@@ -185,7 +187,7 @@ def setting_values(options: Sequence[Option], given: Mapping[str, Any]) -> dict[
     for option in options:
         value = given.get(option.names[0])
         if option.setting and value not in (None, False, []):
-            found[option.setting] = "local" if option.setting == "endpoint" else value
+            found[option.setting] = "local" if option.setting == "endpoint" and value is True else value
     end = final_state(given)
     return {**found, "final_state": end} if end else found
 
@@ -204,6 +206,32 @@ def typed(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, str]
 def as_typed(name: str) -> str:
     """An option's name with its dashes."""
     return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+
+
+def from_code(given: Mapping[str, object]) -> dict[str, object]:
+    """What Python code gives `connect`, each value under its option's first name.
+
+    An option goes by any of its names or by that of its setting. Raises UsageError for any other name, and
+    for two names of one option.
+    """
+    known = {
+        name: option.names[0]
+        for option in reversed(CONNECT_OPTIONS)
+        for name in (option.setting, *option.names)
+        if name
+    }
+    found: dict[str, object] = {}
+    for name, value in given.items():
+        if name not in known:
+            like = nearest(name, known)
+            raise UsageError(
+                f"connect knows no option `{name}`" + (f"; did you mean `{like}`?" if like else ""),
+                hint=f"it knows {', '.join(sorted(known))}; ec2.yaml takes every setting",
+            )
+        if known[name] in found:
+            raise UsageError(f"connect is given `{name}` under two names", hint="give one of them")
+        found[known[name]] = value
+    return found
 
 
 def final_state(given: Mapping[str, Any]) -> str | None:

@@ -29,6 +29,7 @@ from ec2tasks.options import (
     UP_OPTIONS,
     Option,
     final_state,
+    from_code,
     is_verbose,
 )
 from ec2tasks.price import price_text
@@ -142,14 +143,15 @@ def makefile(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # i
 def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
     """A Fabric Connection to the project's running instance, for tasks of your own.
 
-    `options` are those of the tasks by name (`region="eu-west-1"`). Starts a stopped instance, launches none:
-    raises Failure where there is none. https://docs.fabfile.org/en/stable/api/connection.html
+    `options` are those of the tasks, or their settings, by name (`region="eu-west-1"`). Starts a stopped
+    instance and launches none. Raises Failure where there is none, UsageError for a name that no option has.
+    https://docs.fabfile.org/en/stable/api/connection.html
 
         with connect() as there:
             there.run("nvidia-smi")
     """
     context = c or Context()
-    call = make_call(context, options)
+    call = make_call(context, from_code(options))
     check_here(call)
     host = _translated_host(call)
     with connection(host) as there:
