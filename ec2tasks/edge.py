@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -22,6 +22,7 @@ from ec2tasks.project import find_project
 from ec2tasks.settings import Settings, plain_values, read_settings
 from ec2tasks.state import open_state
 
+Result = TypeVar("Result")
 # What chooses the account; the secret that goes with a key is not looked at.
 ACCOUNT_NAMES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL")
 
@@ -41,7 +42,7 @@ def ec2_task(*options: Option, name: str | None = None) -> Callable[[Callable[..
     return decorate
 
 
-def translated(work: Callable[[], int | None]) -> int | None:
+def translated(work: Callable[[], Result]) -> Result:
     """Do the work; what a user or AWS can cause becomes a Failure, the rest flies as it is."""
     try:
         return work()

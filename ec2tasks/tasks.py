@@ -12,9 +12,9 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from ec2tasks import difference, fleet_tasks, plan, report, run_tasks, workflow
-from ec2tasks.access import Host, connection
+from ec2tasks.access import connection
 from ec2tasks.admin_tasks import ns as admin
-from ec2tasks.arrival import Arrival, Call, check_here, get_on
+from ec2tasks.arrival import Arrival, check_here, get_on
 from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, show_plan, translated
 from ec2tasks.ending import Ending
 from ec2tasks.errors import UsageError
@@ -153,15 +153,9 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
     context = c or Context()
     call = make_call(context, from_code(options))
     check_here(call)
-    host = _translated_host(call)
+    host = translated(lambda: get_on(call, Arrival(), may_launch=False))
     with connection(host) as there:
         yield there
-
-
-def _translated_host(call: Call) -> Host:
-    found: list[Host] = []
-    translated(lambda: found.append(get_on(call, Arrival(), may_launch=False)))
-    return found[0]
 
 
 ec2 = Collection(
