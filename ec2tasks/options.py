@@ -10,15 +10,18 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from ec2tasks.errors import UsageError
-from ec2tasks.schema import nearest
+from ec2tasks.schema import KEYS_BY_NAME, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One option. `names` are Invoke's, its value arrives under the first; `setting` is what it sets."""
+    """One option. `names` are Invoke's, its value arrives under the first; `setting` is what it sets.
+
+    Without a `help` of its own it has its setting's.
+    """
 
     names: tuple[str, ...]
-    help: str
+    help: str = ""
     kind: type = str
     setting: str | None = None
     positional: bool = False
@@ -35,7 +38,7 @@ END_OPTIONS = (
 )
 HOLD_OPTIONS = (
     Option(names=("detach", "d"), kind=bool, help="start the command and return at once; the instance stays"),
-    Option(names=("multi",), setting="multiplex", help="tmux, screen or none: the terminal it runs in there"),
+    Option(names=("multi",), setting="multiplex"),
 )
 DEFAULT_END = Option(
     names=("default_end",),
@@ -46,53 +49,38 @@ PLAN_OPTIONS = (
     Option(names=("echo",), kind=bool, help="show each command of ssh and rsync"),
 )
 PLACE_OPTIONS = (
-    Option(names=("name",), setting="name", help="the instance's name"),
-    Option(names=("region",), setting="region", help="AWS region"),
+    Option(names=("name",), setting="name"),
+    Option(names=("region",), setting="region"),
     Option(names=("local",), kind=bool, setting="endpoint", help="on the local EC2: no account, no bill"),
 )
 KEY_OPTIONS = (
-    Option(names=("i",), setting="key_file", help="private key file"),
+    Option(names=("i",), setting="key_file"),
     Option(names=("I",), setting="key_file", help="the same as -i, as ssh-ec2 had it"),
-    Option(names=("user",), setting="user", help="login user there"),
+    Option(names=("user",), setting="user"),
 )
 LAUNCH_OPTIONS = (
     Option(
         names=("type",), setting="instance_type", help="instance type, or several with commas, tried in order"
     ),
-    Option(
-        names=("image",), setting="image", help="pytorch, base, an ami-… or a name pattern of Amazon's images"
-    ),
-    Option(names=("key_name",), setting="key_name", help="EC2 key pair"),
-    Option(names=("iam_instance_profile",), setting="iam_instance_profile", help="instance profile"),
-    Option(names=("security_group",), setting="security_group", help="security group, by name or id"),
-    Option(names=("subnet",), setting="subnet", help="subnet to launch in"),
-    Option(names=("disk_gb",), setting="disk_gb", help="size of the root disk in GiB"),
-    Option(names=("user_data",), setting="user_data", help="script for the first boot: text or file://PATH"),
+    Option(names=("image",), setting="image"),
+    Option(names=("key_name",), setting="key_name"),
+    Option(names=("iam_instance_profile",), setting="iam_instance_profile"),
+    Option(names=("security_group",), setting="security_group"),
+    Option(names=("subnet",), setting="subnet"),
+    Option(names=("disk_gb",), setting="disk_gb"),
+    Option(names=("user_data",), setting="user_data"),
     Option(
         names=("tag",),
         kind=list,
         setting="tags",
         help="a tag key=value for what is launched; may be repeated",
     ),
-    Option(names=("spot",), kind=bool, setting="spot", help="launch at the spot price"),
-    Option(
-        names=("spot_fallback",),
-        kind=bool,
-        setting="spot_fallback",
-        help="with --spot: launch on demand where there is no spot capacity",
-    ),
+    Option(names=("spot",), kind=bool, setting="spot"),
+    Option(names=("spot_fallback",), kind=bool, setting="spot_fallback"),
 )
 GUARD_OPTIONS = (
-    Option(
-        names=("idle_stop",),
-        setting="idle_stop",
-        help="the instance stops itself after so long with no session and no command: 30 min, 2 h, never",
-    ),
-    Option(
-        names=("max_hours",),
-        setting="max_hours",
-        help="the instance stops itself after so many hours, whatever runs on it",
-    ),
+    Option(names=("idle_stop",), setting="idle_stop"),
+    Option(names=("max_hours",), setting="max_hours"),
 )
 SYNC_OPTIONS = (
     Option(names=("no_rsync",), kind=bool, help="move no files, neither there nor back"),
@@ -101,7 +89,7 @@ SYNC_OPTIONS = (
     Option(names=("quiet",), kind=bool, help="show no files that move (the default)"),
 )
 JOB_OPTIONS = (
-    Option(names=("env",), setting="env", help="auto, none, a conda environment's name or a venv's folder"),
+    Option(names=("env",), setting="env"),
     Option(
         names=("L",),
         kind=list,
@@ -116,7 +104,7 @@ JOB_OPTIONS = (
     ),
 )
 BROWSER_OPTION = Option(names=("no_browser",), kind=bool, help="say where Jupyter is, and open no browser")
-FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir", help="project's folder there, below home")
+FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir")
 REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS, FOLDER_OPTION)
 UP_OPTIONS = (*LAUNCH_OPTIONS, *GUARD_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
 RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
@@ -176,7 +164,7 @@ def _argument(option: Option) -> Argument:
         attr_name=option.names[0] if option.names[0] != names[0] else None,
         kind=option.kind,
         default=False if option.kind is bool else None,
-        help=option.help,
+        help=option.help or (KEYS_BY_NAME[option.setting].about if option.setting else ""),
         positional=option.positional,
     )
 

@@ -101,7 +101,7 @@ KEYS = (
         name="security_group",
         parse=forms.text,
         environment=("AWS_SECURITY_GROUP",),
-        about="security group; by default SshEC2, else one made for you",
+        about="security group, by name or id; by default SshEC2, else one made for you",
     ),
     Key(
         name="create_security_group",
@@ -216,7 +216,7 @@ KEYS = (
         name="spot_fallback",
         parse=forms.flag,
         default=False,
-        about="where there is no spot capacity, launch on demand",
+        about="with spot: launch on demand where there is no spot capacity",
     ),
     Key(
         name="resume",
