@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ec2tasks import report
 from ec2tasks.aws import Aws, does_without, error_code
 from ec2tasks.errors import Failure
-from ec2tasks.instance import ALIVE, Instance
+from ec2tasks.instance import UP, Instance
 from ec2tasks.process import Tools
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def wait_ready(
 
 
 def _check_alive(instance: Instance | None, host: Host) -> None:
-    if instance is None or instance.state not in ALIVE or instance.state in ("stopping", "stopped"):
+    if instance is None or instance.state not in UP:
         state = instance.state if instance else "gone"
         reason = f": {instance.reason}" if instance and instance.reason else ""
         raise Failure(f"instance {host.instance_id} is {state} before SSH answered{reason}", hint="try again")

@@ -29,8 +29,6 @@ from ec2tasks.stay import Stay
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before an attempt; the last one stays
 VAIN_LIMIT = 3  # connections that bring nothing although the instance answers
 LOOK_PATIENCE = 10.0  # seconds that AWS's answer is waited for; it may come during a later attempt
-ENDED = ("shutting-down", "terminated")
-GONE = ("stopping", "stopped", "shutting-down", "terminated")
 
 
 class InstanceGoneError(Failure):
@@ -43,7 +41,7 @@ class SpotTakenError(InstanceGoneError):
 
 def was_taken(stay: Stay, found: Instance) -> bool:
     """Whether AWS itself has ended a spot instance, rather than its owner, its guard or its command."""
-    return found.state in ENDED and found.spot and ("Spot" in found.reason or bool(stay.notice))
+    return found.state in instances.GONE and found.spot and ("Spot" in found.reason or bool(stay.notice))
 
 
 def taken(stay: Stay) -> SpotTakenError:
@@ -281,9 +279,9 @@ class Way:
                 raise InstanceGoneError(found.what, hint=found.hint)
             return
         assert arrival.instance is not None
-        if found is None or found.state in GONE:
+        if found is None or found.state not in instances.UP:
             state = found.state if found else "gone"
-            self.stay.gone = found is None or found.state in ENDED
+            self.stay.gone = found is None or found.state in instances.GONE
             if found and was_taken(self.stay, found):
                 raise taken(self.stay)
             raise InstanceGoneError(

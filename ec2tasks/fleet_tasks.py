@@ -58,7 +58,7 @@ def _foreseen(call: Call, found: instances.Instance) -> tuple[outlook.Outlook | 
     foreseen, said = None, None
     if found.state == "running" and found.address and (call.settings.user or found.user):
         foreseen = outlook.ask(host_of(call, found), call.tools)
-    elif found.state in ("stopping", "stopped"):
+    elif found.state in instances.HALTED:
         said = outlook.last_words(call.aws, found)
     return foreseen, outlook.words(found, foreseen, said)
 

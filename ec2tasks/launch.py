@@ -247,8 +247,8 @@ def instance_profile(aws: Aws, wanted: str | None) -> str | None:
     return None
 
 
-# What may be otherwise in a moment; a limit too, while the instance that was taken back still counts.
-PASSING = {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"}
+# What may soon be granted. Limits are among it: an instance that AWS has just taken back still counts.
+REFUSED_FOR_NOW = {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"}
 
 
 class NoCapacityError(Failure):
@@ -304,7 +304,7 @@ def _none_granted(refusals: Sequence[Refusal], settings: Settings) -> Failure:
     words = "; ".join(f"{one.where}: {one.code}" for one in refusals)
     code = next((one for one in codes if "Limit" in one or "Count" in one), codes[0])
     on_demand = "--spot-fallback launches on demand instead; " if all(one.spot for one in refusals) else ""
-    kind = NoCapacityError if set(codes) <= PASSING else Failure
+    kind = NoCapacityError if set(codes) <= REFUSED_FOR_NOW else Failure
     return kind(
         f"EC2 grants no instance in {settings.region}: {words}",
         hint=on_demand + HINTS.get(code, HINTS["InsufficientInstanceCapacity"]),

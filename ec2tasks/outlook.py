@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from ec2tasks.access import Host, is_pinned, plain_console, ssh_argv
 from ec2tasks.aws import Aws, does_without, error_code
 from ec2tasks.errors import Failure
-from ec2tasks.instance import Instance
+from ec2tasks.instance import HALTED, Instance
 from ec2tasks.process import Tools
 
 STATE_FILE = "/run/ec2tasks-guard/state"
@@ -75,9 +75,9 @@ def words(found: Instance, outlook: Outlook | None, said: str | None = None) -> 
     """What `status` says below the table; `said` are the guard's last words."""
     if found.state == "running":
         return _running(outlook)
-    if found.state in ("stopping", "stopped") and BY_ITSELF in found.reason:
+    if found.state in HALTED and BY_ITSELF in found.reason:
         return [f"it stopped itself: {said}" if said else "it stopped itself, or was shut down from inside"]
-    if found.state in ("stopping", "stopped"):
+    if found.state in HALTED:
         return [f"stopped: {found.reason}"] if found.reason else []
     return []
 

@@ -121,7 +121,7 @@ class Stay:
     def runs(self) -> bool:
         """Whether the instance still runs, as far as AWS can be asked."""
         now = self.ask_state()
-        return now is not None and now.state not in ("stopping", "stopped")
+        return now is not None and now.state not in instances.HALTED
 
     def ask_state(self) -> Instance | None:
         """The instance as AWS knows it now; as it was where AWS can't be asked, None where it is gone."""

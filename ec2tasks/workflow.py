@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from ec2tasks import instance as instances
 from ec2tasks import job as jobs
 from ec2tasks import journal, report
 from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
@@ -20,7 +19,7 @@ from ec2tasks.boarding import interruptible, on_board
 from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure, UsageError
 from ec2tasks.follow import Detached, feeds, terminal_size
-from ec2tasks.instance import Instance
+from ec2tasks.instance import HALTED, Instance
 from ec2tasks.job import Job, Run, forwarded, new_run_id, on_terminal
 from ec2tasks.launch import NoCapacityError
 from ec2tasks.leaving import apply, end_beside_failure
@@ -29,6 +28,7 @@ from ec2tasks.moving import fetch as fetch_results
 from ec2tasks.moving import fetched_meanwhile, move_files
 from ec2tasks.phases import Phases
 from ec2tasks.ports import check_free
+from ec2tasks.price import cost
 from ec2tasks.project import check_syncable
 from ec2tasks.stay import Stay
 from ec2tasks.sync import Moves
@@ -106,7 +106,7 @@ def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) 
     if stay.detached:
         return code
     assert stay.arrival.instance is not None
-    spent = instances.cost_between(stay.arrival.instance, stay.began, datetime.now(timezone.utc))
+    spent = cost(stay.arrival.instance.price, stay.began, datetime.now(timezone.utc))
     report.step(phases.line(spent))
     return _exit_code(stay, code, fetch=wish.sync)
 
@@ -318,7 +318,7 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
         if (begun := journal.read(call.state, call.key)) and not begun.is_old():
             report.warning("a launch of it was begun here and not ended", hint="`ec2tasks down` in a minute")
         return 0
-    if wanted is Ending.STOP and found.state in ("stopping", "stopped"):
+    if wanted is Ending.STOP and found.state in HALTED:
         report.step(f"{found.where}: stopped already")
         return 0
     arrival = Arrival(instance=found)

@@ -15,8 +15,6 @@ from conftest import Outcome, Shop
 
 from ec2tasks.phases import Phases, duration
 
-WAITING = "echo here; while [ ! -e done ]; do sleep 0.1; done; echo ended"
-
 
 def instance(shop: Shop) -> dict[str, Any] | None:
     said = shop.ec2tasks("status", "--json")
