@@ -25,7 +25,7 @@ from ec2tasks.account import (
 )
 from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure, UsageError
-from ec2tasks.network import SHARED_GROUP
+from ec2tasks.network import SHARED_GROUP, ssh_rule
 from ec2tasks.policy import (
     EC2_SERVICE,
     FULL_ROLE,
@@ -258,19 +258,13 @@ def _security_group_actions(wanted: Wanted, account: Account) -> list[Action]:
     ):
         for network in networks if wanted.networks else []:
             line = f"{verb} port {wanted.port} of security group {SHARED_GROUP} to {network}"
-            request = {**known, "IpPermissions": [_rule(network, wanted.port)]}
+            request = {**known, "IpPermissions": [ssh_rule(network, wanted.port, RULE_MARK)]}
             todo.append(_ec2(operation, line, request, needs=needs))
     return todo
 
 
 def _missing(of: Sequence[str], there: Sequence[str]) -> list[str]:
     return [one for one in of if one not in there]
-
-
-def _rule(network: str, port: int) -> dict[str, Any]:
-    kind, key = ("Ipv6Ranges", "CidrIpv6") if ":" in network else ("IpRanges", "CidrIp")
-    mine = [{key: network, "Description": RULE_MARK}]
-    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, kind: mine}
 
 
 def _iam(operation: str, line: str, request: Mapping[str, Any], **rest: Any) -> Action:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 # Offered in no region any more: https://aws.amazon.com/ec2/previous-generation/
 RETIRED_FAMILIES = {"p2": "g4dn.xlarge", "p3": "g5.xlarge", "g3": "g4dn.xlarge", "g3s": "g4dn.xlarge"}
-USER_DATA_LIMIT = 16 * 1024
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
+USER_DATA_LIMIT = 16 * 1024  # bytes, before base64
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"", "0", "false", "no", "off"}
 # What a tag value may hold: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html

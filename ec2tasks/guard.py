@@ -11,10 +11,9 @@ from email.mime.multipart import MIMEMultipart
 from importlib import resources
 
 from ec2tasks.errors import UsageError
+from ec2tasks.forms import USER_DATA_LIMIT
 from ec2tasks.settings import Settings
 
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
-USER_DATA_LIMIT = 16 * 1024  # bytes, before base64
 # What cloud-init takes a part for, by how it begins: https://docs.cloud-init.io/en/latest/explanation/format.html
 CONTENT_TYPES = {
     "#cloud-config-archive": "text/cloud-config-archive",
