@@ -29,6 +29,7 @@ ORDER = (
     "keypair",
     "network",
     "price",
+    "scripts",
     "guard",
     "launch",
     "instance",

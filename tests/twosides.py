@@ -12,7 +12,7 @@ from ec2tasks.job import new_run_id
 from ec2tasks.merge import Change
 from ec2tasks.process import Tools
 from ec2tasks.rsync import There
-from ec2tasks.session import remote_script
+from ec2tasks.scripts import remote_script
 from ec2tasks.sync import Moves, differences, move
 
 OWN = ".ec2tasks"
