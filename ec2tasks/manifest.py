@@ -12,12 +12,12 @@ import fcntl
 import hashlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ec2tasks import report
 from ec2tasks.errors import Failure
+from ec2tasks.state import flock_within
 from ec2tasks.tree import NOTHING, Entry, Pair, settled
 
 OWN_FOLDER = ".ec2tasks"
@@ -51,25 +51,10 @@ def locked(root: Path) -> Iterator[None]:
             hint="it may be root's after a run with sudo: take it back with chown",
         ) from error
     with lock as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            deadline = time.monotonic() + PATIENCE
-            while not _take(file.fileno(), deadline):
-                time.sleep(0.05)
+        if not flock_within(file.fileno(), fcntl.LOCK_EX, PATIENCE):
+            report.step("another sync of this project is under way: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _take(file: int, deadline: float) -> bool:
-    if time.monotonic() >= deadline:
-        report.step("another sync of this project is under way: waiting for it")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def clock(root: Path) -> int:
@@ -98,8 +83,8 @@ SAME = ""  # what `there` says where it is as here
 class Base:
     """What both sides were last settled on, by path.
 
-    `complete`: every path that both sides have is in it, as far as it was settled here. It is not where
-    nothing is kept, where a transfer was broken off, and where other paths are ignored than then.
+    `complete`: every path on both sides is recorded. False on first use, after an interrupted transfer, or
+    when ignore patterns changed.
     """
 
     def __init__(self, database: sqlite3.Connection | None = None, *, complete: bool = False) -> None:

@@ -82,10 +82,11 @@ def lock(state: State, name: str, *, shared: bool = False, patience: float | Non
             fcntl.flock(file, kind)
             yield True
         else:
-            yield _try_for(file.fileno(), kind, patience)
+            yield flock_within(file.fileno(), kind, patience)
 
 
-def _try_for(file: int, kind: int, patience: float) -> bool:
+def flock_within(file: int, kind: int, patience: float) -> bool:
+    """Take a lock of flock(2) on an open file, trying for so many seconds; whether it is held."""
     deadline = time.monotonic() + patience
     while True:
         try:
