@@ -95,6 +95,15 @@ def span_text(seconds: int) -> str:
     return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
 
 
+def duration(seconds: float) -> str:
+    """A time to be read alone, rounded in the unit that suits it."""
+    if seconds < 60:
+        return f"{round(seconds, 1)} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def flag(value: object) -> bool:
     """Yes or no."""
     if isinstance(value, bool):

@@ -17,9 +17,9 @@ from ec2tasks import journal
 from ec2tasks.arrival import Call, host_of
 from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure
+from ec2tasks.forms import duration
 from ec2tasks.instance import HALTED, UP, Instance
 from ec2tasks.journal import Entry
-from ec2tasks.phases import duration
 from ec2tasks.state import lock, recall, remember
 from ec2tasks.traces import was_used
 
