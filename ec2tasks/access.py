@@ -147,7 +147,7 @@ def open_master(host: Host, tools: Tools, *, strict: bool = True) -> str | None:
 
 
 def close_master(host: Host, tools: Tools) -> None:
-    """Close the control connection of an instance that has ended."""
+    """Close the control connection: it carries nothing any more, or the instance has ended."""
     tools.capture(["ssh", *ssh_options(host), "-O", "exit", host.login], timeout=5)
 
 

@@ -50,7 +50,7 @@ class Account:
 
 
 def observe(aws: Aws, *, roles: Iterable[str], with_group: bool) -> Account:
-    """What of all that is there now: these roles, and the security group only where that is asked for."""
+    """What the account has now, of these roles, and of the security group only `with_group`."""
     vpc = usable_subnets(aws, None)[0].vpc if with_group else None
     group = find_group(aws, SHARED_GROUP, vpc) if vpc else None
     return Account(

@@ -238,7 +238,7 @@ def passes(error: Exception) -> bool:
 
 
 def does_without(error: Exception, instead: str) -> bool:
-    """Whether it is a right that is missing; then that is said, with how the work goes on without it."""
+    """Whether a right is missing, which a warning then says, and `instead`: how the work goes on without."""
     failure = explain(error) if error_code(error) in DENIED else None
     if failure:
         report.warning(f"{failure.what}: {instead}", hint=failure.hint)

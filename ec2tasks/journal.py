@@ -26,7 +26,7 @@ TOKEN_LIFE = 3600.0  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Whose instance of which name in which region a launch is for; `key` tells it from all others here."""
+    """What a launch is for: an owner's instance of that name in a region; `key` is unique on this machine."""
 
     key: str
     account: str
@@ -44,7 +44,7 @@ class Entry:
     began: float
 
     def token(self, request: Mapping[str, Any]) -> str:
-        """The token of a request: the same for the same one, another for another.
+        """The client token of a request: equal requests get the same, different ones a different one.
 
         AWS refuses a token that comes with other parameters than before, and takes 64 characters at most.
         """
@@ -52,7 +52,7 @@ class Entry:
         return f"{self.nonce}-{hashlib.sha256(said.encode()).hexdigest()[:24]}"
 
     def is_old(self, clock: Callable[[], float] = time.time) -> bool:
-        """Whether it was begun too long ago (or in a future that a clock once showed) to ask with again."""
+        """Whether its token is too old to be used again, or from the future, which a wrong clock wrote."""
         return not 0 <= clock() - self.began < TOKEN_LIFE
 
     def asked_for(self, token: str) -> bool:

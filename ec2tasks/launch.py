@@ -247,7 +247,7 @@ def instance_profile(aws: Aws, wanted: str | None) -> str | None:
     return None
 
 
-# What may soon be granted. Limits are among it: an instance that AWS has just taken back still counts.
+# Refusals that may pass soon: even a limit, as an instance that AWS has just taken back counts for a while.
 REFUSED_FOR_NOW = {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"}
 
 

@@ -20,12 +20,12 @@ SHARED_GROUP = "SshEC2"
 
 
 def mark() -> str:
-    """What the rules made for this machine say of themselves; those of the user's other machines differ."""
+    """The description of the rules made for this machine; it tells them from those of the user's others."""
     return f"ec2tasks {re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())}"
 
 
 def own_address(aws: Aws) -> str:
-    """The address of this machine as AWS sees it, as a network of one."""
+    """The address of this machine as AWS sees it, in the form of a rule: `203.0.113.7/32`."""
     url = aws.endpoint.address_url
     try:
         direct = [urllib.request.ProxyHandler({})] if aws.endpoint.is_own else []

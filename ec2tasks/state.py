@@ -72,7 +72,7 @@ def _socket_folder(folder: Path, environ: Mapping[str, str]) -> Path:
 def lock(state: State, name: str, *, shared: bool = False, patience: float | None = None) -> Iterator[bool]:
     """Hold a lock of this machine; the kernel frees it when its owner dies.
 
-    With `patience`, go on without it after so many seconds; whether it is held is what comes out.
+    With `patience`, go on without it after so many seconds. Yields whether it is held.
     """
     folder = state.folder / "locks"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -119,7 +119,7 @@ def remember(state: State, key: str, values: Mapping[str, object]) -> None:
 
 
 def keep(path: Path, text: str, *, for_sure: bool = False) -> None:
-    """Write a file in one piece; it is on the disk when this returns, where that is to be sure of."""
+    """Write a file in one piece; with `for_sure`, it survives a power cut once this returns."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("w", encoding="utf-8") as file:
