@@ -9,6 +9,7 @@ from typing import Any
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
+from ec2tasks.ending import Ending
 from ec2tasks.errors import UsageError
 from ec2tasks.schema import KEYS_BY_NAME, nearest
 
@@ -224,7 +225,7 @@ def from_code(given: Mapping[str, object]) -> dict[str, object]:
 
 def final_state(given: Mapping[str, Any]) -> str | None:
     """The end of life asked for by option. Raises UsageError for more than one."""
-    ends = [name for name in ("leave", "stop", "terminate") if given.get(name)]
+    ends = [one.value for one in Ending if given.get(one.value)]
     if len(ends) > 1:
         raise UsageError(
             f"{' and '.join(f'--{name}' for name in ends)} contradict each other",

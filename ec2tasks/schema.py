@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ec2tasks import forms
+from ec2tasks.ending import Ending
 
 DEFAULT_REGION = "eu-central-1"
 DEFAULT_TYPES = ("g4dn.xlarge", "g6.xlarge", "g5.xlarge")
 MULTIPLEXERS = ("tmux", "screen", "none")
-FINAL_STATES = ("leave", "stop", "terminate")
 ENDPOINTS = ("aws", "local")
 
 
@@ -129,7 +129,7 @@ KEYS = (
     ),
     Key(
         name="final_state",
-        parse=forms.choice(FINAL_STATES),
+        parse=forms.choice(tuple(one.value for one in Ending)),
         environment=("AWS_FINAL_STATE",),
         default="terminate",
         about="what becomes of the instance after a run: leave, stop, terminate",
