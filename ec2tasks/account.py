@@ -92,7 +92,7 @@ def _policy(aws: Aws) -> PolicyState | None:
 
 
 def _document(found: Any) -> Document:
-    """A policy as boto3 hands it out: read where it could be, else as text."""
+    """A policy; boto3 hands it out as text where it could not read it."""
     document: Document = json.loads(found) if isinstance(found, str) else found
     return document
 

@@ -59,7 +59,8 @@ class Wanted:
 class Action:
     """One call of AWS, and the line that shows it.
 
-    `needs` are parameters that are answers of earlier calls, `gives` is such an answer, by its path.
+    `gives` is where in its answer a value stands that later calls need (`Policy.Arn`); `needs` are the
+    parameters that such values of earlier calls fill in.
     """
 
     line: str
@@ -73,7 +74,7 @@ class Action:
 def wanted_setup(
     aws: Aws, allowed: Rights, *, buckets: Iterable[str] = (), networks: Iterable[str] = ()
 ) -> Wanted:
-    """What the options of `admin.setup` ask for. Raises UsageError for what can be none."""
+    """What the options of `admin.setup` ask for. Raises UsageError for a bucket or network that can't be."""
     named = check_buckets(buckets)
     rights = {
         READ_ROLE: bucket_document(named, write=False),
@@ -90,7 +91,7 @@ def wanted_setup(
 
 
 def check_networks(texts: Iterable[str]) -> tuple[str, ...]:
-    """Networks as AWS writes them. Raises UsageError for what is none, and for the whole internet."""
+    """Networks as AWS writes them. Raises UsageError for any other text, and for the whole internet."""
     found = []
     for text in texts:
         try:

@@ -211,7 +211,7 @@ def explain(error: Exception) -> Failure | None:
 
 
 def _denied(text: str, operation: str) -> Failure:
-    """A call that the user has no right to, by the right that is missing: often one that the call implies."""
+    """The failure that names the missing right; often that of another call, which this one implies."""
     encoded, text = ENCODED.search(text), ENCODED.sub("", text).strip(" .")
     found = DENIAL.search(text)
     policy = "`ec2tasks admin.policy` prints the policy that ec2tasks needs"
@@ -233,7 +233,7 @@ def passes(error: Exception) -> bool:
     from botocore import exceptions
 
     lost = isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError)
-    # What stands between us and AWS answers with a bare number.
+    # A proxy in between answers with a bare number.
     return lost or error_code(error) in (*PASSING, "500", "502", "503", "504")
 
 

@@ -74,7 +74,7 @@ def make_call(
 ) -> Call:
     """Everything a task knows before it asks AWS. Starts the local EC2 where that is the endpoint.
 
-    A dry run asks nothing of it, but that of a task that `asks_anyway`.
+    A dry run does not start it, but for a task that `asks_anyway`, dry or not.
     """
     settings = make_settings(c, given, targets)
     endpoint = _endpoint(settings, dry=is_dry(c, given) and not asks_anyway)

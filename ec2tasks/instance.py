@@ -129,7 +129,7 @@ def launch_tags(settings: Settings, project_id: str) -> dict[str, str]:
 
 
 def filters(*, owner: str, name: str | None, states: Iterable[str]) -> list[FilterTypeDef]:
-    """The question that finds a user's instances, of one name or all."""
+    """The filters that find a user's instances, of one name or all."""
     found: list[FilterTypeDef] = [
         {"Name": f"tag:{OWNER_TAG}", "Values": [owner]},
         {"Name": "instance-state-name", "Values": list(states)},
@@ -213,7 +213,7 @@ def bring_up(
         if instance and mine and instance.id != mine.id:
             mine = None  # it gave way to an older one
         if instance is None and mine:
-            # AWS's answers lag behind its promises for some seconds after a launch.
+            # For some seconds after a launch, AWS's lists do not show it yet.
             instance = still_alive(watch(mine.id) or mine)
         step = next_step(instance)
         if instance and step is not Step.LAUNCH and step is not said:

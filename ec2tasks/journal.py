@@ -63,7 +63,7 @@ class Entry:
 def begin(state: State, place: Place, *, anew: bool = False, clock: Callable[[], float] = time.time) -> Entry:
     """The launch that stands here for this place, where it is young enough, else a new one.
 
-    It is on the disk before this returns. `anew` leaves an earlier one behind in any case.
+    It is on the disk before this returns. With `anew` it is a new one in any case.
     """
     known = read(state, place.key)
     if known and not anew and not known.is_old(clock):
@@ -95,7 +95,7 @@ def standing(state: State) -> list[Entry]:
 
 
 def sweep(state: State, clock: Callable[[], float] = time.time) -> None:
-    """Remove what clients left that died while they wrote here."""
+    """Remove the drafts of clients that died while they wrote here."""
     for draft in _folder(state).glob(".*"):
         with contextlib.suppress(FileNotFoundError):
             if clock() - draft.stat().st_mtime > TOKEN_LIFE:

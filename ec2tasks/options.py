@@ -161,7 +161,7 @@ def _argument(option: Option) -> Argument:
     names = tuple(name.replace("_", "-") for name in option.names)
     return Argument(
         names=names,
-        # The parser takes an alias of a name to itself for an endless one.
+        # A name that is an alias of itself sends the parser into an endless loop.
         attr_name=option.names[0] if option.names[0] != names[0] else None,
         kind=option.kind,
         default=False if option.kind is bool else None,

@@ -167,7 +167,7 @@ def stopped_since(call: Call, found: Instance, now: datetime) -> datetime:
 
 
 def _was_used(call: Call, found: Instance) -> bool | None:
-    """Whether anybody has ever been on it; None where it does not say."""
+    """Whether anybody has ever been on it; None where it gives no answer."""
     try:
         host = host_of(call, found)
     except Failure:

@@ -1,6 +1,6 @@
 """What ec2tasks keeps on this machine: pinned host keys, locks, sockets, and where an instance was last seen.
 
-Nothing here decides anything: whether an instance lives is AWS's to say, who it is its host key's.
+Nothing here decides anything: AWS says whether an instance lives, its host key proves which one it is.
 """
 
 from __future__ import annotations

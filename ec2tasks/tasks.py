@@ -1,4 +1,4 @@
-"""The tasks: each reads its options, then says in a line or two which stages it is."""
+"""The other tasks, and the collection of all: each reads its options, then calls its stages."""
 
 from __future__ import annotations
 

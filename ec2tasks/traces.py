@@ -8,7 +8,7 @@ from ec2tasks.process import Tools
 
 MARK = ".ec2tasks/used"  # in the home there
 LIMIT = 15.0  # seconds for an answer
-# A session leaves its lock; someone who came by hand a history, or is there now.
+# A session leaves its lock file; who came by hand leaves a shell history, or is still logged in.
 LOOK = (
     f'if [ -e {MARK} ] || [ -e .ec2tasks/sessions.lock ] || [ -e .bash_history ] || [ -n "$(who)" ];'
     " then echo used; else echo unused; fi"
