@@ -16,8 +16,8 @@ from ec2tasks.ending import Ending, Facts
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance
 from ec2tasks.job import new_run_id
-from ec2tasks.rsync import There, there_on
 from ec2tasks.session import Leaving, Limits, Session, join
+from ec2tasks.there import There, there_on
 
 KEEP, LOOK = "keep", "look"  # a session that asks for no end of life; one that changes nothing there either
 
