@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ec2tasks import manifest, report
+from ec2tasks import manifest, own_folder, report
 from ec2tasks.compare import Comparison, Found, Listing, compare, kind
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import beside, filter_argv, say_default_ignored
@@ -34,7 +34,8 @@ from ec2tasks.outgoing import (
 from ec2tasks.placing import HINT, Fetching, Item, adopt_time
 from ec2tasks.process import Tools
 from ec2tasks.progress import WORTH_A_WORD, biggest, shows_bar, size_text
-from ec2tasks.rsync import There, run
+from ec2tasks.rsync import run
+from ec2tasks.there import There
 from ec2tasks.tree import NOTHING, Entry, Pair, look, parents, total_size
 
 Result = TypeVar("Result")
@@ -71,7 +72,7 @@ def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> N
 
 def _on_base(root: Path, there: There, act: Callable[[Base], Result]) -> Result:
     """Do something on what is kept; where that turns out to be damaged, once more, on nothing."""
-    with manifest.locked(root):
+    with own_folder.locked(root):
         # A folder that was taken away there is no wish to have everything gone.
         kept = partial(manifest.kept, root, there.instance_id, there.path, filter_argv(root))
         try:
@@ -290,7 +291,7 @@ def differences(root: Path, there: There, tools: Tools) -> list[Change]:
 
 def prune_replaced(root: Path) -> None:
     """Keep the replaced files of the last runs only; run ids sort by time."""
-    folder = root / manifest.OWN_FOLDER / "replaced"
+    folder = root / own_folder.OWN_FOLDER / "replaced"
     runs = sorted(folder.iterdir()) if folder.is_dir() else []
     for old in runs[:-KEPT_REPLACED]:
         shutil.rmtree(old, ignore_errors=True)

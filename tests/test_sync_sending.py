@@ -22,7 +22,7 @@ from ec2tasks import outgoing
 from ec2tasks.errors import Failure
 from ec2tasks.manifest import Base
 from ec2tasks.process import Tools
-from ec2tasks.rsync import There, ask_there
+from ec2tasks.there import There, ask_there
 from ec2tasks.tree import encode, is_outward
 
 
