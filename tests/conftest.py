@@ -139,8 +139,16 @@ class Terminal:
         argv = [*self.tmux, "capture-pane", "-p", "-J", "-S", "-500"]
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
-    def wait_for(self, form: str, limit: float = 60) -> str:
-        deadline = time.monotonic() + limit
+    def resize(self, columns: int, lines: int) -> None:
+        size = ["-x", str(columns), "-y", str(lines)]
+        subprocess.run([*self.tmux, "resize-window", *size], check=True)
+
+    def clear(self) -> None:
+        """Forget what was shown, so that what is waited for is new."""
+        subprocess.run([*self.tmux, "send-keys", "-R", ";", "clear-history"], check=True)
+
+    def wait_for(self, form: str) -> str:
+        deadline = time.monotonic() + 100
         while not re.search(form, self.screen(), re.MULTILINE):
             assert time.monotonic() < deadline, f"no {form!r} in:\n{self.screen()}"
             time.sleep(0.1)

@@ -12,13 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Outcome, Shop
-from test_workflow import finish, instance, start
-
-
-def faults(shop: Shop, *asked: str) -> None:
-    words = [word for one in asked for word in ("--set", one)] or ["--clear"]
-    said = shop.ec2tasks("local.faults", *words)
-    assert said.code == 0, said.err
+from helpers import faults, instance, start
 
 
 @pytest.fixture
@@ -82,7 +76,7 @@ def test_an_unreachable_api_is_said(shop: Shop) -> None:
 
 
 def test_where_one_type_is_short_the_next_is_taken(faulty: Shop) -> None:
-    faults(faulty, "capacity: [g4dn.xlarge, g6.xlarge@eu-central-1a]")
+    faults(faulty, capacity=["g4dn.xlarge", "g6.xlarge@eu-central-1a"])
     said = faulty.ec2tasks("up")
     assert said.code == 0, said.err
     found = instance(faulty)
@@ -92,7 +86,7 @@ def test_where_one_type_is_short_the_next_is_taken(faulty: Shop) -> None:
 
 
 def test_where_all_are_short_each_refusal_is_told(faulty: Shop) -> None:
-    faults(faulty, "capacity: [g4dn.xlarge]")
+    faults(faulty, capacity=["g4dn.xlarge"])
     said = faulty.ec2tasks("run", "--type", "g4dn.xlarge", "true")
     assert said.code == 125
     assert "grants no instance" in said.err
@@ -102,29 +96,28 @@ def test_where_all_are_short_each_refusal_is_told(faulty: Shop) -> None:
 
 
 def test_a_quota_of_nothing_says_how_to_ask_for_more(faulty: Shop) -> None:
-    faults(faulty, "errors: {RunInstances: VcpuLimitExceeded}")
+    faults(faulty, errors={"RunInstances": "VcpuLimitExceeded"})
     said = faulty.ec2tasks("run", "true")
     assert said.code == 125
     assert "L-DB2E81BA" in said.err
 
 
 def test_throttling_is_waited_out(faulty: Shop) -> None:
-    faults(faulty, "throttle: 2")
+    faults(faulty, throttle=2)
     assert faulty.ec2tasks("status").code == 0
 
 
 def test_a_slow_boot_is_waited_for(faulty: Shop) -> None:
-    faults(faulty, "boot_seconds: 4")
+    faults(faulty, boot_seconds=4)
     assert faulty.ec2tasks("run", "true").code == 0
 
 
 def test_a_connection_that_drops_is_no_exit_code_of_the_command(faulty: Shop) -> None:
     process = start(faulty, "ec2tasks", "run", "echo here; sleep 3; echo there > result; exit 4")
-    assert process.stdout
-    assert process.stdout.readline() == "here\n"
-    faults(faulty, "drop_ssh: true")
-    said = finish(process)
-    assert (said.code, said.out) == (4, ""), said.err
+    assert process.line() == "here"
+    faults(faulty, drop_ssh=True)
+    said = process.end()
+    assert (said.code, said.out) == (4, "here\n"), said.err
     assert "connected again" in said.err
     assert faulty.read("result") == "there\n"
     # The end of life was decided with a session, and is the one that was asked for.
@@ -136,11 +129,10 @@ def test_a_local_ec2_that_dies_in_the_middle_of_a_run_hangs_nothing(shop: Shop, 
     shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(folder)}
     try:
         process = start(shop, "ec2tasks", "run", "echo here; sleep 600")
-        assert process.stdout
-        assert process.stdout.readline() == "here\n"
+        assert process.line() == "here"
         pid = json.loads(shop.ec2tasks("local.status", "--json").out)["pid"]
         os.kill(pid, signal.SIGKILL)
-        said = finish(process)
+        said = process.end()
         assert said.code == 125
         assert "Traceback" not in said.err
         assert "hint:" in said.err

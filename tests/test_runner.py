@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_job import JOB
-from test_workflow import until
+from helpers import JOB, until
 
 from ec2tasks.job import Job, Run, job_files, parse_run
 from ec2tasks.session import remote_script
