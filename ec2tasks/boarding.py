@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ec2tasks import journal
 from ec2tasks.access import Host, close_master
 from ec2tasks.arrival import arrive
 from ec2tasks.errors import Failure
-from ec2tasks.job import Job, job_files
 from ec2tasks.leaving import end, end_beside_failure
 from ec2tasks.phases import Phases
 from ec2tasks.process import handled
@@ -28,13 +27,17 @@ def interruptible() -> contextlib.AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def on_board(stay: Stay, phases: Phases, job: Job, *, may_launch: bool) -> Iterator[Host]:
-    """Arrive and hold a session; whatever happens inside or on the way, the end of life follows."""
-    stay.run_id = job.run_id
+def on_board(
+    stay: Stay, phases: Phases, *, files: Mapping[str, str] | None = None, may_launch: bool = False
+) -> Iterator[Host]:
+    """Arrive and hold a session; whatever happens inside or on the way, the end of life follows.
+
+    `files` are what the run needs there, by name.
+    """
     with contextlib.ExitStack() as stay.boarded:
         try:
             with phases.time("found"):
-                host = _get_on(stay, job, stay.boarded, may_launch=may_launch)
+                host = _get_on(stay, files or {}, stay.boarded, may_launch=may_launch)
             yield host
         except BaseException:
             # The first failure is the one to tell; one more on the way out is said beside it.
@@ -43,7 +46,7 @@ def on_board(stay: Stay, phases: Phases, job: Job, *, may_launch: bool) -> Itera
         end(stay)
 
 
-def _get_on(stay: Stay, job: Job, boarded: contextlib.ExitStack, *, may_launch: bool) -> Host:
+def _get_on(stay: Stay, files: Mapping[str, str], boarded: contextlib.ExitStack, *, may_launch: bool) -> Host:
     """Arrive and join. An instance that another client ends in this very moment is left for the next."""
     call = stay.call
     for attempts_left in (2, 1, 0):
@@ -51,16 +54,15 @@ def _get_on(stay: Stay, job: Job, boarded: contextlib.ExitStack, *, may_launch: 
         with lock(call.state, f"arriving-{call.key}", shared=True):
             host = arrive(call, stay.arrival, may_launch=may_launch)
             try:
-                stay.session = boarded.enter_context(joined(stay, host, job_files(job) if job.begins else {}))
+                stay.session = boarded.enter_context(joined(stay, host, files))
             except Failure:
                 if attempts_left == 0:
                     raise
                 # A kept connection that a change of network killed still looks alive: a new one tells.
                 close_master(host, call.tools)
             else:
-                stay.joined = True
-                stay.home, stay.empty = stay.session.home, stay.session.empty
-                stay.clean = stay.session.clean or stay.session.empty or stay.arrival.launched
+                stay.empty = stay.session.empty
+                stay.clean = stay.session.clean or stay.empty or stay.arrival.launched
                 journal.finish(call.state, call.key)
                 boarded.enter_context(lock(call.state, f"present-{call.key}", shared=True))
                 return host

@@ -29,10 +29,9 @@ LINE_WORDS = 11
 class Job:
     """What to run and where; `command` None is an interactive login shell.
 
-    `begins`: this call starts it. `multi` is the multiplexer it runs in, or none; `final_state` the end of
-    life to apply after it; `terminal` gives it a terminal there, `fed` an input that a client hands on.
-    `log_mb` bounds what is kept of its output, in MiB, 0 for no bound. `size` is the terminal's rows and
-    columns, `term` its kind.
+    `multi` is the multiplexer it runs in, or none; `final_state` the end of life to apply after it;
+    `terminal` gives it a terminal there, `fed` an input that a client hands on. `log_mb` bounds what is kept
+    of its output, in MiB, 0 for no bound. `size` is the terminal's rows and columns, `term` its kind.
     """
 
     run_id: str
@@ -43,7 +42,6 @@ class Job:
     variables: Mapping[str, str]
     ports: tuple[str, ...]
     reverse_ports: tuple[str, ...]
-    begins: bool = True
     multi: str = "none"
     final_state: str = "leave"
     terminal: bool = False

@@ -14,7 +14,7 @@ from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance
 from ec2tasks.process import uninterrupted
 from ec2tasks.state import lock
-from ec2tasks.stay import Stay
+from ec2tasks.stay import Results, Stay
 from ec2tasks.traces import was_used
 
 ARRIVAL_PATIENCE = 30.0  # seconds that a leaving client waits for those who are just arriving
@@ -33,7 +33,7 @@ def end(stay: Stay) -> None:
     call, arrival = stay.call, stay.arrival
     if arrival.instance is None:
         return
-    if arrival.instance.state == "stopped" and not (arrival.started or stay.joined or stay.explicit):
+    if arrival.instance.state == "stopped" and not (arrival.started or stay.joined or stay.intent.explicit):
         return  # it could not be started, and is as it was
     if stay.gone:
         _forget(stay)
@@ -49,8 +49,8 @@ def end(stay: Stay) -> None:
             stay.shared = not leaving.last if leaving else not alone and not stay.joined
         if arrival.launched and not stay.joined and not stay.shared:
             stay.shared = _somebody_there(stay)
-        stay.fetched &= bool(leaving and leaving.last and not leaving.unfetched)
-        apply(stay, decide(stay.facts(leaving)))
+        all_here = stay.results is Results.FETCHED and leaving is not None and leaving.brought_all
+        apply(stay, decide(stay.facts(leaving)), fetched=all_here)
 
 
 def _forget(stay: Stay) -> None:
@@ -62,7 +62,11 @@ def _forget(stay: Stay) -> None:
 
 def _say_gone(stay: Stay, found: Instance) -> None:
     """Say that somebody else, or AWS, has terminated the instance."""
-    lost = "" if stay.results_here or not stay.touched else ", and with it what was not fetched"
+    lost = (
+        ""
+        if stay.results is not Results.MISSING or not stay.touched
+        else ", and with it what was not fetched"
+    )
     report.warning(
         f"{found.where}: terminated, but not by this run{lost}", hint="the next run launches another"
     )
@@ -80,19 +84,22 @@ def _somebody_there(stay: Stay) -> bool:
         return False  # it can't be asked; that it can't be ended either is for that call to say
 
 
-def apply(stay: Stay, verdict: Verdict) -> None:
-    """Do what was decided; say it, why, and what to type next. Raises Failure where AWS won't."""
+def apply(stay: Stay, verdict: Verdict, *, fetched: bool = False) -> None:
+    """Do what was decided; say it, why, and what to type next. Raises Failure where AWS won't.
+
+    `fetched`: all that is there has been fetched, so that it can be terminated without another look.
+    """
     call, found = stay.call, stay.arrival.instance
     assert found is not None
-    verdict = _carried_out(stay, found, verdict)
+    verdict = _carried_out(stay, found, verdict, fetched=fetched)
     if verdict.because:
         report.warning(
             f"{found.where}: {PAST[verdict.ending]}, because {verdict.because}",
-            hint=BUSY if stay.explicit and stay.shared else _next(verdict.ending, stay.results_here),
+            hint=BUSY if stay.intent.explicit and stay.shared else _next(verdict.ending, stay.results),
         )
     else:
         report.step(f"{found.where}: {PAST[verdict.ending]}")
-        hint = DETACHED if stay.detached else _next(verdict.ending, results_here=True)
+        hint = DETACHED if stay.detached else _next(verdict.ending, Results.FETCHED)
         if hint:
             report.hint(hint)
     if verdict.ending is Ending.TERMINATE:
@@ -101,24 +108,24 @@ def apply(stay: Stay, verdict: Verdict) -> None:
         close_master(stay.arrival.host, call.tools)
 
 
-def _carried_out(stay: Stay, found: Instance, verdict: Verdict) -> Verdict:
+def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool) -> Verdict:
     """Do what was decided, or stop what AWS does not terminate: a right may be missing, or it is protected.
 
     Raises Failure where AWS does neither, or where nothing but the termination was asked for.
     """
     try:
-        instances.end(stay.call.aws, found, verdict.ending.value, fetched=stay.fetched)
+        instances.end(stay.call.aws, found, verdict.ending.value, fetched=fetched)
         return verdict
     except Exception as error:
         known = explain(error)
         what = known.what if known else error_text(error)
         hint = f"{known.hint}; then `ec2tasks down` ends it" if known and known.hint else ENDS
         stoppable = verdict.ending is Ending.TERMINATE and not found.spot and not passes(error)
-        if not stoppable or not _is_stopped(stay, found):
+        if not stoppable or not _is_stopped(stay, found, fetched=fetched):
             raise Failure(
                 f"{found.where} could not be ended and may still cost money: {what}", hint=hint
             ) from error
-        if stay.explicit:
+        if stay.intent.explicit:
             raise Failure(
                 f"{found.where} could not be terminated, and is stopped; its disk still costs: {what}",
                 hint=hint,
@@ -126,10 +133,10 @@ def _carried_out(stay: Stay, found: Instance, verdict: Verdict) -> Verdict:
         return Verdict(ending=Ending.STOP, because=f"it could not be terminated: {what}")
 
 
-def _is_stopped(stay: Stay, found: Instance) -> bool:
+def _is_stopped(stay: Stay, found: Instance, *, fetched: bool) -> bool:
     """Whether AWS stops what it does not terminate; the first refusal is the one to tell."""
     with contextlib.suppress(Exception):
-        instances.end(stay.call.aws, found, "stop", fetched=stay.fetched)
+        instances.end(stay.call.aws, found, "stop", fetched=fetched)
         return True
     return False
 
@@ -143,9 +150,9 @@ BUSY = "`ec2tasks finish` waits for a detached command's end; `ec2tasks down --n
 PAST = {Ending.LEAVE: "left running", Ending.STOP: "stopped", Ending.TERMINATE: "terminated"}
 
 
-def _next(ending: Ending, results_here: bool) -> str | None:
+def _next(ending: Ending, results: Results) -> str | None:
     if ending is Ending.TERMINATE:
         return None
-    if not results_here:
+    if results is Results.MISSING:
         return "`ec2tasks down` fetches what is there and ends it; `ec2tasks down --no-rsync` gives it up"
     return ENDS if ending is Ending.LEAVE else f"the next run starts it again; {ENDS}"

@@ -60,6 +60,11 @@ class Leaving:
     unfetched: bool = False
     left: str = ""
 
+    @property
+    def brought_all(self) -> bool:
+        """Whether nobody is there any more, and nothing that was not fetched."""
+        return self.last and not self.unfetched
+
 
 @dataclass(kw_only=True)
 class Session:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from enum import Enum
 
 from ec2tasks import instance as instances
 from ec2tasks.access import Host, close_master, open_master
@@ -14,49 +15,62 @@ from ec2tasks.aws import explain
 from ec2tasks.ending import Ending, Facts
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance
+from ec2tasks.job import new_run_id
 from ec2tasks.rsync import There, there_on
 from ec2tasks.session import Leaving, Limits, Session, join
 
 KEEP, LOOK = "keep", "look"  # a session that asks for no end of life; one that changes nothing there either
 
 
+class Results(Enum):
+    """Where the results are that a call leaves behind; MISSING: some may be on the instance alone."""
+
+    MISSING = "missing"
+    FETCHED = "fetched"
+    GIVEN_UP = "given up"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """What a call wants of the instance.
+
+    `end` None asks for no end of life of its own; `explicit` asks for nothing else. `detaches`: it leaves a
+    command running, whose end of life is not for the other sessions to apply. `looks`: it leaves what runs as
+    it is; `alters`: it may change what is there.
+    """
+
+    end: Ending | None = None
+    explicit: bool = False
+    detaches: bool = False
+    looks: bool = False
+    alters: bool = True
+
+
 @dataclass(kw_only=True)
 class Stay:
     """A call's stay on the instance, as far as its end needs to know it.
 
-    `wanted` None asks for no end of life of its own; `explicit` asks for nothing else; `looks`: it only
-    looks, and leaves what ran as it was; `alters`: it may change what is there. `detaches`: it leaves a
-    command running, whose end of life is not for the other sessions to apply; `detached`: it has.
+    `session` is the one it holds, under `run_id`, until `boarded` is closed. `empty`: nothing of the project
+    is there yet; `clean`: all on it before had been fetched; `touched`: something may be on it.
 
-    `session` is the one it holds, under `run_id`, until `boarded` is closed; `home` is the user's there.
-    `empty`: nothing of the project is there yet; `clean`: all on it before had been fetched. `shared`: other
-    clients are on it; `gone`: AWS has ended it.
-
-    `results_here`: all that is there is here, fetched or given up; `fetched`: it has been fetched;
+    `shared`: other clients are on it; `detached`: a command was left running; `gone`: AWS has ended it;
     `interrupted`: Ctrl-C ended the fetch.
     """
 
     call: Call
-    wanted: Ending | None
-    explicit: bool = False
-    arrival: Arrival = field(default_factory=Arrival)
-    joined: bool = False
+    intent: Intent
+    results: Results = Results.MISSING
     touched: bool = False
-    results_here: bool = False
-    fetched: bool = False
-    shared: bool = False
-    detaches: bool = False
-    detached: bool = False
-    interrupted: bool = False
+    arrival: Arrival = field(default_factory=Arrival)
     session: Session | None = None
     boarded: contextlib.ExitStack | None = None
-    run_id: str = ""
-    gone: bool = False
-    looks: bool = False
-    alters: bool = True
-    clean: bool = False
-    home: str = ""
+    run_id: str = field(default_factory=new_run_id)
     empty: bool = False
+    clean: bool = False
+    shared: bool = False
+    detached: bool = False
+    gone: bool = False
+    interrupted: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     @property
@@ -66,9 +80,15 @@ class Stay:
         return self.arrival.host
 
     @property
+    def joined(self) -> bool:
+        """Whether it has ever held a session."""
+        return self.session is not None
+
+    @property
     def there(self) -> There:
         """The project's folder on the instance, as it is reached now."""
-        return there_on(self.host, folder=self.call.settings.remote_dir, home=self.home, empty=self.empty)
+        home = self.session.home if self.session else ""
+        return there_on(self.host, folder=self.call.settings.remote_dir, home=home, empty=self.empty)
 
     @property
     def notice(self) -> str:
@@ -80,16 +100,17 @@ class Stay:
         assert self.arrival.instance is not None
         # A later session's end of life replaces an earlier one's: the instance knows which came last.
         asked = leaving.final_state if leaving else None
-        own = self.wanted or (Ending.STOP if self.arrival.started else Ending.LEAVE)
+        own = self.intent.end or (Ending.STOP if self.arrival.started else Ending.LEAVE)
         wanted = Ending(asked) if asked else own
+        looked = self.intent.looks and not self.arrival.started
         return Facts(
-            wanted=Ending.LEAVE if self.detached or (self.looks and not self.arrival.started) else wanted,
-            explicit=self.explicit,
+            wanted=Ending.LEAVE if self.detached or looked else wanted,
+            explicit=self.intent.explicit,
             launched=self.arrival.launched,
             started=self.arrival.started,
             joined=self.joined,
             touched=self.touched,
-            results_here=self.results_here and not (leaving and leaving.unfetched),
+            results_here=self.results is not Results.MISSING and not (leaving and leaving.unfetched),
             others=self.shared if leaving or self.shared else None,
             can_stop=not self.arrival.instance.spot,
             left=leaving.left if leaving else "",
@@ -102,7 +123,7 @@ class Stay:
 
     def leave(self) -> Leaving | None:
         """Leave the session, come back to for that where it broke. None where the instance can't be asked."""
-        whole = self.fetched and self.results_here
+        whole = self.results is Results.FETCHED
         said = self.session.leave(fetched=whole) if self.session else None
         if said or self.session is None or self.detached or self.arrival.host is None:
             return said
@@ -138,9 +159,9 @@ class Stay:
 
 def _end_asked_for(stay: Stay) -> str:
     """The end of life that the session asks the last one out for, as session.sh takes it."""
-    if stay.wanted and not stay.detaches:
-        return stay.wanted.value
-    return KEEP if stay.alters else LOOK
+    if stay.intent.end and not stay.intent.detaches:
+        return stay.intent.end.value
+    return KEEP if stay.intent.alters else LOOK
 
 
 def joined(stay: Stay, host: Host, files: Mapping[str, str]) -> contextlib.AbstractContextManager[Session]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 import os
 import time
@@ -21,7 +20,7 @@ from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure, UsageError
 from ec2tasks.follow import Detached, feeds, terminal_size
 from ec2tasks.instance import Instance
-from ec2tasks.job import Job, Run, forwarded, new_run_id, on_terminal
+from ec2tasks.job import Job, Run, forwarded, on_terminal
 from ec2tasks.launch import NoCapacityError
 from ec2tasks.leaving import apply, end_beside_failure
 from ec2tasks.merge import Change
@@ -30,7 +29,7 @@ from ec2tasks.moving import fetched_meanwhile, move_files
 from ec2tasks.phases import Phases
 from ec2tasks.ports import check_free
 from ec2tasks.project import check_syncable
-from ec2tasks.stay import Stay
+from ec2tasks.stay import Intent, Results, Stay
 from ec2tasks.sync import Moves
 from ec2tasks.sync import differences as compare_trees
 
@@ -83,24 +82,23 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
 
 
 def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) -> int:
-    job = _job(call, wish, environ, resumed)
     stay = Stay(
         call=call,
-        wanted=Ending(call.settings.final_state),
-        results_here=not wish.sync,
-        detaches=wish.detach,
+        intent=Intent(end=Ending(call.settings.final_state), detaches=wish.detach),
+        results=Results.MISSING if wish.sync else Results.GIVEN_UP,
     )
+    job = _job(call, wish, environ, run_id=stay.run_id, resumed=resumed)
     phases = Phases()
-    with interruptible(), on_board(stay, phases, job, may_launch=True):
+    with interruptible(), on_board(stay, phases, files=jobs.job_files(job), may_launch=True):
         with phases.time("synced"):
             stay.touched = not stay.arrival.launched
             if wish.sync:
                 # What an earlier run left there and nobody fetched would be overwritten by this one.
                 moves = Moves(push=True, pull=not stay.clean, verbose=wish.verbose)
                 with taken_back(stay):
-                    move_files(stay, job.run_id, moves)
-            else:
-                stay.results_here = stay.clean
+                    move_files(stay, moves)
+            elif not stay.clean:
+                stay.results = Results.MISSING
         stay.touched = True
         code = _run_and_fetch(stay, wish, job, phases)
     if stay.detached:
@@ -113,27 +111,29 @@ def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) 
 
 def _exit_code(stay: Stay, code: int, *, fetch: bool) -> int:
     """The command's own; where its results were to be fetched and are not here, that is a failure."""
-    if code or stay.results_here or stay.detached or not fetch:
+    if code or stay.results is not Results.MISSING or stay.detached or not fetch:
         return code
     return INTERRUPTED_CODE if stay.interrupted else FAILURE_CODE
 
 
 def _run_and_fetch(stay: Stay, wish: Wish, job: Job, phases: Phases) -> int:
     """Run the command, then fetch what it made, however it ended."""
-    over = False
-    meanwhile = fetched_meanwhile(stay, job.run_id) if wish.sync else contextlib.nullcontext()
+    meanwhile = fetched_meanwhile(stay) if wish.sync else contextlib.nullcontext()
+    # A command whose end was not seen may still run, and bring more.
+    over, before, stay.results = False, stay.results, Results.MISSING
     try:
         with phases.time("ran"), wish.beside(), meanwhile:
             code = _run_there(stay, wish, job)
         over = not stay.detached
     finally:
+        here = before if not wish.sync else Results.MISSING
         if wish.sync and not stay.detached and not stay.gone:
             with phases.time("fetched"):
-                stay.fetched = fetch_results(stay, job.run_id, verbose=wish.verbose)
-            if not stay.fetched:
+                here = fetch_results(stay, verbose=wish.verbose)
+            if here is Results.MISSING:
                 check_taken(stay)
-        # A command whose end was not seen may still run, and bring more.
-        stay.results_here = over and (stay.fetched if wish.sync else stay.clean)
+        if over:
+            stay.results = here
     return code
 
 
@@ -164,16 +164,20 @@ def _attended(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0,
         return left.code
 
 
-def _job(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) -> Job:
+def _job(call: Call, wish: Wish, environ: Mapping[str, str], *, run_id: str, resumed: int) -> Job:
     settings, multi = call.settings, multiplexer(call, wish)
     # What a command may look at that knows how to go on where it was.
     again = {"EC2TASKS_RESUMED": str(resumed)} if resumed else {}
     terminal = multi == "none" and not wish.detach and on_terminal()
-    return dataclasses.replace(
-        _visit(call),
-        begins=True,
+    return Job(
+        run_id=run_id,
         command=wish.command,
+        remote_dir=settings.remote_dir,
+        below=str(call.project.below),
+        env=settings.env,
         variables={**forwarded(settings.forward_env, environ), **wish.variables, **again},
+        ports=settings.ports,
+        reverse_ports=settings.reverse_ports,
         multi=multi,
         final_state=settings.final_state,
         terminal=terminal,
@@ -184,26 +188,10 @@ def _job(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) -> Jo
     )
 
 
-def _visit(call: Call) -> Job:
-    """A stay on the instance that starts nothing."""
-    settings = call.settings
-    return Job(
-        run_id=new_run_id(),
-        command=None,
-        remote_dir=settings.remote_dir,
-        below=str(call.project.below),
-        env=settings.env,
-        variables={},
-        ports=settings.ports,
-        reverse_ports=settings.reverse_ports,
-        begins=False,
-    )
-
-
 def up(call: Call) -> Instance:
     """Find, launch or start the instance and get it ready; it is left running."""
     check_here(call)
-    stay = Stay(call=call, wanted=None)
+    stay = Stay(call=call, intent=Intent())
     try:
         with interruptible():
             get_on(call, stay.arrival, may_launch=True)
@@ -217,8 +205,8 @@ def up(call: Call) -> Instance:
 def attach(call: Call) -> int:
     """Back to the command that runs on the instance: its exit code, or that of leaving it again."""
     check_here(call)
-    stay = Stay(call=call, wanted=None, touched=True, looks=True, alters=False)
-    with interruptible(), on_board(stay, Phases(), _visit(call), may_launch=False):
+    stay = Stay(call=call, intent=Intent(looks=True, alters=False), touched=True)
+    with interruptible(), on_board(stay, Phases()):
         found = _left_running(stay)
         code = _look_again(stay, found, since=_last_part(found))
     if not stay.detached:
@@ -233,23 +221,23 @@ def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
     asked = call.settings.sources["final_state"].startswith("option ")
     stay = Stay(
         call=call,
-        wanted=Ending(call.settings.final_state) if asked else None,
+        intent=Intent(end=Ending(call.settings.final_state) if asked else None),
         touched=True,
-        results_here=not fetch,
+        results=Results.MISSING if fetch else Results.GIVEN_UP,
     )
-    job = _visit(call)
     phases = Phases()
-    with interruptible(), on_board(stay, phases, job, may_launch=False):
+    with interruptible(), on_board(stay, phases):
         with phases.time("ran"):
             found = _left_running(stay)
-            meanwhile = fetched_meanwhile(stay, job.run_id) if fetch else contextlib.nullcontext()
+            meanwhile = fetched_meanwhile(stay) if fetch else contextlib.nullcontext()
             with meanwhile:
                 code = _look_again(stay, found)
         if not stay.detached:
-            stay.wanted = stay.wanted or Ending(found.final_state)
+            if not asked:
+                stay.intent = Intent(end=Ending(found.final_state))
             if fetch:
                 with phases.time("fetched"):
-                    stay.results_here = stay.fetched = fetch_results(stay, job.run_id, verbose=verbose)
+                    stay.results = fetch_results(stay, verbose=verbose)
     return _exit_code(stay, code, fetch=fetch)
 
 
@@ -274,10 +262,16 @@ def _last_part(found: Run) -> tuple[int, int]:
 def _look_again(stay: Stay, found: Run, *, since: tuple[int, int] = (0, 0)) -> int:
     if found.lost:
         return jobs.result(found)
-    job = dataclasses.replace(
-        _visit(stay.call),
+    call = stay.call
+    job = Job(
         run_id=found.run_id,
         command=found.command,
+        remote_dir=call.settings.remote_dir,
+        below=str(call.project.below),
+        env=call.settings.env,
+        variables={},
+        ports=call.settings.ports,
+        reverse_ports=call.settings.reverse_ports,
         multi=found.multi,
         terminal=found.terminal,
         fed=found.fed,
@@ -289,13 +283,13 @@ def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
     """Push, then pull. An instance that was stopped is stopped again afterwards."""
     check_here(call)
     check_syncable(call.project, call.home)
-    job = _visit(call)
-    stay = Stay(call=call, wanted=None, touched=True)
+    stay = Stay(call=call, intent=Intent(), touched=True)
     phases = Phases()
-    with interruptible(), on_board(stay, phases, job, may_launch=False), phases.time("synced"):
-        move_files(stay, job.run_id, Moves(push=push, pull=pull, verbose=verbose))
+    with interruptible(), on_board(stay, phases), phases.time("synced"):
+        move_files(stay, Moves(push=push, pull=pull, verbose=verbose))
         # What is sent to where all had been fetched is here, too.
-        stay.results_here = stay.fetched = pull or stay.clean
+        if pull or stay.clean:
+            stay.results = Results.FETCHED
     report.step(phases.line(None))
 
 
@@ -303,9 +297,8 @@ def differences(call: Call) -> list[Change]:
     """What a sync would move, and why; nothing moves. An instance that was stopped is stopped again."""
     check_here(call)
     check_syncable(call.project, call.home)
-    job = _visit(call)
-    stay = Stay(call=call, wanted=None, touched=True, alters=False)
-    with interruptible(), on_board(stay, Phases(), job, may_launch=False):
+    stay = Stay(call=call, intent=Intent(alters=False), touched=True)
+    with interruptible(), on_board(stay, Phases()):
         return compare_trees(call.project.root, stay.there, call.tools)
 
 
@@ -324,13 +317,16 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
     arrival = Arrival(instance=found)
     fetch = fetch and not (found.state == "stopped" and found.fetched)
     stay = Stay(
-        call=call, wanted=wanted, explicit=True, arrival=arrival, touched=True, results_here=not fetch
+        call=call,
+        intent=Intent(end=wanted, explicit=True),
+        arrival=arrival,
+        touched=True,
+        results=Results.MISSING if fetch else Results.GIVEN_UP,
     )
     if not fetch:
         apply(stay, Verdict(ending=wanted))
         return 0
     check_syncable(call.project, call.home)
-    job = _visit(call)
-    with interruptible(), on_board(stay, Phases(), job, may_launch=False):
-        stay.results_here = stay.fetched = fetch_results(stay, job.run_id, verbose=verbose)
-    return 0 if stay.results_here and not stay.shared else FAILURE_CODE
+    with interruptible(), on_board(stay, Phases()):
+        stay.results = fetch_results(stay, verbose=verbose)
+    return 0 if stay.results is not Results.MISSING and not stay.shared else FAILURE_CODE
