@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import threading
@@ -31,7 +33,7 @@ Answer = TypeVar("Answer")
 # Waiting
 
 
-def until(question: Callable[[], Answer], what: str) -> Answer:
+def until(question: Callable[[], Answer | None], what: str) -> Answer:
     """The first answer that is true, asked again until it is; fail naming it where it never comes."""
     deadline = time.monotonic() + PATIENCE
     while not (answer := question()):
@@ -41,10 +43,12 @@ def until(question: Callable[[], Answer], what: str) -> Answer:
 
 
 def free_port() -> int:
-    """A port that nobody listens on here now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port that nobody listens on here now, below those that connections are given by themselves."""
+    while True:
+        port = random.randint(20000, 30000)  # noqa: S311  # no secret
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 # A client in the background
@@ -125,11 +129,8 @@ def _keep(pipe: IO[bytes], lines: list[str]) -> None:
 
 
 def _hand(pipe: IO[bytes], words: bytes) -> None:
-    try:
-        with pipe:
-            pipe.write(words)
-    except BrokenPipeError:  # it ended first
-        pass
+    with contextlib.suppress(BrokenPipeError), pipe:  # it ended first
+        pipe.write(words)
 
 
 def start(shop: Shop, *argv: str, stdin: bytes | None = None) -> Client:

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
+from helpers import until
 
 from ec2tasks.local import control, images
 
-from .world import KEY_NAME, PYTORCH, REGION, World, until
+from .world import KEY_NAME, PYTORCH, REGION, World
 
 IMDS = """
 import json, sys, urllib.request as u
