@@ -14,6 +14,8 @@ import pytest
 from conftest import Outcome, Shop
 from helpers import faults, instance, start
 
+HARNESS = Path(__file__).with_name("killed_at.py")
+
 
 @pytest.fixture
 def faulty(local_shop: Shop) -> Iterator[Shop]:
@@ -128,7 +130,9 @@ def test_a_local_ec2_that_dies_in_the_middle_of_a_run_hangs_nothing(shop: Shop, 
     folder = Path(f"/tmp/ec2k-{os.getpid()}")
     shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(folder)}
     try:
-        process = start(shop, "ec2tasks", "run", "echo here; sleep 600")
+        # Without the pauses between boto3's attempts and ours, which take most of a minute.
+        harness = [sys.executable, str(HARNESS), "hurry", "1", "/dev/null"]
+        process = start(shop, *harness, "run", "echo here; sleep 600")
         assert process.line() == "here"
         pid = json.loads(shop.ec2tasks("local.status", "--json").out)["pid"]
         os.kill(pid, signal.SIGKILL)

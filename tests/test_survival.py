@@ -164,6 +164,7 @@ def test_a_stop_under_a_command_is_told(local_shop: Shop) -> None:
 
 
 def test_what_ran_is_listed_and_its_output_kept(warm: Shop) -> None:
+    assert warm.ec2tasks("run", "true").code == 0
     assert warm.ec2tasks("run", "printf 'one\\n'; echo two >&2; exit 5").code == 5
     newest = jobs(warm)[0]
     assert (newest["state"], newest["code"]) == ("ended", 5)
