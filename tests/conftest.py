@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -18,7 +19,9 @@ from pathlib import Path
 import pytest
 
 from ec2tasks.aws import Aws
+from ec2tasks.instance import list_instances
 from ec2tasks.local import control
+from ec2tasks.local.layout import Layout
 
 REPO = Path(__file__).parent.parent
 OURS = (
@@ -177,13 +180,26 @@ def local_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def api(folder: Path) -> Aws:
+    """The API of the running local EC2 with this folder."""
+    said = json.loads(Layout(root=folder).server_file.read_text(encoding="utf-8"))
+    return Aws(endpoint=control.endpoint(said["url"], said["ssh_port"]), region="eu-central-1")
+
+
 @pytest.fixture
 def local_shop(shop: Shop, local_folder: Path) -> Iterator[Shop]:
-    """A scratch project of a new user on the local EC2; what it launched is ended afterwards."""
+    """A scratch project of a new user on the local EC2; what it launched ends with it, quickly."""
     user = f"user-{secrets.token_hex(4)}"
     shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(local_folder), "USER": user}
     yield shop
-    shop.ec2tasks("down", "--no-rsync")
+    layout = Layout(root=local_folder)
+    if layout.faults.exists():
+        shop.ec2tasks("local.faults", "--clear")
+        layout.faults.unlink()
+    if layout.server_file.exists():
+        aws = api(local_folder)
+        if left := [one.id for one in list_instances(aws, owner=user)]:
+            aws.ec2.terminate_instances(InstanceIds=left)
 
 
 @pytest.fixture(scope="session")

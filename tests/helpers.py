@@ -19,12 +19,10 @@ from signal import Signals
 from typing import IO, Any, TypeVar
 
 from botocore.exceptions import ClientError
-from conftest import Outcome, Shop
+from conftest import Outcome, Shop, api
 
-from ec2tasks.aws import Aws
 from ec2tasks.instance import Instance, list_instances
 from ec2tasks.job import Job
-from ec2tasks.local import control
 from ec2tasks.local.layout import Layout
 
 PATIENCE = 120.0  # seconds after which something that is waited for never comes
@@ -158,12 +156,6 @@ def instance(shop: Shop) -> dict[str, Any] | None:
     assert said.code == 0, said.err
     found: dict[str, Any] | None = json.loads(said.out)
     return found
-
-
-def api(folder: Path) -> Aws:
-    """The API of the running local EC2 with this folder."""
-    said = json.loads(Layout(root=folder).server_file.read_text())
-    return Aws(endpoint=control.endpoint(said["url"], said["ssh_port"]), region="eu-central-1")
 
 
 def until_state(shop: Shop, state: str) -> None:

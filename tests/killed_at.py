@@ -52,7 +52,7 @@ def act() -> None:
         time.sleep = lambda _seconds: None  # boto3 would try for most of a minute
     elif kind == "hurry":
         real = time.sleep
-        time.sleep = lambda seconds: real(min(seconds, 0.1))
+        time.sleep = lambda seconds: real(min(float(seconds), 0.1))
     while kind == "hold" and not Path(path).exists():
         time.sleep(0.02)
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from conftest import Shop, clean_environment
-from helpers import Client, api, faults, start, until
+from conftest import Shop, api, clean_environment
+from helpers import Client, faults, start, until
 
 from ec2tasks.aws import Aws
 from ec2tasks.instance import ALIVE, GONE, Instance, list_instances

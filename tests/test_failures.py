@@ -7,22 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Outcome, Shop
-from helpers import faults, instance, start
+from helpers import faults, instance, start, until
+
+from ec2tasks.local.layout import Layout
 
 HARNESS = Path(__file__).with_name("killed_at.py")
 
 
 @pytest.fixture
-def faulty(local_shop: Shop) -> Iterator[Shop]:
-    """A shop whose faults are taken back afterwards."""
+def faulty(local_shop: Shop) -> Shop:
+    """A shop of a local EC2 that runs, for faults to be set; they are taken back with it."""
     assert local_shop.ec2tasks("local.up").code == 0
-    yield local_shop
-    faults(local_shop)
+    return local_shop
 
 
 def lines(said: Outcome) -> list[str]:
@@ -40,6 +40,7 @@ def test_no_credentials_names_both_ways_on(shop: Shop) -> None:
 
 @pytest.mark.parametrize("tool", ["rsync", "ssh"])
 def test_a_missing_tool_is_named_with_its_package(tool: str, local_shop: Shop, tmp_path: Path) -> None:
+    assert local_shop.ec2tasks("local.up").code == 0
     # Everything that is on the PATH, but for this one.
     few = tmp_path / "few"
     few.mkdir()
@@ -114,13 +115,16 @@ def test_a_slow_boot_is_waited_for(faulty: Shop) -> None:
     assert faulty.ec2tasks("run", "true").code == 0
 
 
-def test_a_connection_that_drops_is_no_exit_code_of_the_command(faulty: Shop) -> None:
-    process = start(faulty, "ec2tasks", "run", "echo here; sleep 3; echo there > result; exit 4")
+def test_a_connection_that_drops_is_no_exit_code_of_the_command(faulty: Shop, local_folder: Path) -> None:
+    wait = "until [ -e ~/go-on ]; do sleep 0.05; done"
+    process = start(faulty, "ec2tasks", "run", f"echo here; {wait}; echo there > result; exit 4")
     assert process.line() == "here"
+    disk = Layout(root=local_folder).instances / (instance(faulty) or {})["id"]
     faults(faulty, drop_ssh=True)
+    until(lambda: process.says("connected again"), "connected again")
+    (disk / "home" / "go-on").touch()
     said = process.end()
     assert (said.code, said.out) == (4, "here\n"), said.err
-    assert "connected again" in said.err
     assert faulty.read("result") == "there\n"
     # The end of life was decided with a session, and is the one that was asked for.
     assert instance(faulty) is None

@@ -7,11 +7,9 @@ and tells how many there were; without it, it is killed at two of them.
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,18 +26,6 @@ REQUEST = "before RunInstances"
 GRANTED = "after RunInstances"
 FULL = {"code": "InsufficientInstanceCapacity", "status": 500}
 EVERY_STEP = os.environ.get("WALK") == "all"  # takes minutes
-
-
-@pytest.fixture
-def local_shop(shop: Shop, local_folder: Path, aws: Aws) -> Iterator[Shop]:
-    """A scratch project of a new user; what is left of it, faults and all, ends by the quickest way."""
-    user = f"user-{secrets.token_hex(4)}"
-    shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(local_folder), "USER": user}
-    yield shop
-    left = alive(aws, user)
-    if left:
-        aws.ec2.terminate_instances(InstanceIds=left)
-    (local_folder / "faults.json").unlink(missing_ok=True)
 
 
 def until_step(step: str, deed: str = "kill", log: str = "/dev/null") -> list[str]:

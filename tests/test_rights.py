@@ -123,7 +123,7 @@ def enforce(endpoint: Endpoint) -> None:
     https://docs.getmoto.org/en/latest/docs/iam.html
     """
     where = urlsplit(str(endpoint.api_url)).netloc
-    connection = http.client.HTTPConnection(where, timeout=10)
+    connection = http.client.HTTPConnection(where, timeout=60)
     connection.request("POST", "/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
     said = json.loads(connection.getresponse().read())
     connection.close()

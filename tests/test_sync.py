@@ -333,16 +333,16 @@ def test_beside_a_running_command_nothing_half_written_is_fetched(sides: Sides) 
         until(lambda: all(one.exists() and one.stat().st_size for one in made), "what the command writes")
         sides.sync(push=False, calm=calm)
         assert (sides.here / "done").read_text() == "whole"
-        assert (sides.here / "replaced").read_text() == "y\n"
         assert not (sides.here / "growing").exists()
-        for _ in range(5):  # a log: it may change in the middle of one look
-            sides.sync(push=False, calm=calm)
-            if (sides.here / "growing").exists():
+        for _ in range(10):  # it may change in the middle of one look, or get an inode of before
+            if all((sides.here / one).exists() for one in ("growing", "replaced")):
                 break
+            sides.sync(push=False, calm=calm)
     finally:
         writer.kill()
         writer.wait()
     assert set((sides.here / "growing").read_text().split()) == {"x"}
+    assert (sides.here / "replaced").read_text() == "y\n"
     sides.sync(push=False)
     assert (sides.here / "growing").read_text() == (sides.there / "growing").read_text()
 
