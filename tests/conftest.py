@@ -51,6 +51,20 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     return wanted
 
 
+BACKGROUND: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """What a test that failed left in the background does not trouble the next one."""
+    yield
+    while BACKGROUND:
+        process = BACKGROUND.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 class CalledTheInternetError(AssertionError):
     """A test tried to reach a machine other than this one."""
 

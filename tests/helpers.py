@@ -19,7 +19,7 @@ from signal import Signals
 from typing import IO, Any, TypeVar
 
 from botocore.exceptions import ClientError
-from conftest import Outcome, Shop, api
+from conftest import BACKGROUND, Outcome, Shop, api
 
 from ec2tasks.instance import Instance, list_instances
 from ec2tasks.job import Job
@@ -142,6 +142,7 @@ def start(shop: Shop, *argv: str, stdin: bytes | None = None) -> Client:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    BACKGROUND.append(process)
     client = Client(process=process)
     client.attend(stdin or b"")
     return client
