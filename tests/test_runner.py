@@ -11,7 +11,7 @@ import pytest
 from helpers import JOB, until
 
 from ec2tasks.job import Job, Run, job_files, parse_run
-from ec2tasks.session import remote_script
+from ec2tasks.scripts import remote_script
 from ec2tasks.stream import Output
 
 

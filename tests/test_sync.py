@@ -15,7 +15,7 @@ from conftest import Shop
 from helpers import until
 from twosides import OWN, Sides, put, snapshot
 
-from ec2tasks import manifest
+from ec2tasks import own_folder
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import DEFAULT_IGNORED, filter_argv
 from ec2tasks.incoming import Calm
@@ -299,10 +299,10 @@ def test_after_a_cut_nothing_half_stands_and_the_next_sync_goes_on(sides: Sides,
 def test_two_syncs_at_once_wait_for_each_other(
     sides: Sides, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(manifest, "PATIENCE", 0.0)
+    monkeypatch.setattr(own_folder, "PATIENCE", 0.0)
     put(sides.here / "more", "file x")
     with ThreadPoolExecutor() as pool:
-        with manifest.locked(sides.here):
+        with own_folder.locked(sides.here):
             other = pool.submit(sides.sync)
             until(lambda: other.done() or "another sync" in capsys.readouterr().err, "the other waits")
             assert not other.done()
