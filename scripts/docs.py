@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import contextlib
+import io
 import sys
+from multiprocessing import get_context
 from pathlib import Path
 
 REPO = Path(__file__).parent.parent
@@ -15,14 +16,24 @@ entry under `recipes:` for the target that `ec2tasks make` runs; the variables b
 (nothing else of it is read); the same in the environment; options. {added} add up, any other
 value replaces the lower one. `ec2tasks config` shows each value and its source; an unknown key or an
 unusable value is an error that names its place."""
-# Invoke wraps its help to the terminal's width.
-ENVIRONMENT = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
 
 
 def said(*words: str) -> str:
-    """What `ec2tasks WORDS` prints."""
-    argv = [sys.executable, "-m", "ec2tasks", *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout.strip()
+    """What `ec2tasks WORDS` prints where no terminal is."""
+    import ec2tasks.tasks  # noqa: F401  # here, as importing it takes most of the time
+
+    # Invoke tells a task's help once: each word needs a process of its own.
+    with get_context("fork").Pool(1) as pool:
+        return pool.apply(printed, words)
+
+
+def printed(*words: str) -> str:
+    """What the console script prints when it runs in this process."""
+    from ec2tasks.program import program
+
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        program().run(["ec2tasks", *words], exit=False)
+    return out.getvalue().strip()
 
 
 def task_names() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -18,7 +19,9 @@ from pathlib import Path
 import pytest
 
 from ec2tasks.aws import Aws
+from ec2tasks.instance import list_instances
 from ec2tasks.local import control
+from ec2tasks.local.layout import Layout
 
 REPO = Path(__file__).parent.parent
 OURS = (
@@ -46,6 +49,20 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     for name, value in wanted.items():
         monkeypatch.setenv(name, value)
     return wanted
+
+
+BACKGROUND: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """What a test that failed left in the background does not trouble the next one."""
+    yield
+    while BACKGROUND:
+        process = BACKGROUND.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 class CalledTheInternetError(AssertionError):
@@ -139,8 +156,16 @@ class Terminal:
         argv = [*self.tmux, "capture-pane", "-p", "-J", "-S", "-500"]
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
-    def wait_for(self, form: str, limit: float = 60) -> str:
-        deadline = time.monotonic() + limit
+    def resize(self, columns: int, lines: int) -> None:
+        size = ["-x", str(columns), "-y", str(lines)]
+        subprocess.run([*self.tmux, "resize-window", *size], check=True)
+
+    def clear(self) -> None:
+        """Forget what was shown, so that what is waited for is new."""
+        subprocess.run([*self.tmux, "send-keys", "-R", ";", "clear-history"], check=True)
+
+    def wait_for(self, form: str) -> str:
+        deadline = time.monotonic() + 100
         while not re.search(form, self.screen(), re.MULTILINE):
             assert time.monotonic() < deadline, f"no {form!r} in:\n{self.screen()}"
             time.sleep(0.1)
@@ -169,13 +194,26 @@ def local_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def api(folder: Path) -> Aws:
+    """The API of the running local EC2 with this folder."""
+    said = json.loads(Layout(root=folder).server_file.read_text(encoding="utf-8"))
+    return Aws(endpoint=control.endpoint(said["url"], said["ssh_port"]), region="eu-central-1")
+
+
 @pytest.fixture
 def local_shop(shop: Shop, local_folder: Path) -> Iterator[Shop]:
-    """A scratch project of a new user on the local EC2; what it launched is ended afterwards."""
+    """A scratch project of a new user on the local EC2; what it launched ends with it, quickly."""
     user = f"user-{secrets.token_hex(4)}"
     shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(local_folder), "USER": user}
     yield shop
-    shop.ec2tasks("down", "--no-rsync")
+    layout = Layout(root=local_folder)
+    if layout.faults.exists():
+        shop.ec2tasks("local.faults", "--clear")
+        layout.faults.unlink()
+    if layout.server_file.exists():
+        aws = api(local_folder)
+        if left := [one.id for one in list_instances(aws, owner=user)]:
+            aws.ec2.terminate_instances(InstanceIds=left)
 
 
 @pytest.fixture(scope="session")

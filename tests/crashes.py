@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Outcome
+from helpers import until
 from played import Lane, Play, contents
 
 from ec2tasks.instance import GONE
@@ -27,7 +28,7 @@ JOB = (
     "mkdir -p out; echo first > out/first; seq 600000 > out/big || exit 7; echo theirs > both; echo here; "
     "{wait} echo last > out/last"
 )
-DEAF = "trap '' INT; "
+CATCHES = "trap 'echo caught' INT; "
 WAIT = "until [ -e ~/go-on ]; do sleep 0.05; done;"
 Deed = Callable[[Play], None]
 EVERY_TYPE = ["g4dn.xlarge", "g6.xlarge", "g5.xlarge"]
@@ -40,13 +41,14 @@ ENDS_IT = ("Ctrl-C", "it restarts", "somebody stops it", "somebody terminates it
 
 
 def signalled(number: signal.Signals) -> Deed:
-    return lambda play: play.signal(number)
+    return lambda play: play.running.signal(number)
 
 
 def twice(play: Play) -> None:
-    for _ in range(2):
-        play.signal(signal.SIGINT)
-        time.sleep(0.5)  # two signals at once are one
+    """Two at once would be one: the second comes once the command has caught the first."""
+    play.running.signal(signal.SIGINT)
+    until(lambda: play.running.prints("caught"), "the first Ctrl-C at the command")
+    play.running.signal(signal.SIGINT)
 
 
 def away(play: Play) -> None:
@@ -57,7 +59,16 @@ def away(play: Play) -> None:
 
 def away_for_good(play: Play) -> None:
     play.lane.faults(cut=True)
-    twice(play)
+    play.running.signal(signal.SIGINT)
+    # The first one is on its way, and never arrives.
+    until(lambda: play.running.over() or passes_on(play.running.process.pid), "the first Ctrl-C")
+    play.running.signal(signal.SIGINT)
+
+
+def passes_on(pid: int) -> bool:
+    """Whether this client is about to send a signal to its command, by an ssh of its own."""
+    argv = ["pgrep", "-P", str(pid), "-f", " signal .* INT"]
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
 def asked(action: str) -> Deed:
@@ -155,7 +166,7 @@ def new_play(lane: Lane, phase: str, failure: str, folder: Path) -> Play:
     return Play(
         lane=lane,
         phase=phase,
-        command=DEAF + command if failure == "Ctrl-C twice" else command,
+        command=CATCHES + command if failure == "Ctrl-C twice" else command,
         cut_at=STEPS.get((phase, failure)),
         folder=folder,
     )
@@ -203,7 +214,6 @@ def type_it(row: Play, words: str) -> Outcome:
 def fail(row: Play, failure: str) -> Outcome:
     """The run that fails, to its end."""
     row.begin()
-    assert row.client
     if failure in DURING:
         row.at_phase()
         row.shop.write("mine", "edited\n")
@@ -211,4 +221,4 @@ def fail(row: Play, failure: str) -> Outcome:
         DURING[failure](row)
         if row.phase == "run" and failure not in ENDS_IT:
             go_on(row)
-    return row.client.end()
+    return row.running.end()

@@ -6,6 +6,7 @@ taken are listed in FILE, one a line. STEP is a number, or a step's name; DEED:
 
     kill        signal 9
     cut         from then on AWS can't be reached
+    hurry       from then on no pause is longer than a tenth of a second
     hold=PATH   wait until PATH exists
 """
 
@@ -49,6 +50,9 @@ def act() -> None:
     elif kind == "cut":
         state["cut"] = 1
         time.sleep = lambda _seconds: None  # boto3 would try for most of a minute
+    elif kind == "hurry":
+        real = time.sleep
+        time.sleep = lambda seconds: real(min(float(seconds), 0.1))
     while kind == "hold" and not Path(path).exists():
         time.sleep(0.02)
 

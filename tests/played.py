@@ -7,26 +7,21 @@ The transfers are slow enough for their middle to be hit; what is typed afterwar
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
 
-from conftest import Outcome, Shop, clean_environment
+from conftest import Shop, api, clean_environment
+from helpers import Client, faults, start, until
 
 from ec2tasks.aws import Aws
 from ec2tasks.instance import ALIVE, GONE, Instance, list_instances
-from ec2tasks.local import control
 from ec2tasks.local.layout import Layout
 
 HARNESS = Path(__file__).with_name("killed_at.py")
@@ -36,15 +31,6 @@ SLOW_RSYNC = """#!/bin/sh
 case "$*" in *--dry-run*) ;; *--copy-dest*|*--backup-dir*) set -- --bwlimit={slow} "$@" ;; esac
 exec {rsync} "$@"
 """
-LIMIT = 100.0  # seconds after which something that is waited for never comes
-
-
-def wait(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a sign; fail naming it where it never comes."""
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.02)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +42,7 @@ class Lane:
 
     def faults(self, **asked: object) -> None:
         """Let these things go wrong from now on; nothing ends all of them."""
-        draft = self.folder / "faults.draft"
-        draft.write_text(json.dumps(asked))
-        draft.replace(self.folder / "faults.json")
-        with urllib.request.urlopen(f"{self.aws.endpoint.api_url}/_ec2/faults", timeout=10):  # noqa: S310
-            pass
+        faults(self.folder, **asked)
 
 
 @contextlib.contextmanager
@@ -71,40 +53,9 @@ def open_lane(folder: Path) -> Iterator[Lane]:
     environ = {**clean_environment(folder), "EC2_LOCAL_DIR": str(folder)}
     subprocess.run([*tool, "local.up"], env=environ, check=True, capture_output=True, timeout=60)
     try:
-        said = json.loads((Layout(root=folder).server_file).read_text())
-        place = control.endpoint(said["url"], said["ssh_port"])
-        yield Lane(folder=folder, aws=Aws(endpoint=place, region="eu-central-1"))
+        yield Lane(folder=folder, aws=api(folder))
     finally:
         subprocess.run([*tool, "local.down"], env=environ, check=True, capture_output=True, timeout=60)
-
-
-@dataclass(kw_only=True)
-class Client:
-    """A client that runs in the background; what it says is kept as it comes."""
-
-    process: subprocess.Popen[str]
-    out: list[str] = field(default_factory=list)
-    err: list[str] = field(default_factory=list)
-    _readers: list[threading.Thread] = field(default_factory=list)
-
-    def read(self) -> None:
-        """Begin to keep what it says."""
-        for pipe, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
-            assert pipe
-            reader = threading.Thread(target=keep_lines, args=(pipe, lines), daemon=True)
-            reader.start()
-            self._readers.append(reader)
-
-    def says(self, words: str) -> Callable[[], bool]:
-        """Whether it has said this."""
-        return lambda: any(words in line for line in [*self.out, *self.err])
-
-    def end(self) -> Outcome:
-        """Wait for its end."""
-        code = self.process.wait(LIMIT)
-        for reader in self._readers:
-            reader.join(LIMIT)
-        return Outcome(code=code, out="".join(self.out), err="".join(self.err))
 
 
 @dataclass(kw_only=True)
@@ -152,7 +103,7 @@ class Play:
             found[:] = [one.state for one in self.instances]
             return not {"stopping", "shutting-down", "pending"} & set(found)
 
-        wait(settled, f"a state that stays, {found}")
+        until(settled, f"a state that stays, {found}")
         return found[-1] if found else "none"
 
     def left(self) -> dict[str, bytes]:
@@ -163,8 +114,8 @@ class Play:
 
     def close(self) -> None:
         """Leave nothing, whatever went wrong."""
-        if self.client and not self.client_over():
-            self.client.process.kill()
+        if self.client and not self.client.over():
+            self.client.signal(signal.SIGKILL)
         self.lane.faults()
         if left := [one.id for one in self.instances if one.state not in GONE]:
             self.lane.aws.ec2.terminate_instances(InstanceIds=left)
@@ -174,18 +125,13 @@ class Play:
         """Start the run that is to fail."""
         slow = f"{self.folder / 'slow'}{os.pathsep}{self.shop.environ['PATH']}"
         environ = {**self.shop.environ, "PATH": slow} if self.phase in ("push", "pull") else self.shop.environ
-        process = subprocess.Popen(
-            self.argv(),
-            cwd=self.shop.root,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.client = Client(process=process)
-        self.client.read()
+        self.client = start(replace(self.shop, environ=environ), *self.argv())
+
+    @property
+    def running(self) -> Client:
+        """The run that is to fail, once it has begun."""
+        assert self.client
+        return self.client
 
     def argv(self) -> list[str]:
         """The run's command line."""
@@ -194,37 +140,21 @@ class Play:
 
     def at_phase(self) -> None:
         """Wait until the run is in the middle of its phase."""
-        assert self.client
+        client = self.running
         signs: dict[str, Callable[[], bool]] = {
-            "launch": self.client.says("launched"),
+            "launch": lambda: client.says("launched"),
             "push": lambda: bool(self.instances) and any_bytes(self.home / "shop/.ec2tasks/incoming"),
-            "run": self.client.says("here"),
+            "run": lambda: client.prints("here"),
             "pull": lambda: any_bytes(self.shop.root / ".ec2tasks/incoming/out"),
             "end": lambda: self.client_left(),
         }
         sign = signs[self.phase]
-        wait(lambda: sign() or self.client_over(), f"the phase {self.phase}")
-        assert not self.client_over(), self.client.end().err
+        until(lambda: sign() or client.over(), f"the phase {self.phase}")
+        assert not client.over(), client.end().err
 
     def client_left(self) -> bool:
         """Whether the run has left its session, and only the instance's end is still to come."""
         return (self.shop.root / "out/last").exists() and not (self.home / ".ec2tasks/final_state").exists()
-
-    def client_over(self) -> bool:
-        assert self.client
-        return self.client.process.poll() is not None
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send this to the client alone."""
-        assert self.client
-        os.kill(self.client.process.pid, number)
-
-
-def keep_lines(pipe: IO[str], lines: list[str]) -> None:
-    """Keep what is said as it is said."""
-    with pipe:
-        for line in pipe:
-            lines.append(line)  # noqa: PERF402  # at once, not at the end
 
 
 def any_bytes(folder: Path) -> bool:

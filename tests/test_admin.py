@@ -187,7 +187,7 @@ def own() -> Iterator[Aws]:
 @pytest.fixture
 def bare(own: Aws) -> Aws:
     """An account with nothing of an administrator's."""
-    connection = http.client.HTTPConnection(urlsplit(str(own.endpoint.api_url)).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(str(own.endpoint.api_url)).netloc, timeout=60)
     connection.request("POST", "/moto-api/reset")
     assert connection.getresponse().read() == b'{"status": "ok"}'
     connection.close()

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from helpers import ONE
 from invoke.context import Context
-from test_instance import ONE
 
 from ec2tasks import instance as instances
 from ec2tasks import journal

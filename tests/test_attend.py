@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import pytest
 from conftest import Shop, Terminal
-from test_workflow import finish, instance, start, until
+from helpers import instance, start, until_state
 
 from ec2tasks.job import Run, parse_run
 
@@ -65,12 +64,11 @@ def test_detached_it_goes_on_and_finish_brings_everything(multi: str, warm: Shop
     other = warm.ec2tasks("run", "--terminate", "true")
     assert "goes on" in other.err
     process = start(warm, "ec2tasks", "finish", "--leave")
-    assert process.stdout
-    assert process.stdout.readline().strip() == "here"
+    assert process.line().strip() == "here"
     go_on(warm)
-    said = finish(process)
+    said = process.end()
     assert said.code == 3, said.err
-    assert said.out.strip() == "gone"
+    assert said.out.split() == ["here", "gone"]
     assert warm.read("result") == f"kept by {multi}\n"
 
 
@@ -78,7 +76,7 @@ def test_finish_applies_the_end_asked_for_when_it_was_started(local_shop: Shop) 
     assert local_shop.ec2tasks("run", "--detach", "--stop", "true").code == 0
     said = local_shop.ec2tasks("finish")
     assert said.code == 0, said.err
-    until(lambda: (instance(local_shop) or {})["state"] == "stopped", "stopped")
+    until_state(local_shop, "stopped")
 
 
 def test_finish_by_its_own_end(local_shop: Shop) -> None:
@@ -121,10 +119,9 @@ def test_ctrl_c_while_finishing_reaches_the_command(warm: Shop) -> None:
     command = "trap 'echo caught > caught; exit 4' INT; echo here; while :; do sleep 0.1; done"
     assert warm.ec2tasks("run", "--detach", command).code == 0
     process = start(warm, "ec2tasks", "finish", "--leave")
-    assert process.stdout
-    assert process.stdout.readline().strip() == "here"
-    os.killpg(process.pid, signal.SIGINT)
-    assert finish(process).code == 130
+    assert process.line().strip() == "here"
+    process.signal_all(signal.SIGINT)
+    assert process.end().code == 130
     assert warm.read("caught") == "caught\n"
 
 
@@ -139,7 +136,8 @@ def test_the_detach_keys_leave_it_running(
         terminal.key(key)
     terminal.wait_for(r"code 0")  # screen leaves the cursor where it was
     assert "ec2tasks attach" in terminal.screen()
-    terminal.type("clear; ec2tasks attach; echo again $?")
+    terminal.clear()
+    terminal.type("ec2tasks attach; echo again $?")
     terminal.wait_for(r"^/dev/pts/")
     terminal.type("typed")
     terminal.wait_for(r"^again 6")

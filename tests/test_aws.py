@@ -4,15 +4,10 @@ from typing import Any
 
 import pytest
 from botocore import exceptions
+from helpers import client_error
 
 from ec2tasks.aws import HINTS, Aws, error_code, explain
 from ec2tasks.endpoint import AWS
-
-
-def client_error(
-    code: str, message: str = "said AWS", operation: str = "RunInstances"
-) -> exceptions.ClientError:
-    return exceptions.ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
 @pytest.mark.parametrize("code", sorted(HINTS))

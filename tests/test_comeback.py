@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from conftest import Shop
-from test_workflow import instance, until
+from helpers import instance, until
 
 from ec2tasks.aws import Aws
 

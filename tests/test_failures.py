@@ -7,26 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Outcome, Shop
-from test_workflow import finish, instance, start
+from helpers import faults, instance, start, until
 
+from ec2tasks.local.layout import Layout
 
-def faults(shop: Shop, *asked: str) -> None:
-    words = [word for one in asked for word in ("--set", one)] or ["--clear"]
-    said = shop.ec2tasks("local.faults", *words)
-    assert said.code == 0, said.err
+HARNESS = Path(__file__).with_name("killed_at.py")
 
 
 @pytest.fixture
-def faulty(local_shop: Shop) -> Iterator[Shop]:
-    """A shop whose faults are taken back afterwards."""
+def faulty(local_shop: Shop) -> Shop:
+    """A shop of a local EC2 that runs, for faults to be set; they are taken back with it."""
     assert local_shop.ec2tasks("local.up").code == 0
-    yield local_shop
-    faults(local_shop)
+    return local_shop
 
 
 def lines(said: Outcome) -> list[str]:
@@ -44,6 +40,7 @@ def test_no_credentials_names_both_ways_on(shop: Shop) -> None:
 
 @pytest.mark.parametrize("tool", ["rsync", "ssh"])
 def test_a_missing_tool_is_named_with_its_package(tool: str, local_shop: Shop, tmp_path: Path) -> None:
+    assert local_shop.ec2tasks("local.up").code == 0
     # Everything that is on the PATH, but for this one.
     few = tmp_path / "few"
     few.mkdir()
@@ -82,7 +79,7 @@ def test_an_unreachable_api_is_said(shop: Shop) -> None:
 
 
 def test_where_one_type_is_short_the_next_is_taken(faulty: Shop) -> None:
-    faults(faulty, "capacity: [g4dn.xlarge, g6.xlarge@eu-central-1a]")
+    faults(faulty, capacity=["g4dn.xlarge", "g6.xlarge@eu-central-1a"])
     said = faulty.ec2tasks("up")
     assert said.code == 0, said.err
     found = instance(faulty)
@@ -92,7 +89,7 @@ def test_where_one_type_is_short_the_next_is_taken(faulty: Shop) -> None:
 
 
 def test_where_all_are_short_each_refusal_is_told(faulty: Shop) -> None:
-    faults(faulty, "capacity: [g4dn.xlarge]")
+    faults(faulty, capacity=["g4dn.xlarge"])
     said = faulty.ec2tasks("run", "--type", "g4dn.xlarge", "true")
     assert said.code == 125
     assert "grants no instance" in said.err
@@ -102,30 +99,32 @@ def test_where_all_are_short_each_refusal_is_told(faulty: Shop) -> None:
 
 
 def test_a_quota_of_nothing_says_how_to_ask_for_more(faulty: Shop) -> None:
-    faults(faulty, "errors: {RunInstances: VcpuLimitExceeded}")
+    faults(faulty, errors={"RunInstances": "VcpuLimitExceeded"})
     said = faulty.ec2tasks("run", "true")
     assert said.code == 125
     assert "L-DB2E81BA" in said.err
 
 
 def test_throttling_is_waited_out(faulty: Shop) -> None:
-    faults(faulty, "throttle: 2")
+    faults(faulty, throttle=2)
     assert faulty.ec2tasks("status").code == 0
 
 
 def test_a_slow_boot_is_waited_for(faulty: Shop) -> None:
-    faults(faulty, "boot_seconds: 4")
+    faults(faulty, boot_seconds=4)
     assert faulty.ec2tasks("run", "true").code == 0
 
 
-def test_a_connection_that_drops_is_no_exit_code_of_the_command(faulty: Shop) -> None:
-    process = start(faulty, "ec2tasks", "run", "echo here; sleep 3; echo there > result; exit 4")
-    assert process.stdout
-    assert process.stdout.readline() == "here\n"
-    faults(faulty, "drop_ssh: true")
-    said = finish(process)
-    assert (said.code, said.out) == (4, ""), said.err
-    assert "connected again" in said.err
+def test_a_connection_that_drops_is_no_exit_code_of_the_command(faulty: Shop, local_folder: Path) -> None:
+    wait = "until [ -e ~/go-on ]; do sleep 0.05; done"
+    process = start(faulty, "ec2tasks", "run", f"echo here; {wait}; echo there > result; exit 4")
+    assert process.line() == "here"
+    disk = Layout(root=local_folder).instances / (instance(faulty) or {})["id"]
+    faults(faulty, drop_ssh=True)
+    until(lambda: process.says("connected again"), "connected again")
+    (disk / "home" / "go-on").touch()
+    said = process.end()
+    assert (said.code, said.out) == (4, "here\n"), said.err
     assert faulty.read("result") == "there\n"
     # The end of life was decided with a session, and is the one that was asked for.
     assert instance(faulty) is None
@@ -135,12 +134,13 @@ def test_a_local_ec2_that_dies_in_the_middle_of_a_run_hangs_nothing(shop: Shop, 
     folder = Path(f"/tmp/ec2k-{os.getpid()}")
     shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(folder)}
     try:
-        process = start(shop, "ec2tasks", "run", "echo here; sleep 600")
-        assert process.stdout
-        assert process.stdout.readline() == "here\n"
+        # Without the pauses between boto3's attempts and ours, which take most of a minute.
+        harness = [sys.executable, str(HARNESS), "hurry", "1", "/dev/null"]
+        process = start(shop, *harness, "run", "echo here; sleep 600")
+        assert process.line() == "here"
         pid = json.loads(shop.ec2tasks("local.status", "--json").out)["pid"]
         os.kill(pid, signal.SIGKILL)
-        said = finish(process)
+        said = process.end()
         assert said.code == 125
         assert "Traceback" not in said.err
         assert "hint:" in said.err

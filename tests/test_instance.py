@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import timezone
 
 import pytest
 from botocore.exceptions import ClientError
+from helpers import NOON, ONE, every_field
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,25 +24,6 @@ from ec2tasks.instance import (
     next_step,
 )
 from ec2tasks.memory import as_json, from_json
-
-NOW = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
-ONE = Instance(
-    id="i-1",
-    name="kim-shop",
-    state="running",
-    type="g5.xlarge",
-    zone="eu-central-1a",
-    address="1.2.3.4",
-    user="ubuntu",
-    owner="kim",
-    project="p1",
-    launched=NOW - timedelta(hours=2),
-    spot=False,
-    price=1.26,
-    group_ids=("sg-1",),
-    reason="",
-    fetched=False,
-)
 
 
 def like(**changes: object) -> Instance:
@@ -150,18 +132,22 @@ def test_waiting_has_an_end() -> None:
 
 
 def test_what_status_tells() -> None:
-    found = described(ONE, now=NOW)
+    found = described(ONE, now=NOON)
     assert (found["age_seconds"], found["cost"]) == (7200, 2.52)
-    assert described(like(state="stopped"), now=NOW)["cost"] is None
-    assert described(like(price=None), now=NOW)["cost"] is None
+    assert described(like(state="stopped"), now=NOON)["cost"] is None
+    assert described(like(price=None), now=NOON)["cost"] is None
 
 
+MOMENTS = st.datetimes(timezones=st.just(timezone.utc))
 INSTANCES = st.builds(
     Instance,
-    state=st.sampled_from(ALIVE),
-    launched=st.datetimes(timezones=st.just(timezone.utc)),
-    group_ids=st.lists(st.text(), max_size=3).map(tuple),
-    price=st.none() | st.floats(0.01, 100),
+    **{
+        **every_field(Instance),
+        "state": st.sampled_from(ALIVE),
+        "launched": MOMENTS,
+        "stopped": st.none() | MOMENTS,
+        "price": st.none() | st.floats(0.01, 100),
+    },
 )
 
 
@@ -199,7 +185,7 @@ class Reluctant:
             "State": {"Name": self.state},
             "InstanceType": "g5.xlarge",
             "Placement": {"AvailabilityZone": "eu-central-1a"},
-            "LaunchTime": NOW,
+            "LaunchTime": NOON,
         }
         return {"Reservations": [{"Instances": [found]}]}
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
+from helpers import make_key
 
 from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure, UsageError
@@ -11,13 +11,6 @@ from ec2tasks.keypair import check_private, ensure_key_pair, identity_files, key
 from ec2tasks.process import Tools
 
 TOOLS = Tools()
-
-
-def make_key(path: Path, passphrase: str = "") -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(path)]
-    subprocess.run(argv, check=True)
-    return path.with_name(f"{path.name}.pub").read_text().strip()
 
 
 def test_the_keys_to_try_in_order(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import client_error
 from hypothesis import given
 from hypothesis import strategies as st
-from test_aws import client_error
 
 from ec2tasks.aws import Aws
 from ec2tasks.endpoint import AWS

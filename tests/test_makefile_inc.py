@@ -61,7 +61,7 @@ class Scratch:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=120,
         )
 
     def called(self, *words: str, **environ: str) -> list[str]:

@@ -14,13 +14,13 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from conftest import Outcome, Shop
+from helpers import PATIENCE, free_port, until
 
 from ec2tasks.notebook import PORT, Page, answers, choose_page, command, guide, has_display, shown
 
@@ -38,11 +38,6 @@ def listening(port: int = 0) -> Iterator[int]:
             busy.bind(("127.0.0.1", port))
             busy.listen()
         yield busy.getsockname()[1]
-
-
-def free_port() -> int:
-    with listening() as port:
-        return port
 
 
 # Where the page is
@@ -178,7 +173,7 @@ def answer(url: str, method: str = "GET", body: str = "", token: str = "") -> tu
     """The status of an answer, and where it leads."""
     found = re.fullmatch(r"http://([^/]+)(/.*)", url)
     assert found, url
-    connection = http.client.HTTPConnection(found[1], timeout=20)
+    connection = http.client.HTTPConnection(found[1], timeout=PATIENCE)
     try:
         connection.request(
             method, found[2], body or None, {"Authorization": f"token {token}"} if token else {}
@@ -235,7 +230,7 @@ def test_the_page_is_said_and_opened_once_jupyter_answers(
             urls.get(timeout=0.5)
         assert capsys.readouterr().err == ""
         with Jupyter(page):
-            once = urls.get(timeout=20)
+            once = urls.get(timeout=PATIENCE)
             assert page.token not in once
             assert answer(once) == (302, page.address)
     assert page.address in capsys.readouterr().err
@@ -247,11 +242,14 @@ def test_without_a_browser_the_page_is_only_said(page: Page, capsys: pytest.Capt
     def unwanted(url: str) -> None:
         raise AssertionError(url)
 
-    said = ""
+    said: list[str] = []
+
+    def tells() -> bool:
+        said.append(capsys.readouterr().err)
+        return page.address in "".join(said)
+
     with shown(page, browser=False, opened=unwanted), Jupyter(page):
-        while page.address not in said:
-            said += capsys.readouterr().err
-            time.sleep(0.01)
+        until(tells, "the page")
 
 
 def test_a_run_that_ends_first_says_nothing(page: Page, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,17 +295,19 @@ def running(shop: Shop, folder: Path, **environ: str) -> Iterator[subprocess.Pop
             yield process
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
+            process.wait(timeout=PATIENCE)
 
 
 def wait_for(path: Path, form: str, process: subprocess.Popen[bytes]) -> str:
     """What stands there in this form, once it does."""
-    while True:
+
+    def find() -> re.Match[str] | None:
+        over = process.poll() is not None
         found = re.search(form, path.read_text() if path.exists() else "")
-        if found:
-            return found[1]
-        assert process.poll() is None, path.read_text()
-        time.sleep(0.05)
+        assert found or not over, path.read_text()
+        return found
+
+    return str(until(find, form)[1])
 
 
 def document(url: str, folder: Path) -> str:
@@ -368,7 +368,7 @@ def test_one_ctrl_c_on_a_terminal_ends_it(jupyter: Shop) -> None:
                 screen += found
                 if b"hint: Ctrl-C ends it" in screen and not pressed:
                     pressed = os.write(ours, b"\x03")
-        assert process.wait(timeout=60) == 0, screen.decode()
+        assert process.wait(timeout=PATIENCE) == 0, screen.decode()
     os.close(ours)
     assert f"Jupyter is at http://127.0.0.1:{port}/?token=".encode() in screen
     assert b"left running" in screen

@@ -6,21 +6,17 @@ and tells how many there were; without it, it is killed at two of them.
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import Shop
-from test_keypair import make_key
-from test_workflow import finish, start, until
+from helpers import faults, make_key, other_machine, start, until, until_state
 
 from ec2tasks.aws import Aws
 from ec2tasks.instance import ALIVE, FETCHED_TAG, GONE, list_instances
@@ -30,31 +26,6 @@ REQUEST = "before RunInstances"
 GRANTED = "after RunInstances"
 FULL = {"code": "InsufficientInstanceCapacity", "status": 500}
 EVERY_STEP = os.environ.get("WALK") == "all"  # takes minutes
-
-
-@pytest.fixture
-def local_shop(shop: Shop, local_folder: Path, aws: Aws) -> Iterator[Shop]:
-    """A scratch project of a new user; what is left of it, faults and all, ends by the quickest way."""
-    user = f"user-{secrets.token_hex(4)}"
-    shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(local_folder), "USER": user}
-    yield shop
-    left = alive(aws, user)
-    if left:
-        aws.ec2.terminate_instances(InstanceIds=left)
-    (local_folder / "faults.json").unlink(missing_ok=True)
-
-
-def faults(folder: Path, **asked: object) -> None:
-    """Let these things go wrong from now on, without the time that the task takes."""
-    draft = folder / "faults.draft"
-    draft.write_text(json.dumps(asked))
-    draft.replace(folder / "faults.json")
-
-
-def until_state(aws: Aws, shop: Shop, state: str) -> None:
-    """Wait until all of this user's instances are in this state."""
-    user = shop.environ["USER"]
-    until(lambda: {one.state for one in list_instances(aws, owner=user)} == {state}, state)
 
 
 def until_step(step: str, deed: str = "kill", log: str = "/dev/null") -> list[str]:
@@ -121,7 +92,7 @@ def test_what_a_killed_launch_left_is_shown_and_reaped(local_shop: Shop, aws: Aw
     user = local_shop.environ["USER"]
     local_shop.call(*until_step(GRANTED))
     (left,) = alive(aws, user)
-    until_state(aws, local_shop, "running")
+    until_state(local_shop, "running")
     assert left in local_shop.ec2tasks("ls").out
     shown = local_shop.ec2tasks("reap")
     assert (shown.code, left in shown.out) == (0, True), shown.err
@@ -138,22 +109,12 @@ def test_what_somebody_got_on_meanwhile_is_not_reaped(local_shop: Shop, aws: Aws
     user = local_shop.environ["USER"]
     local_shop.call(*until_step(GRANTED))
     (left,) = alive(aws, user)
-    desktop = other_home(local_shop, tmp_path)
+    desktop = other_machine(local_shop, tmp_path)
     assert desktop.ec2tasks("up").code == 0
     assert len(begun(local_shop)) == 1
     said = local_shop.ec2tasks("reap", "--yes", "--force")
     assert (said.code, alive(aws, user)) == (0, [left]), said.err
     assert "nothing forgotten" in said.err
-
-
-def other_home(shop: Shop, tmp_path: Path) -> Shop:
-    """Another machine of the same user, with the same key."""
-    home = tmp_path / "desktop"
-    (home / ".ssh").mkdir(parents=True, mode=0o700)
-    for key in (Path(shop.environ["HOME"]) / ".ssh").glob("ec2tasks*"):
-        (home / ".ssh" / key.name).write_bytes(key.read_bytes())
-        (home / ".ssh" / key.name).chmod(0o600)
-    return replace(shop, environ={**shop.environ, "HOME": str(home)})
 
 
 def test_two_machines_that_launch_at_once_get_one_instance(
@@ -167,11 +128,11 @@ def test_two_machines_that_launch_at_once_get_one_instance(
     logs = [tmp_path / "laptop", tmp_path / "desktop's"]
     both = [
         start(shop, *until_step(REQUEST, f"hold={go}", str(log)))
-        for shop, log in zip((laptop, other_home(laptop, tmp_path)), logs, strict=True)
+        for shop, log in zip((laptop, other_machine(laptop, tmp_path)), logs, strict=True)
     ]
     until(lambda: all(has_taken(log, REQUEST) for log in logs), "both about to launch")
     go.touch()
-    ended = [finish(one) for one in both]
+    ended = [one.end() for one in both]
     assert [one.code for one in ended] == [0, 0], ended
     (kept,) = alive(aws, user)
     assert len(set(ever(aws, user)) - set(before)) == 2
@@ -186,18 +147,16 @@ def test_a_launcher_that_gives_up_ends_nothing_under_another_client(
     go, log = tmp_path / "go", tmp_path / "log"
     launcher = start(local_shop, *until_step("before start of ssh", f"hold={go}", str(log)))
     until(lambda: has_taken(log, "before start of ssh"), "launched")
-    shop = local_shop if machine == "the same machine" else other_home(local_shop, tmp_path)
+    shop = local_shop if machine == "the same machine" else other_machine(local_shop, tmp_path)
     other = start(shop, "ec2tasks", "run", "echo here; while [ ! -e done ]; do sleep 0.1; done")
-    assert other.stdout
-    first = other.stdout.readline()
-    os.killpg(launcher.pid, signal.SIGINT)
-    said = finish(launcher)
-    assert first == "here\n", finish(other)
+    assert other.line() == "here"
+    launcher.signal_all(signal.SIGINT)
+    said = launcher.end()
     assert said.code == 130, said.err
     assert "left running, because another client has got on it" in said.err
-    until_state(aws, local_shop, "running")
+    until_state(local_shop, "running")
     assert shop.ec2tasks("run", "--leave", "touch done").code == 0
-    assert finish(other).code == 0
+    assert other.end().code == 0
 
 
 def test_a_network_gone_after_the_request_leaves_nothing_unfound(local_shop: Shop, aws: Aws) -> None:
@@ -230,7 +189,7 @@ def test_a_stopped_one_is_reaped_once_its_results_are_here(local_shop: Shop, aws
     user = local_shop.environ["USER"]
     local_shop.write("ec2.yaml", "reap_after: 1 s\n")
     assert local_shop.ec2tasks("run", "--stop", "true").code == 0
-    until_state(aws, local_shop, "stopped")
+    until_state(local_shop, "stopped")
     (kept,) = alive(aws, user)
     untagged = [{"Key": FETCHED_TAG, "Value": "long ago"}]
     tags = aws.ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [kept]}])["Tags"]
@@ -248,14 +207,14 @@ def test_a_stopped_one_is_reaped_once_its_results_are_here(local_shop: Shop, aws
 
 def test_no_room_to_start_a_stopped_one_loses_nothing(local_shop: Shop, aws: Aws, local_folder: Path) -> None:
     assert local_shop.ec2tasks("run", "--stop", "true").code == 0
-    until_state(aws, local_shop, "stopped")
+    until_state(local_shop, "stopped")
     faults(local_folder, errors={"StartInstances": FULL})
     said = local_shop.ec2tasks("run", "true")
     assert said.code == 125
     assert "can't start" in said.err
     assert "`ec2tasks down` ends it" in said.err
     assert "left running" not in said.err
-    until_state(aws, local_shop, "stopped")
+    until_state(local_shop, "stopped")
 
 
 def test_a_key_in_a_full_agent_is_found(local_shop: Shop, aws: Aws, tmp_path: Path) -> None:

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import http.server
 import socket
-import subprocess
 import threading
 import urllib.request
 
 import pytest
 from conftest import Shop
+from helpers import PATIENCE, free_port, start
 
 from ec2tasks.errors import UsageError
 from ec2tasks.ports import check_free, local_end
@@ -41,9 +41,7 @@ def test_a_free_port_is_left_free_and_a_busy_one_named() -> None:
 
 
 def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: Shop) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = (
         "import http.server as h, threading, urllib.request as u\n"
         "class Page(h.BaseHTTPRequestHandler):\n"
@@ -54,15 +52,11 @@ def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: Shop)
         "print('serving', flush=True); s.serve_forever()\n"
     )
     warm.write("serve.py", server)
-    argv = ["ec2tasks", "run", "-L", f"{port}:localhost:8888", "python3 serve.py"]
-    with subprocess.Popen(
-        argv, cwd=warm.root, env=warm.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "serving\n"
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=20) as page:
-            assert page.read() == b"there"
-        assert process.wait(timeout=60) == 0
+    process = start(warm, "ec2tasks", "run", "-L", f"{port}:localhost:8888", "python3 serve.py")
+    assert process.line() == "serving"
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=PATIENCE) as page:
+        assert page.read() == b"there"
+    assert process.end().code == 0
     check_free([f"{port}:localhost:80"])
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 from conftest import REPO
+from helpers import ONE, every_field
 from hypothesis import given
 from hypothesis import strategies as st
-from test_instance import ONE
 
 from ec2tasks.instance import ALIVE, Instance, gives_way, stop_time
 from ec2tasks.reap import Sight, judge
@@ -39,11 +39,9 @@ def test_the_fate_of_an_instance(case: dict[str, Any]) -> None:
     assert fate is None or fate.ends or fate.hint
 
 
-SIGHTS = st.builds(
-    Sight,
-    instance=st.builds(like, state=st.sampled_from(ALIVE), fetched=st.booleans()),
-    since=st.none() | st.integers(0, 30).map(lambda days: NOW - timedelta(days=days)),
-)
+MOMENTS = st.none() | st.integers(0, 30).map(lambda days: NOW - timedelta(days=days))
+INSTANCES = st.builds(like, state=st.sampled_from(ALIVE), fetched=st.booleans(), stopped=MOMENTS)
+SIGHTS = st.builds(Sight, **{**every_field(Sight), "instance": INSTANCES, "since": MOMENTS})
 
 
 @given(SIGHTS)

@@ -11,7 +11,6 @@ import http.client
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from aws_rights import Demand, allowing, demands, denial
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from conftest import Outcome
+from helpers import until
 
 from ec2tasks import admin
 from ec2tasks.aws import Aws
@@ -113,11 +113,8 @@ class World:
 
     def until(self, *states: str) -> None:
         """Wait until all instances that have not ended are in one of these states."""
-        deadline = time.monotonic() + 60
         alive = ("pending", "running", "stopping", "stopped", "shutting-down")
-        while set(self.instances(*alive)) != set(self.instances(*states)):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: set(self.instances(*alive)) == set(self.instances(*states)), " or ".join(states))
 
 
 def enforce(endpoint: Endpoint) -> None:
@@ -126,7 +123,7 @@ def enforce(endpoint: Endpoint) -> None:
     https://docs.getmoto.org/en/latest/docs/iam.html
     """
     where = urlsplit(str(endpoint.api_url)).netloc
-    connection = http.client.HTTPConnection(where, timeout=10)
+    connection = http.client.HTTPConnection(where, timeout=60)
     connection.request("POST", "/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
     said = json.loads(connection.getresponse().read())
     connection.close()

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_job import JOB
-from test_workflow import until
+from helpers import JOB, until
 
 from ec2tasks.job import Job, Run, job_files, parse_run
 from ec2tasks.scripts import remote_script
@@ -73,6 +72,18 @@ def test_a_command_killed_for_want_of_memory_is_said_so(keeper: Keeper, tmp_path
     assert keeper.wait("r").code == 137
     assert (keeper.runs / "r" / "memory").exists()
     assert "ran out of memory" in (keeper.runs / "r" / "err").read_text()
+
+
+def test_ctrl_c_that_comes_before_the_command_is_not_lost(keeper: Keeper) -> None:
+    """The user's own settings take their time there."""
+    settings = "touch ~/reading; until [ -e ~/go-on ]; do sleep 0.05; done"
+    (keeper.home / ".profile").write_text(f"{settings}\n")
+    keeper.begin(replace(PLAIN, command="echo began"))
+    until((keeper.home / "reading").exists, "its settings")
+    assert keeper.ask("signal", "r", "INT").returncode == 0
+    (keeper.home / "go-on").touch()
+    assert keeper.wait("r").code == 130
+    assert (keeper.runs / "r" / "out").read_text() == ""
 
 
 def test_a_failure_with_memory_left_says_nothing_of_it(keeper: Keeper) -> None:

@@ -6,14 +6,16 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from conftest import Shop
+from helpers import until
 from twosides import OWN, Sides, put, snapshot
 
+from ec2tasks import own_folder
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import DEFAULT_IGNORED, filter_argv
 from ec2tasks.incoming import Calm
@@ -208,15 +210,39 @@ def test_modes_travel_alone(sides: Sides) -> None:
     assert (sides.here / "code.py").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_grows_while_it_is_sent_is_sent_again(sides: Sides) -> None:
-    big = sides.here / "big"
-    big.write_bytes(b"a" * 30_000_000)
-    # It grows once rsync is at it.
-    sides.use_shell(f"[ -e grown ] || {{ touch grown; echo more >>'{big}'; }}\nexec sh -c \"$*\"")
-    sides.sync()
-    sides.sync()
-    assert (sides.there / "big").read_bytes() == big.read_bytes()
+# The file grows once two thirds of it are through, the first time that it is moved.
+GROW_ONCE = """
+case "$*" in *--backup-dir*|*--sender*) ;; *) exec sh -c "$*" ;; esac
+echo one >>transfers
+[ ! -e grown ] || exec sh -c "$*"
+touch grown
+through() {{ stdbuf -i0 -o0 head -c 20000000; echo more >>'{big}'; exec cat; }}
+if [ {push} = True ]; then exec sh -c "$*" < <(through); fi
+# rsync made it non-blocking, which `head` takes for an error.
+python3 -c 'import os; os.set_blocking(1, True)'
+sh -c "$*" | through
+"""
+
+
+@pytest.mark.parametrize("push", [True, False], ids=["push", "pull"])
+def test_a_file_that_grows_while_it_moves_is_moved_again(sides: Sides, push: bool) -> None:
+    big = (sides.here if push else sides.there) / "big"
+    big.write_bytes(os.urandom(30_000_000))
+    sides.use_shell(GROW_ONCE.format(big=big, push=push))
+    sides.sync(push=push, pull=not push)
+    assert big.read_bytes().endswith(b"more\n"), "it did not grow"
+    assert (sides.there / "big").read_bytes() == (sides.here / "big").read_bytes()
+    assert (sides.home / "transfers").read_text().count("one") >= 2
     assert sides.differences() == []
+
+
+@pytest.mark.xfail(reason="what a push replaces in its second round is not known for its own first")
+def test_a_file_that_grows_while_it_is_sent_is_no_conflict(sides: Sides) -> None:
+    big = sides.here / "big"
+    big.write_bytes(os.urandom(30_000_000))
+    sides.use_shell(GROW_ONCE.format(big=big, push=True))
+    sides.sync()
+    assert not list(sides.here.rglob("*.ec2-*"))
 
 
 def test_an_edit_between_comparing_and_fetching_stays(sides: Sides) -> None:
@@ -270,23 +296,18 @@ def test_after_a_cut_nothing_half_stands_and_the_next_sync_goes_on(sides: Sides,
     assert sides.differences() == []
 
 
-def test_two_syncs_at_once_wait_for_each_other(sides: Sides) -> None:
-    for number in range(40):
-        put(sides.here / f"more/{number}", f"file {number}")
-    failures: list[BaseException] = []
-
-    def sync() -> None:
-        try:
-            sides.sync()
-        except BaseException as error:  # noqa: BLE001  # whatever it is, the test is to see it
-            failures.append(error)
-
-    threads = [threading.Thread(target=sync) for _ in range(3)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert failures == []
+def test_two_syncs_at_once_wait_for_each_other(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(own_folder, "PATIENCE", 0.0)
+    put(sides.here / "more", "file x")
+    with ThreadPoolExecutor() as pool:
+        with own_folder.locked(sides.here):
+            other = pool.submit(sides.sync)
+            until(lambda: other.done() or "another sync" in capsys.readouterr().err, "the other waits")
+            assert not other.done()
+            assert not (sides.there / "more").exists()
+        other.result()
     assert snapshot(sides.here) == snapshot(sides.there)
 
 
@@ -309,19 +330,20 @@ def test_beside_a_running_command_nothing_half_written_is_fetched(sides: Sides) 
     writer = subprocess.Popen(["sh", "-c", f"cd '{sides.there}'; while sleep 0.2; do {deeds}; done"])
     calm = Calm()
     try:
-        time.sleep(0.5)
+        made = [sides.there / "growing", sides.there / "replaced"]
+        until(lambda: all(one.exists() and one.stat().st_size for one in made), "what the command writes")
         sides.sync(push=False, calm=calm)
         assert (sides.here / "done").read_text() == "whole"
-        assert (sides.here / "replaced").read_text() == "y\n"
         assert not (sides.here / "growing").exists()
-        for _ in range(5):  # a log: it may change in the middle of one look
-            sides.sync(push=False, calm=calm)
-            if (sides.here / "growing").exists():
+        for _ in range(10):  # it may change in the middle of one look, or get an inode of before
+            if all((sides.here / one).exists() for one in ("growing", "replaced")):
                 break
+            sides.sync(push=False, calm=calm)
     finally:
         writer.kill()
         writer.wait()
     assert set((sides.here / "growing").read_text().split()) == {"x"}
+    assert (sides.here / "replaced").read_text() == "y\n"
     sides.sync(push=False)
     assert (sides.here / "growing").read_text() == (sides.there / "growing").read_text()
 
@@ -357,6 +379,16 @@ def test_what_a_pull_replaces_is_kept(warm: Shop) -> None:
     assert warm.read("kept.txt") == "theirs\n"
     copies = list((warm.root / ".ec2tasks" / "replaced").glob("*/kept.txt"))
     assert [one.read_text() for one in copies] == ["mine\n"]
+
+
+def test_a_folder_there_that_can_t_be_looked_into_is_not_fetched(warm: Shop) -> None:
+    made = "mkdir closed && echo dear > closed/result && chmod 0 closed"
+    assert warm.ec2tasks("run", "--no-rsync", made).code == 0
+    said = warm.ec2tasks("sync", "--pull")
+    assert (said.code, "not complete" in said.err) == (125, True), said.err
+    assert warm.ec2tasks("run", "--no-rsync", "chmod 755 closed").code == 0
+    assert warm.ec2tasks("sync", "--pull").code == 0
+    assert warm.read("closed/result") == "dear\n"
 
 
 def test_ignored_files_stay_where_they_are(warm: Shop) -> None:

@@ -5,49 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from conftest import Outcome, Shop
+from conftest import Shop
+from helpers import instance, start, until, until_state
 
 from ec2tasks.forms import duration
 from ec2tasks.phases import Phases
-
-
-def instance(shop: Shop) -> dict[str, Any] | None:
-    said = shop.ec2tasks("status", "--json")
-    assert said.code == 0, said.err
-    found: dict[str, Any] | None = json.loads(said.out)
-    return found
-
-
-def until(condition: Callable[[], bool], what: str, limit: float = 60) -> None:
-    """Wait for something that takes the time it takes; fail naming it where it never comes."""
-    deadline = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.2)
-
-
-def start(shop: Shop, *argv: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        argv,
-        cwd=shop.root,
-        env=shop.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> Outcome:
-    out, err = process.communicate(timeout=120)
-    return Outcome(code=process.returncode, out=out, err=err)
 
 
 def test_a_failing_command_brings_its_code_and_its_files(local_shop: Shop) -> None:
@@ -74,7 +38,7 @@ def test_stopped_its_disk_stays_and_the_next_run_starts_it(local_shop: Shop) -> 
 
 def test_a_stopped_instance_whose_results_are_here_is_not_started_to_end_it(local_shop: Shop) -> None:
     assert local_shop.ec2tasks("run", "--stop", "touch result").code == 0
-    until(lambda: (instance(local_shop) or {})["state"] == "stopped", "stopped")
+    until_state(local_shop, "stopped")
     said = local_shop.ec2tasks("down")
     assert said.code == 0
     assert "starting" not in said.err
@@ -84,7 +48,7 @@ def test_a_stopped_instance_whose_results_are_here_is_not_started_to_end_it(loca
 def test_a_stop_without_fetching_is_not_taken_for_fetched(local_shop: Shop) -> None:
     assert local_shop.ec2tasks("run", "--leave", "true").code == 0
     assert local_shop.ec2tasks("run", "--stop", "--no-rsync", "echo dear > result").code == 0
-    until(lambda: (instance(local_shop) or {})["state"] == "stopped", "stopped")
+    until_state(local_shop, "stopped")
     assert local_shop.ec2tasks("down").code == 0
     assert local_shop.read("result") == "dear\n"
 
@@ -109,7 +73,7 @@ def test_results_that_can_t_be_fetched_stop_the_instance_instead(local_shop: Sho
     assert "stopped, because its results could not be fetched whole" in said.err
     assert "`ec2tasks down`" in said.err
     assert local_shop.read("result") == "dear\n"
-    until(lambda: (instance(local_shop) or {})["state"] == "stopped", "stopped")
+    until_state(local_shop, "stopped")
     assert local_shop.ec2tasks("run", "--leave", "--no-rsync", "chmod 600 secret").code == 0
     ended = local_shop.ec2tasks("down")
     assert ended.code == 0, ended.err
@@ -124,10 +88,9 @@ def test_ctrl_c_reaches_the_command_and_its_results_come_back(local_shop: Shop) 
         "run",
         "trap 'echo caught > caught; exit 3' INT; echo ready; while :; do sleep 0.1; done",
     )
-    assert process.stdout
-    assert process.stdout.readline() == "ready\n"
-    os.killpg(process.pid, signal.SIGINT)
-    said = finish(process)
+    assert process.line() == "ready"
+    process.signal_all(signal.SIGINT)
+    said = process.end()
     assert said.code == 130, said.err
     assert local_shop.read("caught") == "caught\n"
     assert instance(local_shop) is None
@@ -135,12 +98,9 @@ def test_ctrl_c_reaches_the_command_and_its_results_come_back(local_shop: Shop) 
 
 def test_ctrl_c_while_it_boots_leaves_nothing(local_shop: Shop) -> None:
     process = start(local_shop, "ec2tasks", "run", "true")
-    assert process.stderr
-    for line in process.stderr:
-        if "launched" in line:
-            break
-    os.killpg(process.pid, signal.SIGINT)
-    assert finish(process).code == 130
+    until(lambda: process.says("launched"), "launched")
+    process.signal_all(signal.SIGINT)
+    assert process.end().code == 130
     assert instance(local_shop) is None
 
 
@@ -149,15 +109,14 @@ def test_the_last_one_out_ends_the_instance(local_shop: Shop) -> None:
     long = start(
         local_shop, "ec2tasks", "run", "echo here; while [ ! -e done ]; do sleep 0.1; done; echo ended"
     )
-    assert long.stdout
-    assert long.stdout.readline() == "here\n"
+    assert long.line() == "here"
     short = local_shop.ec2tasks("run", "true")
     assert short.code == 0
-    assert "another session is on it" in short.err
+    assert "goes on" in short.err
     assert (instance(local_shop) or {})["state"] == "running"
     assert local_shop.ec2tasks("run", "touch done").code == 0
-    said = finish(long)
-    assert (said.code, said.out) == (0, "ended\n")
+    said = long.end()
+    assert (said.code, said.out) == (0, "here\nended\n")
     assert instance(local_shop) is None
 
 
@@ -166,16 +125,15 @@ def test_a_later_session_s_end_replaces_an_earlier_one_s(local_shop: Shop) -> No
     long = start(
         local_shop, "ec2tasks", "run", "--terminate", "echo here; while [ ! -e done ]; do sleep 0.1; done"
     )
-    assert long.stdout
-    assert long.stdout.readline() == "here\n"
+    assert long.line() == "here"
     assert local_shop.ec2tasks("run", "--leave", "touch done").code == 0
-    assert finish(long).code == 0
+    assert long.end().code == 0
     assert (instance(local_shop) or {})["state"] == "running"
 
 
 def test_two_clients_at_once_launch_one_instance(local_shop: Shop) -> None:
     both = [start(local_shop, "ec2tasks", "run", "--leave", "hostname") for _ in range(2)]
-    said = [finish(one) for one in both]
+    said = [one.end() for one in both]
     assert [one.code for one in said] == [0, 0], [one.err for one in said]
     assert said[0].out == said[1].out
     assert len(json.loads(local_shop.ec2tasks("ls", "--json").out)) == 1

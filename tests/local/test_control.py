@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import until
 
 from ec2tasks.errors import Failure, UsageError
 from ec2tasks.local import control
 from ec2tasks.local.layout import this_layout
 
-from .world import World, until
+from .world import World
 
 UP = "from ec2tasks.local import control; print(control.up().api_url)"
 
@@ -54,7 +55,7 @@ def test_several_starting_it_at_once_get_one_server(own_folder: Path) -> None:
     started = [
         subprocess.Popen([sys.executable, "-c", UP], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]
-    urls = {process.communicate(timeout=60)[0].strip() for process in started}
+    urls = {process.communicate(timeout=120)[0].strip() for process in started}
     assert [process.returncode for process in started] == [0] * 4
     assert len(urls) == 1
     status = control.status()

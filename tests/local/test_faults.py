@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,15 @@ def test_every_example_is_one_and_stands_in_the_manual() -> None:
     for name, example in faults.EXAMPLES.items():
         assert parse(yaml.safe_load(example)) != NONE, name
         assert f"    {example}" in (faults.__doc__ or ""), name
+
+
+def test_the_page_shows_every_fault_as_it_can_be_asked_for() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "local.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    shown = [one for cell in cells for one in re.findall(r"`([^`]+)`", cell)]
+    assert {one.partition(":")[0] for one in shown} == set(faults.EXAMPLES)
+    for one in shown:
+        assert parse(yaml.safe_load(one)) != NONE, one
 
 
 def test_nothing_asked_is_no_fault() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+from helpers import until
 
-from .world import World, until
+from .world import World
 
 
 def console(world: World, instance_id: str) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers import until
 
-from .world import World, until
+from .world import World
 
 
 @pytest.fixture

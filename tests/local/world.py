@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from helpers import until
 
 from ec2tasks.endpoint import Endpoint
 
@@ -20,19 +19,7 @@ if TYPE_CHECKING:
 
 REGION = "eu-central-1"
 KEY_NAME = "tests"
-PATIENCE = 30.0
 PYTORCH = "/aws/service/deeplearning/ami/x86_64/oss-nvidia-driver-gpu-pytorch-2.12-ubuntu-24.04/latest/ami-id"
-
-
-def until(question: Callable[[], Any], what: str) -> Any:
-    """The first answer that is true, asked again until it is; an error once patience ends."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        answer = question()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +32,7 @@ class World:
 
     def client(self, service: str, region: str = REGION, **options: Any) -> Any:
         """A client without retries, so that each fault is seen once."""
-        config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=60, read_timeout=60)
         return boto3.client(  # type: ignore[call-overload]
             service,
             region_name=region,
@@ -91,7 +78,7 @@ class World:
     def ssh_argv(self, instance_id: str, *command: str, login: str = "ubuntu") -> list[str]:
         options = {
             "BatchMode": "yes",
-            "ConnectTimeout": "5",
+            "ConnectTimeout": "60",
             "IdentitiesOnly": "yes",
             "LogLevel": "ERROR",
             "StrictHostKeyChecking": "no",
