@@ -11,7 +11,7 @@ from typing import Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from ec2tasks import report
+from ec2tasks import hints, report
 from ec2tasks.arrival import Call
 from ec2tasks.aws import Aws, explain
 from ec2tasks.endpoint import AWS, Endpoint
@@ -19,6 +19,7 @@ from ec2tasks.errors import INTERRUPTED_CODE, CommandFailed
 from ec2tasks.options import RUN_OPTIONS, Ec2Task, Option, setting_values
 from ec2tasks.process import Tools
 from ec2tasks.project import find_project
+from ec2tasks.recipes import carried
 from ec2tasks.settings import Settings, plain_values, read_settings
 from ec2tasks.state import open_state
 
@@ -75,6 +76,7 @@ def make_call(
     A dry run asks nothing of it, but that of a task that `asks_anyway`.
     """
     settings = make_settings(c, given, targets)
+    hints.repeat(told_once(settings))
     endpoint = _endpoint(settings, dry=is_dry(c, given) and not asks_anyway)
     return Call(
         settings=settings,
@@ -85,6 +87,26 @@ def make_call(
         home=Path.home(),
         account=" ".join(os.environ.get(name, "") for name in ACCOUNT_NAMES),
     )
+
+
+def told_once(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What this call was told of the instance and a plain `ec2tasks down` in this folder would not know.
+
+    That is by an option, for one recipe, by Invoke's own configuration or by the make around it: a variable of
+    its command line, or one that a Makefile exports.
+    """
+    of_make = {
+        word.partition("=")[0].rstrip(" :+?!") for word in carried(environ.get("MAKEFLAGS", ""), jobs=1)[1]
+    }
+    found = {}
+    for name in (*hints.REACHED, "key_name"):
+        source = str(settings.sources[name])
+        from_make = source.removeprefix("environment ") in of_make
+        exported = "MAKELEVEL" in environ and name in ("region", "name") and source.startswith("environment ")
+        passing = source.startswith(("option ", "Invoke's configuration")) or ", recipe `" in source
+        if passing or from_make or exported:
+            found[name] = str(getattr(settings, name))
+    return found
 
 
 def is_dry(c: Context, given: Mapping[str, Any]) -> bool:

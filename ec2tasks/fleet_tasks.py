@@ -149,8 +149,15 @@ def _show_forgotten(found: Sequence[Forgotten], regions: Sequence[str]) -> None:
         fate = "end" if one.fate.ends else "keep"
         rows.append((that.name, that.id, that.state, that.type, that.zone, fate, one.fate.why))
     report.data(report.columns(rows))
-    for hint in dict.fromkeys(one.fate.hint for one in found if one.fate.hint and not one.fate.ends):
+    for hint in dict.fromkeys(_hint(one) for one in found if one.fate.hint and not one.fate.ends):
         report.hint(hint)
+
+
+def _hint(one: Forgotten) -> str:
+    """What to type where it is kept; its region need not be that of the settings."""
+    region = one.call.aws.region
+    elsewhere = f" --region {region}" if region != one.call.settings.region else ""
+    return str(one.fate.hint).replace("`ec2tasks down`", f"`ec2tasks down{elsewhere}`")
 
 
 def _agreed(doomed: Sequence[Forgotten]) -> bool:

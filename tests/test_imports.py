@@ -13,6 +13,7 @@ from conftest import REPO
 
 # A run's stages, in the order of the data.
 ORDER = (
+    "hints",
     "errors",
     "endpoint",
     "report",
