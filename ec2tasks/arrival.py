@@ -17,6 +17,7 @@ from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance, Step, next_step
 from ec2tasks.keypair import check_private, keys_to_offer
 from ec2tasks.launch import Order, launch, prepare_order
+from ec2tasks.likeness import say_unlike
 from ec2tasks.memory import as_json, from_json
 from ec2tasks.network import admit
 from ec2tasks.prepare import prepare
@@ -74,7 +75,8 @@ class Call:
 class Arrival:
     """What has become of getting there so far; kept by the caller, so that a failure half way is not lost.
 
-    `sceptical`: what this machine remembers has been tried, and AWS is to be asked the next time.
+    `sceptical`: what this machine remembers has been tried, and AWS is to be asked the next time. `compared`:
+    it has been said where the instance is not what was asked for.
     """
 
     instance: Instance | None = None
@@ -82,6 +84,7 @@ class Arrival:
     launched: bool = False
     started: bool = False
     sceptical: bool = False
+    compared: bool = False
 
 
 def check_here(call: Call) -> None:
@@ -181,11 +184,11 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
     asked only where there is none. Raises UsageError or Failure; what has been launched or started until
     then stands in `arrival`.
     """
-    seen = _seen(call)
+    seen = last_seen(call)
     if seen and not arrival.sceptical and is_connected(host_of(call, seen), call.tools):
         arrival.instance = seen
         arrival.sceptical = True
-        return _arrived(arrival, host_of(call, seen))
+        return _arrived(call, arrival, host_of(call, seen), compare=may_launch)
     with ThreadPoolExecutor(max_workers=1) as pool:
         # AWS's answer takes longer than a connection: both at once, and the answer decides.
         asked = pool.submit(_settled, call)
@@ -200,7 +203,7 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
     if arrival.launched and _launched_in_vain(call, arrival):
         return arrive(call, arrival, may_launch=may_launch)
     remember(call.state, call.key, as_json(arrival.instance))
-    return _arrived(arrival, host)
+    return _arrived(call, arrival, host, compare=may_launch)
 
 
 def _launched_in_vain(call: Call, arrival: Arrival) -> bool:
@@ -217,7 +220,7 @@ def look_in(call: Call) -> Host:
 
     Raises Failure naming what to type where none runs, or where it does not let this machine in.
     """
-    seen = _seen(call)
+    seen = last_seen(call)
     if seen and is_connected(host_of(call, seen), call.tools):
         return host_of(call, seen)
     found = find(call)
@@ -232,8 +235,11 @@ def look_in(call: Call) -> Host:
     return host
 
 
-def _arrived(arrival: Arrival, host: Host) -> Host:
+def _arrived(call: Call, arrival: Arrival, host: Host, *, compare: bool) -> Host:
     arrival.host = host
+    if compare and not arrival.launched and not arrival.compared and arrival.instance:
+        arrival.compared = True
+        say_unlike(arrival.instance, call.settings)
     return host
 
 
@@ -246,7 +252,7 @@ def get_on(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
     return host
 
 
-def _seen(call: Call) -> Instance | None:
+def last_seen(call: Call) -> Instance | None:
     """The instance as it was when this machine last got to it."""
     try:
         found = from_json(recall(call.state, call.key))
@@ -278,6 +284,7 @@ def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
         if not may_launch:
             raise no_instance(call)
         order = _order(call)
+        report.step(Step.LAUNCH.value)  # only now: each mistake that costs nothing has been looked for
         # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
         with deferred():
             arrival.instance = _launch(call, order)

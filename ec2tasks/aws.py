@@ -85,6 +85,11 @@ class Aws:
                 hint=f"one of {', '.join(like or known)}; for a newer one: pip install --upgrade boto3",
             )
 
+    def types_like(self, name: str) -> list[str]:
+        """The instance types that boto3 knows whose names are nearest to this; it alone where it is one."""
+        types: Any = self.ec2.meta.service_model.shape_for("InstanceType")
+        return [name] if name in types.enum else difflib.get_close_matches(name, types.enum, n=3)
+
     def in_region(self, region: str) -> Aws:
         """The same AWS in another region."""
         return self if region == self.region else Aws(endpoint=self.endpoint, region=region)

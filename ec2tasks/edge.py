@@ -92,8 +92,8 @@ def make_call(
 def told_once(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What this call was told of the instance and a plain `ec2tasks down` in this folder would not know.
 
-    That is by an option, for one recipe, by Invoke's own configuration or by the make around it: a variable of
-    its command line, or one that a Makefile exports.
+    That is by an option, for one recipe, by Invoke's own configuration or by the make around it: a variable
+    of its command line, or one that a Makefile exports.
     """
     of_make = {
         word.partition("=")[0].rstrip(" :+?!") for word in carried(environ.get("MAKEFLAGS", ""), jobs=1)[1]
@@ -119,7 +119,7 @@ def _endpoint(settings: Settings, *, dry: bool) -> Endpoint:
         return AWS
     from ec2tasks.local import control
 
-    return Endpoint(name="local") if dry else control.up()
+    return control.running() or Endpoint(name="local") if dry else control.up()
 
 
 def show_plan(lines: Sequence[str]) -> None:

@@ -51,7 +51,8 @@ class Instance:
     """One instance as AWS describes it.
 
     `launched` is when it last started; `fetched` whether everything on it had been fetched when it stopped
-    after that; `stopped` when it was stopped, where AWS tells; `token` that of the launch.
+    after that; `stopped` when it was stopped, where AWS tells; `token` that of the launch;
+    `image` the id of its image.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Instance:
     reason: str
     fetched: bool
     token: str = ""
+    image: str = ""
     stopped: datetime | None = None
 
     @property
@@ -102,6 +104,7 @@ def from_description(found: InstanceTypeDef) -> Instance:
         reason=found.get("StateReason", {}).get("Message", ""),
         fetched=tags.get(FETCHED_TAG) == found["LaunchTime"].isoformat(),
         token=found.get("ClientToken", ""),
+        image=found.get("ImageId", ""),
         stopped=stop_time(found.get("StateTransitionReason", "")),
     )
 
@@ -219,7 +222,6 @@ def bring_up(
         if step is Step.USE and instance:
             return instance
         if step is Step.LAUNCH:
-            report.step(step.value)
             mine = launch()
         elif step is Step.START and instance:
             start(instance)

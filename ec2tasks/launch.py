@@ -16,6 +16,7 @@ from ec2tasks.keypair import ensure_key_pair
 from ec2tasks.network import admit, security_group
 from ec2tasks.price import hourly_price
 from ec2tasks.process import Tools
+from ec2tasks.schema import DEFAULT_TYPES
 from ec2tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -219,10 +220,11 @@ def _not_offered(
             f"{words} is offered in {places}, where there is no subnet to launch in",
             hint=f"subnet: one in {places}; given: {', '.join(one.zone for one in subnets)}",
         )
-    known = sorted(offers(aws, ["g*.xlarge", "t3.*", "c7i.*xlarge"]))
+    like = [one for name in settings.instance_type for one in aws.types_like(name) if one != name]
+    known = sorted(offers(aws, like) if like else offers(aws, DEFAULT_TYPES))
+    instead = f"--type {' or '.join(known)}; or " if known else ""
     return UsageError(
-        f"{words} is not offered in {settings.region}",
-        hint=f"--type TYPE with one of: {', '.join(known[:20])}; or another --region",
+        f"{words} is not offered in {settings.region}", hint=f"{instead}another --region, or another --type"
     )
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from invoke.context import Context
 
 from ec2tasks import history, plan, report, workflow
+from ec2tasks.arrival import Call
+from ec2tasks.checks import check_run, foretell
 from ec2tasks.edge import ec2_task, is_dry, make_call, show_plan
 from ec2tasks.errors import UsageError
 from ec2tasks.notebook import choose_page, has_display, shown
@@ -37,9 +39,16 @@ def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Seq
         raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
     call, wish = make_call(c, given, targets), _wish(given, command)
     if is_dry(c, given):
+        _check_plan(call, wish)
         show_plan(plan.run_lines(call, command, sync=wish.sync))
         return 0
     return workflow.run(call, wish)
+
+
+def _check_plan(call: Call, wish: workflow.Wish) -> None:
+    """Refuse what the run itself would refuse, as far as that costs nothing."""
+    check_run(call, sync=wish.sync)
+    foretell(call)
 
 
 def _wish(given: Mapping[str, Any], command: str | None, **more: Any) -> workflow.Wish:
@@ -106,6 +115,7 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
     beside = partial(shown, page, browser=not given["no_browser"] and has_display())
     wish = _wish(given, notebook_command(page), variables=page.variables, beside=beside)
     if is_dry(c, given):
+        _check_plan(call, wish)
         show_plan(plan.run_lines(call, f"Jupyter, its page at {page.site}", sync=wish.sync))
         return 0
     return workflow.run(call, wish)
