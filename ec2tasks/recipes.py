@@ -183,8 +183,9 @@ class Targets:
 
     def _from_suffix(self, target: str, exists: Callable[[str], bool]) -> bool:
         """Whether a suffix rule, make's own or the project's, could start from an existing file."""
-        stem, dot, suffix = target.rpartition(".")
-        stems = [target, stem] if dot and f".{suffix}" in self.suffixes | OWN_SUFFIXES else [target]
+        stem, _, suffix = target.rpartition(".")
+        named = stem and not stem.endswith("/")  # `.o` alone is made from nothing
+        stems = [target, stem] if named and f".{suffix}" in self.suffixes | OWN_SUFFIXES else [target]
         return any(exists(stem + suffix) for stem in stems for suffix in self.suffixes | OWN_SUFFIXES)
 
 
@@ -218,6 +219,7 @@ def known_targets(database: str) -> Targets:
         if not line.startswith("%"):
             names.update(heads)
     patterns.discard(f"{PREFIX}%")
+    names.discard(PREFIX)
     search_path = re.search(r"^(VPATH :?= *\S|vpath )", database, re.MULTILINE)
     return Targets(
         names=frozenset(names),
