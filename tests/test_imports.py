@@ -68,6 +68,7 @@ ORDER = (
     "moving",
     "attend",
     "history",
+    "comeback",
     "workflow",
     "reap",
     "policy",
