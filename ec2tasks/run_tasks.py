@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -62,7 +63,10 @@ def _words(text: str, usage: str) -> str:
     if not text.strip():
         raise UsageError("there is nothing to run", hint=usage)
     if re.fullmatch(r"--?[A-Za-z][\w-]*", text):
-        raise UsageError(f"no option `{text}`", hint="`ec2tasks TASK --help` lists the options")
+        known = [f"--{name.replace('_', '-')}" for one in RUN_OPTIONS for name in one.names]
+        near = difflib.get_close_matches(text, known, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else "`ec2tasks TASK --help` lists the options"
+        raise UsageError(f"no option `{text}`", hint=hint)
     return text
 
 
