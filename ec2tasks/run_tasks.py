@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from invoke.context import Context
 from ec2tasks import comeback, history, plan, report, workflow
 from ec2tasks.arrival import Call
 from ec2tasks.checks import check_run, foretell
-from ec2tasks.edge import ec2_task, is_dry, make_call, show_plan
+from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, show_plan
 from ec2tasks.errors import UsageError
 from ec2tasks.notebook import choose_page, has_display, shown
 from ec2tasks.notebook import command as notebook_command
@@ -33,7 +33,8 @@ from ec2tasks.options import (
     Option,
     is_verbose,
 )
-from ec2tasks.recipes import asked, check_targets, make_argv
+from ec2tasks.project import find_project
+from ec2tasks.recipes import Targets, asked, check_targets, make_argv, unknown_targets
 
 
 def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
@@ -93,9 +94,23 @@ def make_(c: Context, given: Mapping[str, Any]) -> int:
     Makefile does not have is refused before anything is launched.
     """
     targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
-    check_targets(targets, directory=Path.cwd())
+    found = check_targets(targets, directory=Path.cwd())
+    goals = asked(targets).goals
+    _say_strange(make_settings(c, given, goals).recipes, found)
     command = shlex.join(make_argv(targets, makeflags=os.environ.get("MAKEFLAGS", "")))
-    return _run(c, given, command, asked(targets).goals)
+    return _run(c, given, command, goals)
+
+
+def _say_strange(recipes: Iterable[str], found: Targets) -> None:
+    """Say which recipes of the settings the Makefile lacks: by a slip in the name they never count."""
+    if find_project(Path.cwd()).below != Path():
+        return  # the Makefile of a folder below; they may be for another
+    for name in unknown_targets(list(recipes), found, lambda name: Path(name).exists()):
+        near = difflib.get_close_matches(name, found.names, n=1)
+        report.warning(
+            f"recipes: the Makefile has no `{name}`, so what stands there never counts",
+            hint=f"did you mean `{near[0]}`?" if near else None,
+        )
 
 
 @ec2_task(*RUN_OPTIONS)
