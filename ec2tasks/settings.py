@@ -242,11 +242,16 @@ def recipe_layers(project_layers: Iterable[Layer], targets: Iterable[str]) -> li
 
 def dotenv_names(path: Path) -> dict[str, str]:
     """What a project's .env says of our own names; nothing else of it is kept."""
+    return {name: value for name, value in dotenv_text(path).items() if name in ENVIRONMENT_NAMES}
+
+
+def dotenv_text(path: Path) -> dict[str, str]:
+    """What a .env says, empty where there is none. Raises UsageError for one that can't be read."""
     try:
         found = dotenv_values(path, interpolate=False) if path.is_file() else {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f".env: can't be read: {error}") from error
-    return {name: value for name, value in found.items() if name in ENVIRONMENT_NAMES and value is not None}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def environment_layer(environ: Mapping[str, str], place: str) -> Layer:

@@ -15,7 +15,7 @@ from ec2tasks import difference, fleet_tasks, plan, report, run_tasks, workflow
 from ec2tasks.access import Host, connection
 from ec2tasks.admin_tasks import ns as admin
 from ec2tasks.arrival import Arrival, Call, check_here, get_on
-from ec2tasks.checks import foretell
+from ec2tasks.checks import check_push, foretell
 from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, show_plan, translated
 from ec2tasks.ending import Ending
 from ec2tasks.errors import UsageError
@@ -33,7 +33,6 @@ from ec2tasks.options import (
     is_verbose,
 )
 from ec2tasks.price import price_text
-from ec2tasks.project import check_syncable
 from ec2tasks.scaffold import init_project, makefile_text
 from ec2tasks.settings import printable
 
@@ -81,9 +80,10 @@ def sync(c: Context, given: Mapping[str, Any]) -> None:
     if given["diff"]:
         changes = workflow.differences(call)
         return difference.show_json(changes) if given["json"] else difference.show(changes)
+    check_here(call)
+    if both or given["push"]:
+        check_push(call)
     if is_dry(c, given):
-        check_here(call)
-        check_syncable(call.project, call.home)
         return show_plan(plan.sync_lines(call, push=both or given["push"], pull=both or given["pull"]))
     workflow.sync(call, push=both or given["push"], pull=both or given["pull"], verbose=verbose)
     return None

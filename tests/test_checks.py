@@ -50,3 +50,25 @@ def test_launching_is_said_just_before_it(local_shop: Shop) -> None:
         assert "launching" not in said.err
     said = local_shop.ec2tasks("run", "--type", "g4dm.xlarge", "true")
     assert "--type g4dn" in said.err
+
+
+@pytest.mark.parametrize(
+    ("ignored", "hint"),
+    [
+        (None, "`.env` in .rsyncignore keeps it here; `ec2tasks init` writes that file"),
+        ("data/\n", "`.env` in .rsyncignore keeps it here"),
+        ("/.e*\n", None),
+    ],
+)
+def test_aws_keys_that_would_travel_are_said(ignored: str | None, hint: str | None, shop: Shop) -> None:
+    shop.write(".env", "AWS_SECRET_ACCESS_KEY=hush\nAWS_ACCESS_KEY_ID=\nOTHER=x\n")
+    if ignored:
+        shop.write(".rsyncignore", ignored)
+    said = shop.ec2tasks("sync", "--dry")
+    assert said.code == 0, said.err
+    assert "hush" not in said.err
+    if hint:
+        assert said.err.count("holds AWS keys (AWS_SECRET_ACCESS_KEY)") == 1
+        assert said.err.rstrip().endswith(hint)
+    else:
+        assert said.err == ""
