@@ -32,14 +32,8 @@ HINTS = {
     "RequestExpired": "check this machine's clock, or log in again: `aws sso login`",
     "OptInRequired": "switch this region on for the account: https://console.aws.amazon.com/billing/home#/account",
     "PendingVerification": "AWS is still verifying the account; it writes an e-mail when done",
-    "VcpuLimitExceeded": (
-        "ask for a higher quota: `aws service-quotas request-service-quota-increase --service-code ec2"
-        " --quota-code L-DB2E81BA --desired-value 8`, or take a smaller --type"
-    ),
-    "MaxSpotInstanceCountExceeded": (
-        "ask for a higher quota: `aws service-quotas request-service-quota-increase --service-code ec2"
-        " --quota-code L-3819A6DF --desired-value 8`, or launch without --spot"
-    ),
+    "VcpuLimitExceeded": "end an instance (`ec2tasks ls` shows yours), or ask AWS for a higher quota",
+    "MaxSpotInstanceCountExceeded": "launch without --spot, or ask AWS for a higher quota",
     "InstanceLimitExceeded": "end an instance (`ec2tasks ls` shows yours), or ask AWS for a higher quota",
     "RequestLimitExceeded": "AWS throttles the account; try again in a minute",
     "Throttling": "AWS throttles the account; try again in a minute",

@@ -20,13 +20,13 @@ from ec2tasks.errors import FAILURE_CODE
 from ec2tasks.follow import feeds, terminal_size
 from ec2tasks.instance import Instance
 from ec2tasks.job import Job, LostRunError, forwarded, on_terminal
-from ec2tasks.launch import NoCapacityError
 from ec2tasks.leaving import apply, end_beside_failure
 from ec2tasks.merge import Change
 from ec2tasks.moving import fetch as fetch_results
 from ec2tasks.moving import fetched_meanwhile, move_files
 from ec2tasks.phases import Phases
 from ec2tasks.project import check_syncable
+from ec2tasks.refusal import NoCapacityError
 from ec2tasks.stay import Intent, Results, Stay, joined
 from ec2tasks.sync import Moves
 from ec2tasks.sync import differences as compare_trees

@@ -30,6 +30,8 @@ ORDER = (
     "keypair",
     "network",
     "price",
+    "quota",
+    "refusal",
     "guard",
     "launch",
     "instance",
