@@ -183,11 +183,18 @@ def _end(one: Forgotten, *, force: bool) -> bool:
 
 
 def _table(found: Sequence[instances.Instance]) -> None:
-    rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "ADDRESS", "AGE", "COST")]
+    rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "ADDRESS", "SINCE START", "COST")]
     now = datetime.now(timezone.utc)
     for one in found:
         spent = one.cost_until(now)
-        age = duration((now - one.launched).total_seconds())
+        age = _since_start(one, now)
         cost = "-" if spent is None else f"${spent:.2f}"
         rows.append((one.name, one.id, one.state, one.type, one.zone, one.address or "-", age, cost))
     report.data(report.columns(rows))
+
+
+def _since_start(one: instances.Instance, now: datetime) -> str:
+    """How long it has run; of one that does not, for how long it has not, where AWS tells."""
+    if one.state in ("pending", "running"):
+        return duration((now - one.launched).total_seconds())
+    return f"stopped for {duration((now - one.stopped).total_seconds())}" if one.stopped else "-"

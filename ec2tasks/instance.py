@@ -334,7 +334,7 @@ def cost_between(instance: Instance, since: datetime, until: datetime) -> float 
 def described(instance: Instance, *, now: datetime | None = None) -> dict[str, object]:
     """What `status` and `ls` tell of an instance, as JSON can hold it."""
     moment = now or datetime.now(timezone.utc)
-    spent = instance.cost_until(moment)
+    spent, runs = instance.cost_until(moment), instance.state in ("pending", "running")
     return {
         "name": instance.name,
         "id": instance.id,
@@ -345,7 +345,8 @@ def described(instance: Instance, *, now: datetime | None = None) -> dict[str, o
         "user": instance.user,
         "spot": instance.spot,
         "started": instance.launched.isoformat(),
-        "age_seconds": round((moment - instance.launched).total_seconds()),
+        "stopped": instance.stopped.isoformat() if instance.stopped else None,
+        "age_seconds": round((moment - instance.launched).total_seconds()) if runs else None,
         "price_per_hour": instance.price,
         "cost": None if spent is None else round(spent, 4),
     }

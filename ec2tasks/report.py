@@ -74,8 +74,24 @@ def ask(question: str) -> bool | None:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as lines, each column as wide as its widest cell; the first row is the heading."""
+def columns(rows: Sequence[Sequence[str]], *, room: int | None = None) -> str:
+    """Rows as lines, each column as wide as its widest cell; the first row is the heading.
+
+    On a terminal that is too narrow for that (`room` columns), each row as lines of its own, a cell a line.
+    """
+    room = _width() if room is None else room
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    if room and sum(widths) + 2 * (len(widths) - 1) > room:
+        margin = max(map(len, rows[0]))
+        blocks = (zip(rows[0], row, strict=True) for row in rows[1:])
+        return "\n\n".join("\n".join(f"{name.ljust(margin)}  {cell}" for name, cell in one) for one in blocks)
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _width() -> int:
+    """How many columns stdout has, 0 where it is no terminal."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return 0
