@@ -33,6 +33,7 @@ from ec2tasks.options import (
     is_verbose,
 )
 from ec2tasks.price import price_text
+from ec2tasks.recipes import MAKEFILES
 from ec2tasks.scaffold import init_project, makefile_text
 from ec2tasks.settings import printable
 
@@ -132,10 +133,17 @@ def _value_text(value: object) -> str:
 
 @ec2_task()
 def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
-    """Put Makefile.inc, ec2.yaml, .rsyncignore and tasks.py into this folder, never over an existing file."""
+    """Put Makefile.inc, ec2.yaml, .rsyncignore and tasks.py into this folder, never over an existing file.
+
+    A Makefile that does not include Makefile.inc yet gets that as its last line.
+    """
     for line in init_project(Path.cwd()):
         report.step(line)
-    report.hint("add `include Makefile.inc` to your Makefile, then `make on-ec2-TARGET`")
+    makes = any((Path.cwd() / name).is_file() for name in MAKEFILES)
+    first = "" if makes else "a Makefile with `include Makefile.inc`, then "
+    report.hint(
+        f"{first}`make on-ec2-TARGET` runs a target there; `make -n on-ec2-TARGET` shows what it calls"
+    )
 
 
 @ec2_task()
