@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +20,7 @@ from ec2tasks.likeness import say_unlike
 from ec2tasks.memory import as_json, from_json
 from ec2tasks.network import admit
 from ec2tasks.prepare import prepare
-from ec2tasks.process import Tools, check_tools, deferred
+from ec2tasks.process import Tools, check_tools, deferred, in_background
 from ec2tasks.project import Project, identity
 from ec2tasks.settings import Settings
 from ec2tasks.state import State, digest, keep, lock, recall, remember
@@ -106,7 +105,7 @@ def _of_that_name(call: Call) -> list[Instance]:
 
 def _chosen(call: Call, found: Sequence[Instance]) -> Instance | None:
     name = call.settings.name
-    given = call.settings.sources["name"] != "key name and folder"
+    given = call.settings.given("name")
     project_id = "" if given else identity(call.project)
     return instances.choose(found, name=name, project_id=project_id, name_given=given)
 
@@ -189,12 +188,11 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool, may_start: bool = 
         arrival.instance = seen
         arrival.sceptical = True
         return _arrived(call, arrival, host_of(call, seen), compare=may_launch)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        # AWS's answer takes longer than a connection: both at once, and the answer decides.
-        asked = pool.submit(_settled, call)
-        early = _head_start(call, seen)
-        arrival.instance = asked.result()
-    if not may_start and arrival.instance and arrival.instance.state in ("stopping", "stopped"):
+    # AWS's answer takes longer than a connection: both at once, and the answer decides.
+    asked = in_background(lambda: _settled(call))
+    early = _head_start(call, seen)
+    arrival.instance = asked()
+    if not may_start and arrival.instance and arrival.instance.state in instances.HALTED:
         raise Failure(
             f"{arrival.instance.where} is {arrival.instance.state}: no command runs on it",
             hint="`ec2tasks finish` starts it, fetches the results and ends it",

@@ -54,9 +54,9 @@ def foretell(call: Call) -> None:
     Raises UsageError for a region that AWS does not have.
     """
     settings = call.settings
-    if str(settings.sources["region"]) != "default":
+    if settings.given("region"):
         call.aws.check_region()
-    if str(settings.sources["instance_type"]) != "default":
+    if settings.given("instance_type"):
         for name in settings.instance_type:
             if (like := call.aws.types_like(name)) != [name]:
                 report.warning(

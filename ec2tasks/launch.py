@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
 
 DEFAULT_PROFILE = "EC2ReadOnlyAccessToS3"
-# Refusals that another type or zone may not meet.
+# Refusals after which another type or zone may be granted.
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 NEXT_ONE_MAY_DO = (
     "InsufficientInstanceCapacity",

@@ -13,16 +13,12 @@ def unlike(found: Instance, settings: Settings) -> str | None:
     Only what is launched gets what the settings say. The disk's size, and which image a name means, AWS does
     not tell with the instance.
     """
-
-    def asked(name: str) -> bool:
-        return str(settings.sources[name]) != "default"
-
-    pairs = []
-    if asked("instance_type") and found.type not in settings.instance_type:
+    given, pairs = settings.given, []
+    if given("instance_type") and found.type not in settings.instance_type:
         pairs.append((f"a {found.type}", f"a {' or '.join(settings.instance_type)}"))
-    if asked("spot") and found.spot != settings.spot and not (settings.spot and settings.spot_fallback):
+    if given("spot") and found.spot != settings.spot and not (settings.spot and settings.spot_fallback):
         pairs.append(("spot", "on demand") if found.spot else ("on demand", "spot"))
-    if asked("image") and settings.image.startswith("ami-") and found.image not in ("", settings.image):
+    if given("image") and settings.image.startswith("ami-") and found.image not in ("", settings.image):
         pairs.append((f"from {found.image}", f"from {settings.image}"))
     if not pairs:
         return None

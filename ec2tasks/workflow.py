@@ -18,7 +18,7 @@ from ec2tasks.checks import check_run
 from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE
 from ec2tasks.follow import feeds, terminal_size
-from ec2tasks.instance import Instance
+from ec2tasks.instance import HALTED, Instance
 from ec2tasks.job import Job, LostRunError, forwarded, on_terminal
 from ec2tasks.leaving import apply, end_beside_failure
 from ec2tasks.merge import Change
@@ -173,7 +173,7 @@ def up(call: Call) -> Instance:
     try:
         with interruptible():
             host = get_on(call, stay.arrival, may_launch=True)
-            if {call.settings.sources[name] for name in ("idle_stop", "max_hours")} != {"default"}:
+            if any(call.settings.given(name) for name in ("idle_stop", "max_hours")):
                 # It takes a session to hand the guard its new limits.
                 with joined(stay, host, {}):
                     pass
@@ -216,7 +216,7 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
         if (begun := journal.read(call.state, call.key)) and not begun.is_old():
             report.warning("a launch of it was begun here and not ended", hint="`ec2tasks down` in a minute")
         return 0
-    if wanted is Ending.STOP and found.state in ("stopping", "stopped"):
+    if wanted is Ending.STOP and found.state in HALTED:
         report.step(f"{found.where}: stopped already")
         return 0
     arrival = Arrival(instance=found)
