@@ -187,7 +187,8 @@ def explain(error: Exception) -> Failure | None:
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
         return Failure(
             "no AWS credentials found",
-            hint="`aws configure` (or AWS_PROFILE=…) for your account; --local for this machine, with none",
+            hint="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials, which `aws configure`"
+            " writes; AWS_PROFILE=… for another account; --local for this machine, with none",
         )
     if isinstance(error, exceptions.ProfileNotFound):
         return Failure(str(error), hint="`aws configure list-profiles` lists those there are")
