@@ -19,6 +19,7 @@ from ec2tasks.launch import Order, launch, prepare_order
 from ec2tasks.likeness import say_unlike
 from ec2tasks.memory import as_json, from_json
 from ec2tasks.network import admit
+from ec2tasks.own_folder import know_as, known_as
 from ec2tasks.prepare import prepare
 from ec2tasks.process import Tools, check_tools, deferred, in_background
 from ec2tasks.project import Project, identity
@@ -106,8 +107,15 @@ def _of_that_name(call: Call) -> list[Instance]:
 def _chosen(call: Call, found: Sequence[Instance]) -> Instance | None:
     name = call.settings.name
     given = call.settings.given("name")
-    project_id = "" if given else identity(call.project)
-    return instances.choose(found, name=name, project_id=project_id, name_given=given)
+    known = () if given or not found else (known_as(call.project.root), identity(call.project))
+    return instances.choose(found, name=name, identities=known, name_given=given)
+
+
+def _adopt(call: Call, found: Instance) -> None:
+    """Know the project from now on as the one that this instance is of."""
+    root = call.project.root
+    if found.project and not call.settings.given("name") and known_as(root) != found.project:
+        know_as(root, found.project)
 
 
 def _settled(call: Call, sleep: Callable[[float], None] = time.sleep) -> Instance | None:
@@ -206,6 +214,7 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool, may_start: bool = 
     if arrival.launched and _launched_in_vain(call, arrival):
         return arrive(call, arrival, may_launch=may_launch)
     remember(call.state, call.key, as_json(arrival.instance))
+    _adopt(call, arrival.instance)
     return _arrived(call, arrival, host, compare=may_launch)
 
 
@@ -261,6 +270,8 @@ def last_seen(call: Call) -> Instance | None:
         found = from_json(recall(call.state, call.key))
     except (KeyError, TypeError, ValueError):
         return None
+    if not call.settings.given("name") and found.project not in (None, known_as(call.project.root)):
+        return None  # another project's of the same folder name, for all that can be told without asking
     return found if found.address and (call.settings.user or found.user) else None
 
 
@@ -341,5 +352,6 @@ def no_instance(call: Call) -> Failure:
 
 
 def _order(call: Call) -> Order:
-    tags = instances.launch_tags(call.settings, identity(call.project))
+    known = known_as(call.project.root) or identity(call.project)
+    tags = instances.launch_tags(call.settings, known)
     return prepare_order(call.aws, call.settings, tags, home=call.home, tools=call.tools)

@@ -6,7 +6,7 @@ import getpass
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -156,8 +156,10 @@ def list_instances(
     return sorted(found, key=lambda one: one.launched)
 
 
-def choose(found: Sequence[Instance], *, name: str, project_id: str, name_given: bool) -> Instance | None:
-    """The project's instance among those of its name.
+def choose(
+    found: Sequence[Instance], *, name: str, identities: Collection[str], name_given: bool
+) -> Instance | None:
+    """The project's instance among those of its name; the project may be known by several `identities`.
 
     Raises UsageError where there are several, or where the only one is another project's that merely
     has the same folder name; a name given by the user is taken at its word.
@@ -169,7 +171,7 @@ def choose(found: Sequence[Instance], *, name: str, project_id: str, name_given:
             hint="`ec2tasks reap` ends one that nobody ever got on, `aws ec2 terminate-instances"
             " --instance-ids ID` any other; --name tells yours apart",
         )
-    if found and not name_given and found[0].project not in (None, project_id):
+    if found and not name_given and found[0].project not in (None, *identities):
         raise UsageError(
             f"instance `{name}` ({found[0].id}) belongs to another project of the same folder name",
             hint=f"--name {name}-2 (or name: in ec2.yaml) for one of its own; --name {name} to share it",

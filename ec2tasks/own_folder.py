@@ -29,6 +29,23 @@ def prepare(root: Path) -> Path:
     return folder
 
 
+def known_as(root: Path) -> str:
+    """The identity that was kept of this project; empty for none, and in a copy of its folder."""
+    folder = root / OWN_FOLDER
+    try:
+        identity, _, place = (folder / "project").read_text(encoding="utf-8").strip().partition(" ")
+        return identity if place == str(folder.stat().st_ino) else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def know_as(root: Path, identity: str) -> None:
+    """Keep the project's identity: its folder may be moved, the machine renamed, git come later."""
+    with contextlib.suppress(OSError, Failure):
+        folder = prepare(root)
+        (folder / "project").write_text(f"{identity} {folder.stat().st_ino}\n", encoding="utf-8")
+
+
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
     """Hold this project's sync; the kernel frees it when its owner dies."""

@@ -7,7 +7,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ec2tasks import job as jobs
 from ec2tasks import journal, report
@@ -57,11 +57,14 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
     """
     settings = call.settings
     check_run(call, sync=wish.sync)
+    used = 0.0
     for resumed in itertools.count():
+        began = time.monotonic()
         try:
-            return _run_once(call, wish, environ, resumed)
+            return _run_once(_within(call, used), wish, environ, resumed)
         except SpotTakenError as taken:
-            if not settings.resume:
+            used += time.monotonic() - began
+            if not settings.resume or 0 < settings.max_hours <= used:
                 raise
             report.warning(taken.what)
             report.step("resume: the command begins again on a new instance, from what has been fetched")
@@ -71,6 +74,14 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
             report.step(f"{full.what.splitlines()[0]}; asking again in {CAPACITY_PAUSE:.0f} s")
             time.sleep(CAPACITY_PAUSE)
     raise AssertionError("unreachable")
+
+
+def _within(call: Call, used: float) -> Call:
+    """The same call with what earlier instances of this run have left of its max_hours."""
+    settings = call.settings
+    if not used or not settings.max_hours:
+        return call
+    return replace(call, settings=replace(settings, max_hours=max(1, round(settings.max_hours - used))))
 
 
 def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) -> int:
