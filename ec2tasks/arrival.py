@@ -16,6 +16,7 @@ from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance, Step, next_step
 from ec2tasks.keypair import check_private, keys_to_offer
 from ec2tasks.launch import Order, launch, prepare_order
+from ec2tasks.likeness import say_unlike
 from ec2tasks.memory import as_json, from_json
 from ec2tasks.network import admit
 from ec2tasks.own_folder import know_as, known_as
@@ -74,7 +75,8 @@ class Call:
 class Arrival:
     """What has become of getting there so far; kept by the caller, so that a failure half way is not lost.
 
-    `sceptical`: what this machine remembers has been tried, and AWS is to be asked the next time.
+    `sceptical`: what this machine remembers has been tried, and AWS is to be asked the next time. `compared`:
+    it has been said where the instance is not what was asked for.
     """
 
     instance: Instance | None = None
@@ -82,6 +84,7 @@ class Arrival:
     launched: bool = False
     started: bool = False
     sceptical: bool = False
+    compared: bool = False
 
 
 def check_here(call: Call) -> None:
@@ -188,11 +191,11 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool, may_start: bool = 
     asked only where there is none. Raises UsageError or Failure; what has been launched or started until
     then stands in `arrival`.
     """
-    seen = _seen(call)
+    seen = last_seen(call)
     if seen and not arrival.sceptical and is_connected(host_of(call, seen), call.tools):
         arrival.instance = seen
         arrival.sceptical = True
-        return _arrived(arrival, host_of(call, seen))
+        return _arrived(call, arrival, host_of(call, seen), compare=may_launch)
     # AWS's answer takes longer than a connection: both at once, and the answer decides.
     asked = in_background(lambda: _settled(call))
     early = _head_start(call, seen)
@@ -212,7 +215,7 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool, may_start: bool = 
         return arrive(call, arrival, may_launch=may_launch)
     remember(call.state, call.key, as_json(arrival.instance))
     _adopt(call, arrival.instance)
-    return _arrived(arrival, host)
+    return _arrived(call, arrival, host, compare=may_launch)
 
 
 def _launched_in_vain(call: Call, arrival: Arrival) -> bool:
@@ -229,7 +232,7 @@ def look_in(call: Call) -> Host:
 
     Raises Failure naming what to type where none runs, or where it does not let this machine in.
     """
-    seen = _seen(call)
+    seen = last_seen(call)
     if seen and is_connected(host_of(call, seen), call.tools):
         return host_of(call, seen)
     found = find(call)
@@ -244,8 +247,11 @@ def look_in(call: Call) -> Host:
     return host
 
 
-def _arrived(arrival: Arrival, host: Host) -> Host:
+def _arrived(call: Call, arrival: Arrival, host: Host, *, compare: bool) -> Host:
     arrival.host = host
+    if compare and not arrival.launched and not arrival.compared and arrival.instance:
+        arrival.compared = True
+        say_unlike(arrival.instance, call.settings)
     return host
 
 
@@ -258,7 +264,7 @@ def get_on(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
     return host
 
 
-def _seen(call: Call) -> Instance | None:
+def last_seen(call: Call) -> Instance | None:
     """The instance as it was when this machine last got to it."""
     try:
         found = from_json(recall(call.state, call.key))
@@ -292,6 +298,7 @@ def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
         if not may_launch:
             raise no_instance(call)
         order = _order(call)
+        report.step(Step.LAUNCH.value)  # only now: each mistake that costs nothing has been looked for
         # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
         with deferred():
             arrival.instance = _launch(call, order)

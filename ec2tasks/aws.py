@@ -32,14 +32,8 @@ HINTS = {
     "RequestExpired": "check this machine's clock, or log in again: `aws sso login`",
     "OptInRequired": "switch this region on for the account: https://console.aws.amazon.com/billing/home#/account",
     "PendingVerification": "AWS is still verifying the account; it writes an e-mail when done",
-    "VcpuLimitExceeded": (
-        "ask for a higher quota: `aws service-quotas request-service-quota-increase --service-code ec2"
-        " --quota-code L-DB2E81BA --desired-value 8`, or take a smaller --type"
-    ),
-    "MaxSpotInstanceCountExceeded": (
-        "ask for a higher quota: `aws service-quotas request-service-quota-increase --service-code ec2"
-        " --quota-code L-3819A6DF --desired-value 8`, or launch without --spot"
-    ),
+    "VcpuLimitExceeded": "end an instance (`ec2tasks ls` shows yours), or ask AWS for a higher quota",
+    "MaxSpotInstanceCountExceeded": "launch without --spot, or ask AWS for a higher quota",
     "InstanceLimitExceeded": "end an instance (`ec2tasks ls` shows yours), or ask AWS for a higher quota",
     "RequestLimitExceeded": "AWS throttles the account; try again in a minute",
     "Throttling": "AWS throttles the account; try again in a minute",
@@ -84,6 +78,11 @@ class Aws:
                 f"AWS has no region `{self.region}`",
                 hint=f"one of {', '.join(like or known)}; for a newer one: pip install --upgrade boto3",
             )
+
+    def types_like(self, name: str) -> list[str]:
+        """The instance types that boto3 knows whose names are nearest to this; it alone where it is one."""
+        types: Any = self.ec2.meta.service_model.shape_for("InstanceType")
+        return [name] if name in types.enum else difflib.get_close_matches(name, types.enum, n=3)
 
     def in_region(self, region: str) -> Aws:
         """The same AWS in another region."""
@@ -188,7 +187,8 @@ def explain(error: Exception) -> Failure | None:
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
         return Failure(
             "no AWS credentials found",
-            hint="`aws configure` (or AWS_PROFILE=…) for your account; --local for this machine, with none",
+            hint="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials, which `aws configure`"
+            " writes; AWS_PROFILE=… for another account; --local for this machine, with none",
         )
     if isinstance(error, exceptions.ProfileNotFound):
         return Failure(str(error), hint="`aws configure list-profiles` lists those there are")

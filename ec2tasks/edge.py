@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from ec2tasks import report
+from ec2tasks import hints, report
 from ec2tasks.arrival import Call
 from ec2tasks.aws import Aws, explain
 from ec2tasks.endpoint import AWS, Endpoint
@@ -19,7 +19,9 @@ from ec2tasks.errors import INTERRUPTED_CODE, CommandFailed
 from ec2tasks.options import RUN_OPTIONS, Ec2Task, Option, setting_values, typed
 from ec2tasks.process import Tools
 from ec2tasks.project import find_project
-from ec2tasks.settings import Settings, plain_values, read_settings
+from ec2tasks.recipes import carried
+from ec2tasks.schema import KEYS_BY_NAME
+from ec2tasks.settings import Kind, Settings, plain_values, read_settings
 from ec2tasks.state import open_state
 
 Result = TypeVar("Result")
@@ -77,6 +79,7 @@ def make_call(
     A dry run does not start it, but for a task that `asks_anyway`, dry or not.
     """
     settings = make_settings(c, given, targets)
+    hints.repeat(told_once(settings))
     endpoint = _endpoint(settings, dry=is_dry(c, given) and not asks_anyway)
     return Call(
         settings=settings,
@@ -89,6 +92,25 @@ def make_call(
     )
 
 
+def told_once(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What this call was told of the instance and a plain `ec2tasks down` in this folder would not know.
+
+    That is by an option, for one recipe, by Invoke's own configuration or by the make around it: a variable
+    of its command line, or one that a Makefile exports.
+    """
+    of_make = {
+        word.partition("=")[0].rstrip(" :+?!") for word in carried(environ.get("MAKEFLAGS", ""), jobs=1)[1]
+    }
+    found = {}
+    for name in (*hints.REACHED, "key_name"):
+        kind = settings.sources[name].kind
+        exported = "MAKELEVEL" in environ and name in ("region", "name")
+        from_make = exported or of_make.intersection(KEYS_BY_NAME[name].environment)
+        if kind in (Kind.OPTION, Kind.PASSING) or (kind is Kind.VARIABLE and from_make):
+            found[name] = str(getattr(settings, name))
+    return found
+
+
 def is_dry(c: Context, given: Mapping[str, Any]) -> bool:
     """Whether only the plan is wanted: by the task's own option, or by Invoke's before the task's name."""
     return bool(given.get("dry") or c.config.run.dry)
@@ -99,7 +121,7 @@ def _endpoint(settings: Settings, *, dry: bool) -> Endpoint:
         return AWS
     from ec2tasks.local import control
 
-    return Endpoint(name="local") if dry else control.up()
+    return control.running() or Endpoint(name="local") if dry else control.up()
 
 
 def show_plan(lines: Sequence[str]) -> None:

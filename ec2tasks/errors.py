@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from invoke.exceptions import Exit
 
+from ec2tasks.hints import whole
+
 USAGE_CODE = 2
 FAILURE_CODE = 125
 INTERRUPTED_CODE = 130
@@ -21,7 +23,7 @@ class Failure(Exit):
     def __init__(self, what: str, *, hint: str | None = None) -> None:
         self.what = what
         self.hint = hint
-        text = f"ec2tasks: {what}" + (f"\nhint: {hint}" if hint else "")
+        text = f"ec2tasks: {what}" + (f"\nhint: {whole(hint)}" if hint else "")
         super().__init__(message=text, code=self.exit_code)
 
 

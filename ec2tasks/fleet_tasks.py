@@ -149,8 +149,15 @@ def _show_forgotten(found: Sequence[Forgotten], regions: Sequence[str]) -> None:
         fate = "end" if one.fate.ends else "keep"
         rows.append((that.name, that.id, that.state, that.type, that.zone, fate, one.fate.why))
     report.data(report.columns(rows))
-    for hint in dict.fromkeys(one.fate.hint for one in found if one.fate.hint and not one.fate.ends):
+    for hint in dict.fromkeys(_hint(one) for one in found if one.fate.hint and not one.fate.ends):
         report.hint(hint)
+
+
+def _hint(one: Forgotten) -> str:
+    """What to type where it is kept; its region need not be that of the settings."""
+    region = one.call.aws.region
+    elsewhere = f" --region {region}" if region != one.call.settings.region else ""
+    return str(one.fate.hint).replace("`ec2tasks down`", f"`ec2tasks down{elsewhere}`")
 
 
 def _agreed(doomed: Sequence[Forgotten]) -> bool:
@@ -176,11 +183,18 @@ def _end(one: Forgotten, *, force: bool) -> bool:
 
 
 def _table(found: Sequence[instances.Instance]) -> None:
-    rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "ADDRESS", "AGE", "COST")]
+    rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "ADDRESS", "SINCE START", "COST")]
     now = datetime.now(timezone.utc)
     for one in found:
         spent = one.cost_until(now)
-        age = duration((now - one.launched).total_seconds())
+        age = _since_start(one, now)
         cost = "-" if spent is None else f"${spent:.2f}"
         rows.append((one.name, one.id, one.state, one.type, one.zone, one.address or "-", age, cost))
     report.data(report.columns(rows))
+
+
+def _since_start(one: instances.Instance, now: datetime) -> str:
+    """How long it has run; of one that does not, for how long it has not, where AWS tells."""
+    if one.state in instances.UP:
+        return duration((now - one.launched).total_seconds())
+    return f"stopped for {duration((now - one.stopped).total_seconds())}" if one.stopped else "-"

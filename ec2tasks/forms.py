@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 RETIRED_FAMILIES = {"p2": "g4dn.xlarge", "p3": "g5.xlarge", "g3": "g4dn.xlarge", "g3s": "g4dn.xlarge"}
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
 USER_DATA_LIMIT = 16 * 1024  # bytes, before base64
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
+SIZE = re.compile(r"nano|micro|small|medium|large|\d*xlarge|metal(-\d+xl)?")
+SIZES = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "metal")
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"", "0", "false", "no", "off"}
 # What a tag value may hold: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
@@ -130,7 +134,12 @@ def listed(item: Callable[[object], str]) -> Callable[[object], tuple[str, ...]]
 def instance_type(value: object) -> str:
     """An instance type that AWS still offers somewhere."""
     found = matching(r"[a-z0-9-]+\.[a-z0-9-]+", "g4dn.xlarge")(value)
-    family = found.split(".")[0]
+    family, size = found.split(".")
+    if not SIZE.fullmatch(size):
+        like = difflib.get_close_matches(size, SIZES, n=1)
+        raise ValueError(
+            f"`{found}` has no size of EC2's" + (f"; did you mean `{family}.{like[0]}`?" if like else "")
+        )
     if family in RETIRED_FAMILIES:
         raise ValueError(f"`{found}` is offered in no region any more; use `{RETIRED_FAMILIES[family]}`")
     return found

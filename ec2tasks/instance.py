@@ -54,7 +54,8 @@ class Instance:
     """One instance as AWS describes it.
 
     `launched` is when it last started; `fetched` whether everything on it had been fetched when it stopped
-    after that; `stopped` when it was stopped, where AWS tells; `token` that of the launch.
+    after that; `stopped` when it was stopped, where AWS tells; `token` that of the launch;
+    `image` the id of its image.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Instance:
     reason: str
     fetched: bool
     token: str = ""
+    image: str = ""
     stopped: datetime | None = None
 
     @property
@@ -105,6 +107,7 @@ def from_description(found: InstanceTypeDef) -> Instance:
         reason=found.get("StateReason", {}).get("Message", ""),
         fetched=tags.get(FETCHED_TAG) == found["LaunchTime"].isoformat(),
         token=found.get("ClientToken", ""),
+        image=found.get("ImageId", ""),
         stopped=stop_time(found.get("StateTransitionReason", "")),
     )
 
@@ -224,7 +227,6 @@ def bring_up(
         if step is Step.USE and instance:
             return instance
         if step is Step.LAUNCH:
-            report.step(step.value)
             mine = launch()
         elif step is Step.START and instance:
             start(instance)
@@ -332,7 +334,7 @@ def _mark_fetched(aws: Aws, instance: Instance) -> None:
 def described(instance: Instance, *, now: datetime | None = None) -> dict[str, object]:
     """What `status` and `ls` tell of an instance, as JSON can hold it."""
     moment = now or datetime.now(timezone.utc)
-    spent = instance.cost_until(moment)
+    spent, runs = instance.cost_until(moment), instance.state in UP
     return {
         "name": instance.name,
         "id": instance.id,
@@ -343,7 +345,8 @@ def described(instance: Instance, *, now: datetime | None = None) -> dict[str, o
         "user": instance.user,
         "spot": instance.spot,
         "started": instance.launched.isoformat(),
-        "age_seconds": round((moment - instance.launched).total_seconds()),
+        "stopped": instance.stopped.isoformat() if instance.stopped else None,
+        "age_seconds": round((moment - instance.launched).total_seconds()) if runs else None,
         "price_per_hour": instance.price,
         "cost": None if spent is None else round(spent, 4),
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ec2tasks import report
-from ec2tasks.aws import HINTS, Aws, does_without, error_code
+from ec2tasks.aws import Aws, does_without, error_code
 from ec2tasks.errors import Failure, UsageError
 from ec2tasks.guard import user_data
 from ec2tasks.image import Image, architecture, choose_image
@@ -16,6 +16,8 @@ from ec2tasks.keypair import ensure_key_pair
 from ec2tasks.network import admit, security_group
 from ec2tasks.price import hourly_price
 from ec2tasks.process import Tools
+from ec2tasks.refusal import Refusal, none_granted
+from ec2tasks.schema import DEFAULT_TYPES
 from ec2tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -219,10 +221,11 @@ def _not_offered(
             f"{words} is offered in {places}, where there is no subnet to launch in",
             hint=f"subnet: one in {places}; given: {', '.join(one.zone for one in subnets)}",
         )
-    known = sorted(offers(aws, ["g*.xlarge", "t3.*", "c7i.*xlarge"]))
+    like = [one for name in settings.instance_type for one in aws.types_like(name) if one != name]
+    known = sorted(offers(aws, like) if like else offers(aws, DEFAULT_TYPES))
+    instead = f"--type {' or '.join(known)}; or " if known else ""
     return UsageError(
-        f"{words} is not offered in {settings.region}",
-        hint=f"--type TYPE with one of: {', '.join(known[:20])}; or another --region",
+        f"{words} is not offered in {settings.region}", hint=f"{instead}another --region, or another --type"
     )
 
 
@@ -247,14 +250,6 @@ def instance_profile(aws: Aws, wanted: str | None) -> str | None:
     return None
 
 
-# Refusals that may pass soon: even a limit, as an instance that AWS has just taken back counts for a while.
-REFUSED_FOR_NOW = {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"}
-
-
-class NoCapacityError(Failure):
-    """AWS grants none of the types asked for now, but may soon."""
-
-
 def launch(aws: Aws, order: Order, token: Callable[[Mapping[str, Any]], str]) -> InstanceTypeDef:
     """Ask EC2 for each candidate until one is granted, each request with the token made for it.
 
@@ -265,16 +260,21 @@ def launch(aws: Aws, order: Order, token: Callable[[Mapping[str, Any]], str]) ->
     for priced in _prices_to_try(order):
         if priced is not order:
             report.step("no spot capacity anywhere: launching on demand")
-        for candidate in order.candidates:
+        spot = priced.settings.spot
+        for one in order.candidates:
+            if any(refusal.holds_for(one.instance_type, spot=spot) for refusal in refusals):
+                continue
             try:
-                request = run_instances_request(priced, candidate, token="")
+                request = run_instances_request(priced, one, token="")
                 return aws.run_instances({**request, "ClientToken": token(request)})
             except Exception as error:
-                if error_code(error) not in NEXT_ONE_MAY_DO:
+                code = error_code(error)
+                if code not in NEXT_ONE_MAY_DO:
                     raise
-                refusals.append(Refusal(candidate, priced.settings.spot, error_code(error)))
-                report.step(f"no {refusals[-1].where} ({error_code(error)}), trying on")
-    raise _none_granted(refusals, order.settings)
+                zone = one.subnet.zone
+                refusals.append(Refusal(instance_type=one.instance_type, zone=zone, spot=spot, code=code))
+                report.step(f"no {refusals[-1].what} in {zone}: {refusals[-1].why}")
+    raise none_granted(refusals, order.settings.region)
 
 
 def _prices_to_try(order: Order) -> list[Order]:
@@ -282,30 +282,3 @@ def _prices_to_try(order: Order) -> list[Order]:
     if not (settings.spot and settings.spot_fallback):
         return [order]
     return [order, replace(order, settings=replace(settings, spot=False))]
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What EC2 did not grant, and the code that says why."""
-
-    candidate: Candidate
-    spot: bool
-    code: str
-
-    @property
-    def where(self) -> str:
-        """What was asked for, in a few words."""
-        at = " at the spot price" if self.spot else ""
-        return f"{self.candidate.instance_type} in {self.candidate.subnet.zone}{at}"
-
-
-def _none_granted(refusals: Sequence[Refusal], settings: Settings) -> Failure:
-    codes = [one.code for one in refusals]
-    words = "; ".join(f"{one.where}: {one.code}" for one in refusals)
-    code = next((one for one in codes if "Limit" in one or "Count" in one), codes[0])
-    on_demand = "--spot-fallback launches on demand instead; " if all(one.spot for one in refusals) else ""
-    kind = NoCapacityError if set(codes) <= REFUSED_FOR_NOW else Failure
-    return kind(
-        f"EC2 grants no instance in {settings.region}: {words}",
-        hint=on_demand + HINTS.get(code, HINTS["InsufficientInstanceCapacity"]),
-    )

@@ -16,6 +16,12 @@ STATE_FILE = "/run/ec2tasks-guard/state"
 ASK_LIMIT = 8.0  # seconds; who asks for the status must not wait for an instance that hangs
 LAST_WORDS = re.compile(r"ec2tasks-guard(?:\[\d+\])?: (powering off after .*)")
 BY_ITSELF = "Instance initiated shutdown"
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+REASONS = {
+    "UserInitiated": "it was stopped on request: by ec2tasks, or in AWS's console",
+    "SpotInstance": "AWS took it back: it ran at the spot price",
+    "InternalError": "AWS stopped it for an error of its own",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +78,8 @@ def words(found: Instance, outlook: Outlook | None, said: str | None = None) -> 
     if found.state in HALTED and BY_ITSELF in found.reason:
         return [f"it stopped itself: {said}" if said else "it stopped itself, or was shut down from inside"]
     if found.state in HALTED:
-        return [f"stopped: {found.reason}"] if found.reason else []
+        known = next((words for code, words in REASONS.items() if code in found.reason), None)
+        return [known or f"stopped: {found.reason}"] if found.reason else []
     return []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import re
 import shlex
 import shutil
 import signal
@@ -30,7 +31,7 @@ class Tools:
     def start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a tool. Raises Failure naming the package where it is not installed."""
         if self.echo:
-            report.step(f"$ {shlex.join(argv)}")
+            report.step(f"$ {shown(argv)}")
         try:
             return subprocess.Popen(argv, **options)
         except FileNotFoundError as error:
@@ -55,6 +56,36 @@ class Tools:
                     raise
                 return subprocess.CompletedProcess(argv, 124, out, err + b"timed out")
         return subprocess.CompletedProcess(argv, tool.returncode, out, err)
+
+
+VALUED = ("-E", "-F", "-L", "-O", "-R", "-i", "-o")  # ssh's options with a value, of those used here
+TELLING = ("-L", "-O", "-R")
+
+
+def shown(argv: Sequence[str]) -> str:
+    """A command on one line: of ssh what it does and where, of our scripts there the name and arguments."""
+    if argv[0] != "ssh":
+        return " ".join(re.sub(r"^'?--rsh=.*", "'--rsh=ssh …'", shlex.quote(_flat(one))) for one in argv)
+    at, telling = 1, list[str]()
+    while at < len(argv) and argv[at].startswith("-"):
+        step = 2 if argv[at] in VALUED else 1
+        telling += argv[at : at + step] if argv[at] in TELLING else []
+        at += step
+    there = [word for text in argv[at + 1 :] for word in _words(text)]
+    if there[:2] == ["bash", "-c"]:
+        there = there[3:]
+    return " ".join(["ssh …", *telling, *argv[at : at + 1], *(shlex.quote(_flat(one)) for one in there)])
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return [text]
+
+
+def _flat(word: str) -> str:
+    return "…" if "\n" in word else word
 
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

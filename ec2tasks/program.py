@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from invoke.exceptions import ParseError
@@ -18,6 +19,7 @@ from ec2tasks import __version__, report
 from ec2tasks.errors import FAILURE_CODE, USAGE_CODE, UsageError
 
 BROKEN_PIPE_CODE = 141  # 128 + SIGPIPE, as a shell says it
+OPTION = re.compile(r"--[a-z][\w-]*(=.*)?", re.DOTALL)
 HINT = "`ec2tasks --list` lists the tasks, `ec2tasks TASK --help` its options"
 
 
@@ -75,16 +77,36 @@ class Ec2Program(Program):
         try:
             yield
         except ParseError as error:
-            # Invoke takes an option it does not know for the task's argument, and complains of the next.
-            unknown = next((word for word in self.argv[1:] if self._is_unknown_option(word)), None)
-            what = f"no option `{unknown}`" if unknown else str(error)
-            raise UsageError(what, hint=HINT) from error
+            raise self._mistake(str(error)) from error
 
-    def _is_unknown_option(self, word: str) -> bool:
+    def _mistake(self, said: str) -> UsageError:
+        """What is wrong with these words, and what was meant, where Invoke only says which it can't place."""
         assert self.namespace is not None
-        contexts = [self.initial_context, *self.namespace.to_contexts()]
-        known = {flag for context in contexts for flag in (*context.flags, *context.inverse_flags)}
-        return bool(re.fullmatch(r"--[a-z][\w-]*", word)) and word not in known
+        contexts = {str(one.name): one for one in self.namespace.to_contexts()}
+        words, core = self.argv[1:], flags([*self.core_args(), *self.task_args()])
+        start = options_end(words, core)
+        if (wrong := strange(words[:start], core)) is not None:
+            return UsageError(f"no option `{wrong}`", hint=meant(wrong, core) or HINT)
+        task = words[start] if start < len(words) else ""
+        if task not in contexts:
+            return UsageError(f"no task `{task}`" if task else said, hint=meant(task, contexts) or HINT)
+        named = [contexts[word] for word in words[start:] if word in contexts]
+        known = [flag for one in named for flag in (*one.flags, *one.inverse_flags)]
+        if (wrong := strange(words[start:], [*known, *core])) is None:
+            return UsageError(said, hint=HINT)
+        hint = meant(wrong, known) or f"`ec2tasks {task} --help` lists its options"
+        return UsageError(f"`ec2tasks {task}` has no option `{wrong}`", hint=hint)
+
+
+def strange(words: Iterable[str], known: Container[str]) -> str | None:
+    """The first of these words that has the form of a long option and is none."""
+    return next((one for one in words if OPTION.fullmatch(one) and one.split("=")[0] not in known), None)
+
+
+def meant(word: str, known: Iterable[str]) -> str | None:
+    """The question whether the nearest of these was meant; None where none is near."""
+    near = difflib.get_close_matches(word.split("=")[0], known, n=1, cutoff=0.75 if word[0:1] == "-" else 0.6)
+    return f"did you mean `{near[0]}`?" if near else None
 
 
 def flags(arguments: Iterable[Argument]) -> dict[str, Argument]:

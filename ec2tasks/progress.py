@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -64,14 +65,15 @@ def biggest(entries: Mapping[str, Entry]) -> list[tuple[str, int]]:
             one = "/".join(parts[:depth])
             sizes[one] = sizes.get(one, 0) + entry.size
             children.setdefault("/".join(parts[: depth - 1]), set()).add(one)
-    tops = sorted(children.get("", ()), key=lambda one: -sizes[one])[:BIGGEST]
-    return [(name, sizes[name]) for name in (_narrowed(one, sizes, children) for one in tops) if sizes[name]]
-
-
-def _narrowed(name: str, sizes: Mapping[str, int], children: Mapping[str, set[str]]) -> str:
-    while name in children:
-        most = max(children[name], key=lambda one: sizes[one])
-        if sizes[most] < MOST_OF * sizes[name]:
-            break
-        name = most
-    return name
+    found: list[tuple[str, int]] = []
+    waiting = [(-sizes[one], one) for one in children.get("", ())]
+    heapq.heapify(waiting)
+    while waiting and len(found) < BIGGEST:
+        size, name = heapq.heappop(waiting)
+        inside = children.get(name, ())
+        if max((sizes[one] for one in inside), default=0) >= MOST_OF * -size:
+            for one in inside:
+                heapq.heappush(waiting, (-sizes[one], one))
+        else:
+            found.append((name, -size))
+    return [(name, size) for name, size in found if size]

@@ -183,11 +183,13 @@ class Targets:
 
     def _from_suffix(self, target: str, exists: Callable[[str], bool]) -> bool:
         """Whether a suffix rule, make's own or the project's, could start from an existing file."""
-        stem, dot, suffix = target.rpartition(".")
-        stems = [target, stem] if dot and f".{suffix}" in self.suffixes | OWN_SUFFIXES else [target]
+        stem, _, suffix = target.rpartition(".")
+        named = stem and not stem.endswith("/")  # `.o` alone is made from nothing
+        stems = [target, stem] if named and f".{suffix}" in self.suffixes | OWN_SUFFIXES else [target]
         return any(exists(stem + suffix) for stem in stems for suffix in self.suffixes | OWN_SUFFIXES)
 
 
+ANYTHING = Targets(anything=True)
 # make's own rules start from files with these suffixes, or from RCS's.
 SUFFIXES = (
     ".a .ln .o .c .cc .C .cpp .p .f .F .m .r .y .l .ym .yl .lm .s .S .mod .sym .def .h .info .dvi .tex"
@@ -218,6 +220,7 @@ def known_targets(database: str) -> Targets:
         if not line.startswith("%"):
             names.update(heads)
     patterns.discard(f"{PREFIX}%")
+    names.discard(PREFIX)
     search_path = re.search(r"^(VPATH :?= *\S|vpath )", database, re.MULTILINE)
     return Targets(
         names=frozenset(names),
@@ -257,14 +260,15 @@ READING_SECONDS = 60
 INCLUDE = re.compile(r"^ *(?:-include|sinclude|include)[ \t]+([^#\n]+)", re.MULTILINE)
 
 
-def check_targets(targets: str, *, directory: Path, environ: Mapping[str, str] = os.environ) -> None:
-    """Raise UsageError for a target that certainly does not exist here; run nothing of the project's.
+def check_targets(targets: str, *, directory: Path, environ: Mapping[str, str] = os.environ) -> Targets:
+    """What this folder's own Makefile can make. Raises UsageError for a target that certainly does not exist.
 
-    In doubt (rules that fit anything, makefiles yet to be generated, another make than GNU's) it passes.
+    Runs nothing of the project's. In doubt (rules that fit anything, makefiles yet to be generated, another
+    make than GNU's, another folder or makefile asked for) it is anything.
     """
     question = asked(targets)
     if not question.goals:
-        return
+        return ANYTHING
     folder = directory / question.directory
     makefiles = question.makefiles or _default_makefile(folder)
     flags, variables = carried(environ.get("MAKEFLAGS", ""), jobs=1)
@@ -277,12 +281,13 @@ def check_targets(targets: str, *, directory: Path, environ: Mapping[str, str] =
         *question.variables,
     ]
     answer = _ask(argv, question.goals, folder, environ)
-    if not answer:
-        return
     found = known_targets(answer)
+    if not answer or _may_grow(answer, found, folder):
+        return ANYTHING
     unknown = unknown_targets(question.goals, found, lambda name: (folder / name).exists())
-    if unknown and not _may_grow(answer, found, folder):
+    if unknown:
         raise _no_recipe(unknown, found, " ".join(makefiles))
+    return ANYTHING if question.makefiles or question.directory != "." else found
 
 
 def _default_makefile(folder: Path) -> tuple[str]:

@@ -11,6 +11,8 @@ import termios
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
+from ec2tasks.hints import whole
+
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -46,19 +48,19 @@ def _say(text: str, stream: TextIO) -> None:
 
 def step(text: str) -> None:
     """Say on stderr what is going on."""
-    _say(paint("ec2: ", "cyan") + text, sys.stderr)
+    _say(paint("ec2: ", "cyan") + whole(text), sys.stderr)
 
 
 def warning(text: str, *, hint: str | None = None) -> None:
     """Say on stderr what the user should know, and what to type about it."""
     _say(paint("ec2: warning: ", "yellow") + text, sys.stderr)
     if hint:
-        _say(paint("hint: ", "cyan") + hint, sys.stderr)
+        _say(paint("hint: ", "cyan") + whole(hint), sys.stderr)
 
 
 def hint(text: str) -> None:
     """Say on stderr what to type next."""
-    _say(paint("hint: ", "cyan") + text, sys.stderr)
+    _say(paint("hint: ", "cyan") + whole(text), sys.stderr)
 
 
 def data(text: str) -> None:
@@ -75,8 +77,24 @@ def ask(question: str) -> bool | None:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as lines, each column as wide as its widest cell; the first row is the heading."""
+def columns(rows: Sequence[Sequence[str]], *, room: int | None = None) -> str:
+    """Rows as lines, each column as wide as its widest cell; the first row is the heading.
+
+    On a terminal that is too narrow for that (`room` columns), each row as lines of its own, a cell a line.
+    """
+    room = _width() if room is None else room
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    if room and sum(widths) + 2 * (len(widths) - 1) > room:
+        margin = max(map(len, rows[0]))
+        blocks = (zip(rows[0], row, strict=True) for row in rows[1:])
+        return "\n\n".join("\n".join(f"{name.ljust(margin)}  {cell}" for name, cell in one) for one in blocks)
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _width() -> int:
+    """How many columns stdout has, 0 where it is no terminal."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return 0

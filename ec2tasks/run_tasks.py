@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 from invoke.context import Context
 
 from ec2tasks import comeback, history, plan, report, workflow
-from ec2tasks.edge import ec2_task, is_dry, make_call, show_plan
+from ec2tasks.arrival import Call
+from ec2tasks.checks import check_run, foretell
+from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, show_plan
 from ec2tasks.errors import UsageError
 from ec2tasks.notebook import choose_page, has_display, shown
 from ec2tasks.notebook import command as notebook_command
@@ -30,7 +33,8 @@ from ec2tasks.options import (
     Option,
     is_verbose,
 )
-from ec2tasks.recipes import asked, check_targets, make_argv
+from ec2tasks.project import find_project
+from ec2tasks.recipes import Targets, asked, check_targets, make_argv, unknown_targets
 
 
 def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
@@ -38,9 +42,16 @@ def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Seq
         raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
     call, wish = make_call(c, given, targets), _wish(given, command)
     if is_dry(c, given):
+        _check_plan(call, wish)
         show_plan(plan.run_lines(call, command, sync=wish.sync))
         return 0
     return workflow.run(call, wish)
+
+
+def _check_plan(call: Call, wish: workflow.Wish) -> None:
+    """Refuse what the run itself would refuse, as far as that costs nothing."""
+    check_run(call, sync=wish.sync)
+    foretell(call)
 
 
 def _wish(given: Mapping[str, Any], command: str | None, **more: Any) -> workflow.Wish:
@@ -53,7 +64,10 @@ def _words(text: str, usage: str) -> str:
     if not text.strip():
         raise UsageError("there is nothing to run", hint=usage)
     if re.fullmatch(r"--?[A-Za-z][\w-]*", text):
-        raise UsageError(f"no option `{text}`", hint="`ec2tasks TASK --help` lists the options")
+        known = [f"--{name.replace('_', '-')}" for one in RUN_OPTIONS for name in one.names]
+        near = difflib.get_close_matches(text, known, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else "`ec2tasks TASK --help` lists the options"
+        raise UsageError(f"no option `{text}`", hint=hint)
     return text
 
 
@@ -80,9 +94,23 @@ def make_(c: Context, given: Mapping[str, Any]) -> int:
     Makefile does not have is refused before anything is launched.
     """
     targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
-    check_targets(targets, directory=Path.cwd())
+    found = check_targets(targets, directory=Path.cwd())
+    goals = asked(targets).goals
+    _say_strange(make_settings(c, given, goals).recipes, found)
     command = shlex.join(make_argv(targets, makeflags=os.environ.get("MAKEFLAGS", "")))
-    return _run(c, given, command, asked(targets).goals)
+    return _run(c, given, command, goals)
+
+
+def _say_strange(recipes: Iterable[str], found: Targets) -> None:
+    """Say which recipes of the settings the Makefile lacks: by a slip in the name they never count."""
+    if find_project(Path.cwd()).below != Path():
+        return  # the Makefile of a folder below; they may be for another
+    for name in unknown_targets(list(recipes), found, lambda name: Path(name).exists()):
+        near = difflib.get_close_matches(name, found.names, n=1)
+        report.warning(
+            f"recipes: the Makefile has no `{name}`, so what stands there never counts",
+            hint=f"did you mean `{near[0]}`?" if near else None,
+        )
 
 
 @ec2_task(*RUN_OPTIONS)
@@ -107,6 +135,7 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
     beside = partial(shown, page, browser=not given["no_browser"] and has_display())
     wish = _wish(given, notebook_command(page), variables=page.variables, beside=beside)
     if is_dry(c, given):
+        _check_plan(call, wish)
         show_plan(plan.run_lines(call, f"Jupyter, its page at {page.site}", sync=wish.sync))
         return 0
     return workflow.run(call, wish)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import DEFAULT_IGNORED, IGNORE_FILE
+from ec2tasks.recipes import MAKEFILES
 
 SETTINGS_TEXT = """\
 # Settings of ec2tasks for this project; `ec2tasks config` shows all of them, with values and sources.
@@ -18,6 +20,7 @@ SETTINGS_TEXT = """\
 #   train:
 #     instance_type: g5.xlarge
 """
+INCLUDE = re.compile(rb"^ *(?:-include|sinclude|include)[ \t][^#\n]*\bMakefile\.inc\b", re.MULTILINE)
 TASKS_TEXT = "from ec2tasks import ns  # noqa: F401  # `inv --list` shows what this brings\n"
 
 
@@ -35,7 +38,7 @@ def makefile_text() -> str:
 
 
 def init_project(folder: Path) -> Iterator[str]:
-    """Write the files that are missing in this folder; a line for each file, written or kept."""
+    """Write the files that are missing in this folder, and include ours in its Makefile; a line for each."""
     files = {
         "Makefile.inc": makefile_text(),
         "ec2.yaml": SETTINGS_TEXT,
@@ -51,3 +54,23 @@ def init_project(folder: Path) -> Iterator[str]:
             yield f"kept {name} as it is"
         except OSError as error:
             raise Failure(f"`{folder / name}` can't be written: {error.strerror}") from error
+    makefile = next((folder / name for name in MAKEFILES if (folder / name).is_file()), None)
+    if makefile:
+        yield _with_include(makefile)
+
+
+def _with_include(makefile: Path) -> str:
+    """Let a Makefile include Makefile.inc, as its last line; what became of it."""
+    try:
+        text = makefile.read_bytes()
+        if INCLUDE.search(text):
+            return f"kept {makefile.name} as it is: it includes Makefile.inc"
+        # A last line that goes on, or is not ended, would swallow ours.
+        gap = b"" if (text.endswith(b"\n") and not text.endswith(b"\\\n")) or not text else b"\n"
+        with makefile.open("ab") as file:
+            file.write(gap + b"include Makefile.inc\n")
+    except OSError as error:
+        raise Failure(
+            f"`{makefile}` can't be changed: {error.strerror}", hint="its last line: include Makefile.inc"
+        ) from error
+    return f"added `include Makefile.inc` to {makefile.name}, as its last line"

@@ -27,7 +27,9 @@ class Kind(Enum):
     """Who says a setting's value."""
 
     DEFAULT = "nobody: built in, the task's own, or made of other settings"
-    CONFIGURED = "a file or the environment"
+    CONFIGURED = "a file"
+    VARIABLE = "the environment"
+    PASSING = "what the next call may not read: a recipe's own entry, Invoke's configuration"
     OPTION = "an option of this call"
 
 
@@ -46,7 +48,7 @@ BUILT_IN = Source(Kind.DEFAULT, "default")
 
 
 def configured(text: str) -> Source:
-    """A file, or a variable of the environment."""
+    """A file."""
     return Source(Kind.CONFIGURED, text)
 
 
@@ -174,7 +176,7 @@ def read_settings(
     project_layers = [
         file_layer(project.root / SETTINGS_FILE, SETTINGS_FILE),
         in_invoke_yaml,
-        Layer(source=configured("Invoke's configuration"), values=others),
+        Layer(source=Source(Kind.PASSING, "Invoke's configuration"), values=others),
     ]
     layers = [
         Layer(source=Source(Kind.DEFAULT, "the task's default"), values=defaults or {}),
@@ -182,7 +184,7 @@ def read_settings(
         file_layer(config_home / "ec2tasks" / "config.yaml", "~/.config/ec2tasks/config.yaml"),
         *project_layers,
         *recipe_layers(project_layers, targets),
-        environment_layer(dotenv_names(project.root / ".env"), ".env"),
+        environment_layer(dotenv_names(project.root / ".env"), ".env", Kind.CONFIGURED),
         environment_layer(environ, "environment"),
         option_layer(options, typed or {}),
     ]
@@ -262,7 +264,10 @@ def recipe_layers(project_layers: Iterable[Layer], targets: Iterable[str]) -> li
     for layer in project_layers:
         entries, _ = merge([Layer(source=layer.source, values={"recipes": layer.values.get("recipes")})])
         found += [
-            Layer(source=configured(f"{layer.source}, recipe `{target}`"), values=entries["recipes"][target])
+            Layer(
+                source=Source(Kind.PASSING, f"{layer.source}, recipe `{target}`"),
+                values=entries["recipes"][target],
+            )
             for target in targets
             if target in entries["recipes"]
         ]
@@ -271,30 +276,35 @@ def recipe_layers(project_layers: Iterable[Layer], targets: Iterable[str]) -> li
 
 def dotenv_names(path: Path) -> dict[str, str]:
     """What a project's .env says of our own names; nothing else of it is kept."""
+    return {name: value for name, value in dotenv_text(path).items() if name in ENVIRONMENT_NAMES}
+
+
+def dotenv_text(path: Path) -> dict[str, str]:
+    """What a .env says, empty where there is none. Raises UsageError for one that can't be read."""
     try:
         found = dotenv_values(path, interpolate=False) if path.is_file() else {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f".env: can't be read: {error}") from error
-    return {name: value for name, value in found.items() if name in ENVIRONMENT_NAMES and value is not None}
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def environment_layer(environ: Mapping[str, str], place: str) -> Layer:
+def environment_layer(environ: Mapping[str, str], place: str, kind: Kind = Kind.VARIABLE) -> Layer:
     """The settings given by environment variables; an empty one counts as not given."""
     values: dict[str, object] = {}
     sources: dict[str, Source] = {}
     for key in KEYS:
         name = next((name for name in key.environment if environ.get(name, "").strip()), None)
         if name:
-            values[key.name], sources[key.name] = environ[name], configured(f"{place} {name}")
+            values[key.name], sources[key.name] = environ[name], Source(kind, f"{place} {name}")
     if environ.get("EC2_LOCAL"):
-        sources["endpoint"] = configured(f"{place} EC2_LOCAL")
+        sources["endpoint"] = Source(kind, f"{place} EC2_LOCAL")
         try:
             values["endpoint"] = "local" if flag(environ["EC2_LOCAL"]) else "aws"
         except ValueError as error:
             raise UsageError(
                 f"{sources['endpoint']}: {error}", hint="EC2_LOCAL=1 uses the local EC2"
             ) from error
-    return Layer(source=configured(place), values=values, sources=sources)
+    return Layer(source=Source(kind, place), values=values, sources=sources)
 
 
 def profile_layer(home: Path, environ: Mapping[str, str]) -> Layer:

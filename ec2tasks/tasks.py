@@ -15,6 +15,7 @@ from ec2tasks import difference, fleet_tasks, plan, report, run_tasks, workflow
 from ec2tasks.access import connection
 from ec2tasks.admin_tasks import ns as admin
 from ec2tasks.arrival import Arrival, check_here, get_on
+from ec2tasks.checks import check_push, foretell
 from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, show_plan, translated
 from ec2tasks.ending import Ending
 from ec2tasks.errors import UsageError
@@ -33,6 +34,7 @@ from ec2tasks.options import (
     is_verbose,
 )
 from ec2tasks.price import price_text
+from ec2tasks.recipes import MAKEFILES
 from ec2tasks.scaffold import init_project, makefile_text
 from ec2tasks.settings import printable
 
@@ -48,6 +50,8 @@ def up(c: Context, given: Mapping[str, Any]) -> None:
     """
     call = make_call(c, given)
     if is_dry(c, given):
+        check_here(call)
+        foretell(call)
         return show_plan(plan.up_lines(call))
     found = workflow.up(call)
     report.data(f"{found.where} at {found.address}, {price_text(found.price)}")
@@ -78,6 +82,9 @@ def sync(c: Context, given: Mapping[str, Any]) -> None:
     if given["diff"]:
         changes = workflow.differences(call)
         return difference.show_json(changes) if given["json"] else difference.show(changes)
+    check_here(call)
+    if both or given["push"]:
+        check_push(call)
     if is_dry(c, given):
         return show_plan(plan.sync_lines(call, push=both or given["push"], pull=both or given["pull"]))
     workflow.sync(call, push=both or given["push"], pull=both or given["pull"], verbose=verbose)
@@ -127,10 +134,17 @@ def _value_text(value: object) -> str:
 
 @ec2_task()
 def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
-    """Put Makefile.inc, ec2.yaml, .rsyncignore and tasks.py into this folder, never over an existing file."""
+    """Put Makefile.inc, ec2.yaml, .rsyncignore and tasks.py into this folder, never over an existing file.
+
+    A Makefile that does not include Makefile.inc yet gets that as its last line.
+    """
     for line in init_project(Path.cwd()):
         report.step(line)
-    report.hint("add `include Makefile.inc` to your Makefile, then `make on-ec2-TARGET`")
+    makes = any((Path.cwd() / name).is_file() for name in MAKEFILES)
+    first = "" if makes else "a Makefile with `include Makefile.inc`, then "
+    report.hint(
+        f"{first}`make on-ec2-TARGET` runs a target there; `make -n on-ec2-TARGET` shows what it calls"
+    )
 
 
 @ec2_task()

@@ -14,19 +14,19 @@ from ec2tasks import journal, report
 from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
 from ec2tasks.attend import SpotTakenError, attended, check_taken, taken_back
 from ec2tasks.boarding import interruptible, on_board
+from ec2tasks.checks import check_run
 from ec2tasks.ending import Ending, Verdict
-from ec2tasks.errors import FAILURE_CODE, UsageError
+from ec2tasks.errors import FAILURE_CODE
 from ec2tasks.follow import feeds, terminal_size
 from ec2tasks.instance import HALTED, Instance
 from ec2tasks.job import Job, LostRunError, forwarded, on_terminal
-from ec2tasks.launch import NoCapacityError
 from ec2tasks.leaving import apply, end_beside_failure
 from ec2tasks.merge import Change
 from ec2tasks.moving import fetch as fetch_results
 from ec2tasks.moving import fetched_meanwhile, move_files
 from ec2tasks.phases import Phases
-from ec2tasks.ports import check_free
 from ec2tasks.project import check_syncable
+from ec2tasks.refusal import NoCapacityError
 from ec2tasks.stay import Intent, Results, Stay, joined
 from ec2tasks.sync import Moves
 from ec2tasks.sync import differences as compare_trees
@@ -56,12 +56,7 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
     the results fetched so far.
     """
     settings = call.settings
-    check_here(call)
-    check_free(settings.ports)
-    if settings.spot and settings.final_state == "stop":
-        raise UsageError("a spot instance can't be stopped", hint="--leave or --terminate; or without --spot")
-    if wish.sync:
-        check_syncable(call.project, call.home)
+    check_run(call, sync=wish.sync)
     used = 0.0
     for resumed in itertools.count():
         began = time.monotonic()

@@ -102,7 +102,9 @@ def test_a_quota_of_nothing_says_how_to_ask_for_more(faulty: Shop) -> None:
     faults(faulty, errors={"RunInstances": "VcpuLimitExceeded"})
     said = faulty.ec2tasks("run", "true")
     assert said.code == 125
-    assert "L-DB2E81BA" in said.err
+    # One quota serves all three types in all zones: asked once, said once and summed up once.
+    assert said.err.count("Running On-Demand G and VT instances") == 2
+    assert "--quota-code L-DB2E81BA --desired-value 8 --region eu-central-1" in said.err
 
 
 def test_throttling_is_waited_out(faulty: Shop) -> None:

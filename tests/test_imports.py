@@ -13,6 +13,7 @@ from conftest import REPO
 
 # A run's stages, in the order of the data.
 ORDER = (
+    "hints",
     "errors",
     "endpoint",
     "report",
@@ -30,11 +31,14 @@ ORDER = (
     "keypair",
     "network",
     "price",
+    "quota",
+    "refusal",
     "scripts",
     "guard",
     "launch",
     "instance",
     "memory",
+    "likeness",
     "access",
     "outlook",
     "prepare",
@@ -60,6 +64,7 @@ ORDER = (
     "follow",
     "notebook",
     "arrival",
+    "checks",
     "plan",
     "phases",
     "stay",

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from ec2tasks.recipes import make_argv
+
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "templates/Makefile.inc"
 # Several GNU Makes are tested with TEST_MAKES=/path/to/make-4.4:/path/to/make-3.81.
@@ -211,13 +213,37 @@ def test_without_ec2tasks(scratch: Scratch) -> None:
 
 
 def test_dry_run_shows_the_call_alone(scratch: Scratch) -> None:
-    for flags in (["-n"], ["-nk", "-j4"], ["--dry-run", "--no-print-directory"], ["--just-print"]):
+    for flags in (["-n"], ["--dry-run", "--no-print-directory"], ["--just-print"]):
         ran = scratch.run(*flags, "on-ec2-train", "on-ec2-a/b", "EC2_TYPE=g5.xlarge")
         assert ran.returncode == 0
         assert ran.stdout.splitlines() == [
             "ec2tasks make --default-end leave --type 'g5.xlarge' 'train'",
             "ec2tasks make --default-end leave --type 'g5.xlarge' 'a/b'",
         ]
+    assert scratch.calls == []
+
+
+def test_the_line_shown_can_be_typed_and_asks_for_the_same(scratch: Scratch) -> None:
+    words = ["-k", "EPOCHS=2", "X=a  b", 'Y=it\'s "q" \\ n', "EC2_FLAGS=--name 'x y'", "on-ec2-train"]
+    shown = scratch.run("-n", *words).stdout
+    assert scratch.calls == []
+    scratch.run(*words)
+    subprocess.run(
+        ["sh", "-c", shown],
+        env={"PATH": f"{scratch.tools}:{SYSTEM_PATH}", "NOTES": str(scratch.tools / "notes")},
+        cwd=scratch.folder,
+        check=True,
+    )
+    real, typed = scratch.notes
+    assert typed["argv"][:-1] == real["argv"][:-1]
+    before = make_argv(real["argv"][-1], makeflags=real["environ"]["MAKEFLAGS"])
+    assert sorted(make_argv(typed["argv"][-1])) == sorted(before)
+
+
+def test_a_prefix_without_a_name_is_refused(scratch: Scratch) -> None:
+    ran = scratch.run("on-ec2-")
+    assert ran.returncode == 2
+    assert "on-ec2-TARGET" in ran.stderr
     assert scratch.calls == []
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from ec2tasks.errors import Failure
-from ec2tasks.process import Tools, check_tools, end_quietly, exit_code, uninterrupted
+from ec2tasks.process import Tools, check_tools, end_quietly, exit_code, shown, uninterrupted
 
 
 @pytest.mark.parametrize(("returncode", "code"), [(0, 0), (7, 7), (255, 255), (-9, 137), (-2, 130)])
@@ -48,3 +49,26 @@ def test_a_helper_ends_with_its_input_or_when_told(code: str) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as tool:
         end_quietly(tool, tool.stdin)
         assert tool.returncode is not None
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["ssh", "-F", "none", "-o", "Port=22", "-i", "a@b", "-O", "check", "u@h"], "ssh … -O check u@h"),
+        (
+            [
+                "ssh",
+                "-T",
+                "-F",
+                "none",
+                "u@h",
+                shlex.join(["bash", "-c", "echo 'a\nb'\n", "run.sh", "p", "x\ny"]),
+            ],
+            "ssh … u@h run.sh p '…'",
+        ),
+        (["ssh", "u@h", "it's"], """ssh … u@h 'it'"'"'s'"""),
+        (["rsync", "-a", "--rsh=ssh -F none -o Port=22", "a b", "h:"], "rsync -a '--rsh=ssh …' 'a b' h:"),
+    ],
+)
+def test_a_command_is_shown_on_one_line(argv: list[str], line: str) -> None:
+    assert shown(argv) == line

@@ -68,3 +68,25 @@ def test_every_option_reaches_its_task_under_its_name() -> None:
 def test_completion_lists_the_tasks(shop: Shop) -> None:
     said = shop.call("ec2tasks", "--complete", "--", "ec2tasks ")
     assert {"run", "sync", "local.up"} <= set(said.out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("rnu true", "did you mean `run`?"),
+        ("run --stp true", "did you mean `--stop`?"),
+        ("run --stp", "did you mean `--stop`?"),
+        ("logs --folow", "did you mean `--follow`?"),
+        ("run --verbos=1 true", "did you mean `--verbose`?"),
+        ("--eco run true", "did you mean `--echo`?"),
+        ("down --leave", "`ec2tasks down --help` lists its options"),
+        ("--xyzzy", "`ec2tasks --list` lists the tasks, `ec2tasks TASK --help` its options"),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_meant(
+    words: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        program().run(["ec2tasks", *words.split()])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"hint: {hint}"

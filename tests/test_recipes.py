@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import Shop
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -228,3 +229,13 @@ train: data
 
 .PHONY: eval
 """
+
+
+def test_settings_of_a_recipe_that_the_makefile_lacks_are_said(shop: Shop) -> None:
+    shop.write("Makefile", "train: ; true\nevaluation: ; true\n")
+    shop.write("ec2.yaml", "recipes: {trian: {final_state: stop}, evaluation: {final_state: stop}}\n")
+    said = shop.ec2tasks("make", "--dry", "train")
+    assert said.code == 0
+    assert said.err.count("warning") == 1
+    assert "has no `trian`" in said.err
+    assert "did you mean `train`?" in said.err

@@ -50,6 +50,18 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
     ]
 
 
+def test_a_table_too_wide_for_the_terminal_is_shown_cell_by_cell() -> None:
+    rows = [("NAME", "ZONE"), ("a" * 30, "x"), ("b", "y" * 30)]
+    assert report.columns(rows, room=80).count("\n") == 2
+    assert report.columns(rows, room=60).splitlines() == [
+        "NAME  " + "a" * 30,
+        "ZONE  x",
+        "",
+        "NAME  b",
+        "ZONE  " + "y" * 30,
+    ]
+
+
 def test_a_closed_stderr_stops_nothing() -> None:
     code = (
         "from ec2tasks import report; import sys\nfor n in range(20000): report.step('x' * 50)\nprint('done')"

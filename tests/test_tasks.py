@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from conftest import REPO, Shop
 
 
@@ -72,6 +73,20 @@ def test_init_writes_what_is_missing_and_nothing_over_anything(shop: Shop) -> No
     assert shop.ec2tasks("config").code == 0
     assert "kept ec2.yaml" in said.err
     assert shop.ec2tasks("init").err.count("kept") == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["train:\n\t@echo trains", "train:\n\t@echo trains\n", "train:\n\t@echo trains\nX = 1 \\\n"]
+)
+def test_init_lets_the_makefile_include_it_once(text: str, shop: Shop) -> None:
+    shop.write("Makefile", text)
+    assert "added `include Makefile.inc`" in shop.ec2tasks("init").err
+    changed = shop.read("Makefile")
+    assert changed.startswith(text)
+    assert shop.call("make", "train").out == "trains\n"
+    assert "ec2tasks make" in shop.call("make", "-n", "on-ec2-train").out
+    assert "it includes Makefile.inc" in shop.ec2tasks("init").err
+    assert shop.read("Makefile") == changed
 
 
 def test_makefile_prints_the_template(shop: Shop) -> None:

@@ -262,6 +262,12 @@ def down() -> bool:
         return pid is not None
 
 
+def running() -> Endpoint | None:
+    """The endpoint of the local EC2 that runs, None where none does; nothing is started."""
+    found = _server(this_layout())
+    return endpoint(found["url"], found["ssh_port"]) if found else None
+
+
 def status() -> LocalStatus | None:
     """The local EC2 that runs, with its instances; None when none does."""
     found = _server(this_layout())

@@ -1,0 +1,42 @@
+"""What `status` and `ls` say of an instance in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from test_instance import ONE
+
+from ec2tasks.fleet_tasks import _table
+from ec2tasks.instance import described
+from ec2tasks.outlook import words
+
+NOW = datetime.now(timezone.utc)
+
+
+def test_time_and_cost_are_those_since_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = replace(ONE, state="running", launched=NOW - timedelta(hours=2), price=0.5)
+    stopped = replace(runs, state="stopped", stopped=NOW - timedelta(hours=1))
+    _table([runs, stopped, replace(stopped, stopped=None)])
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert "SINCE START" in heading
+    assert "2.0 h" in rows[0]
+    assert "$1.0" in rows[0]
+    assert "stopped for 1.0 h" in rows[1]
+    assert [row.split()[-1] for row in rows[1:]] == ["-", "-"]
+    assert described(stopped)["age_seconds"] is None
+    assert str(described(stopped)["stopped"]).startswith("20")
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("Client.UserInitiatedShutdown: User initiated shutdown", "on request"),
+        ("Server.SpotInstanceShutdown: Instance was stopped due to interruption", "took it back"),
+        ("Server.Odd: something else", "stopped: Server.Odd"),
+    ],
+)
+def test_why_it_stopped_is_said_in_words(reason: str, said: str) -> None:
+    (line,) = words(replace(ONE, state="stopped", reason=reason), None)
+    assert said in line

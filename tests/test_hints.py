@@ -1,0 +1,96 @@
+"""What a hint tells to type is about the instance that this call is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Shop
+
+from ec2tasks import hints, report
+from ec2tasks.edge import told_once
+from ec2tasks.errors import Failure
+from ec2tasks.project import Project
+from ec2tasks.settings import read_settings
+from ec2tasks.tasks import ec2
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    yield
+    hints.repeat({})
+
+
+TOLD = {"region": "us-east-1", "endpoint": "local", "name": "a b", "remote_dir": "x", "key_name": "nina"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "`ec2tasks down` ends it",
+            "`AWS_KEY_NAME=nina ec2tasks down --region us-east-1 --local --name 'a b' --remote-dir x`"
+            " ends it",
+        ),
+        (
+            "`ec2tasks ls --region eu-west-1`, `ec2tasks status`",
+            "`AWS_KEY_NAME=nina ec2tasks ls --local --region eu-west-1`,"
+            " `AWS_KEY_NAME=nina ec2tasks status --region us-east-1 --local --name 'a b'`",
+        ),
+        ("`ec2tasks init`, `ec2tasks local.up`, `ec2tasks TASK --help`", None),
+        ("`aws ec2 describe-subnets`, --name x", None),
+    ],
+)
+def test_a_hint_repeats_what_names_the_instance(text: str, told: str | None) -> None:
+    assert hints.whole(text) == text
+    hints.repeat(TOLD)
+    assert hints.whole(text) == (told or text)
+
+
+def test_failures_warnings_and_hints_all_do(capsys: pytest.CaptureFixture[str]) -> None:
+    hints.repeat({"region": "us-east-1"})
+    hint = "`ec2tasks down` ends it"
+    report.warning("late", hint=hint)
+    report.hint(hint)
+    shown = f"{capsys.readouterr().err}{Failure('late', hint=hint).message}"
+    assert shown.count("`ec2tasks down --region us-east-1` ends it") == 3
+
+
+def test_each_task_takes_what_its_hint_repeats() -> None:
+    for name, options in hints.TAKEN.items():
+        arguments = ec2[name].get_arguments()
+        known = {f"{'-' if len(one) == 1 else '--'}{one}" for found in arguments for one in found.names}
+        assert set(options.values()) <= known
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "told"),
+    [
+        ({}, {}, {}),
+        ({"region": "us-east-1", "endpoint": "local"}, {}, {"region": "us-east-1", "endpoint": "local"}),
+        ({}, {"AWS_REGION": "us-east-1", "AWS_KEY_NAME": "nina"}, {}),
+        ({}, {"AWS_REGION": "us-east-1", "AWS_KEY_NAME": "nina", "MAKELEVEL": "1"}, {"region": "us-east-1"}),
+        ({}, {"AWS_KEY_NAME": "nina", "MAKEFLAGS": " -- AWS_KEY_NAME=nina"}, {"key_name": "nina"}),
+    ],
+)
+def test_what_a_plain_call_would_know_is_not_repeated(
+    options: dict[str, str], environ: dict[str, str], told: dict[str, str]
+) -> None:
+    project = Project(root=Path("/nowhere/shop"), below=Path())
+    whole = {"HOME": "/nowhere", "USER": "kim", **environ}
+    assert told_once(read_settings(project, options=options, environ=whole), whole) == told
+
+
+def test_a_recipe_s_own_region_is_repeated(shop: Shop) -> None:
+    shop.write("ec2.yaml", "region: eu-west-1\nrecipes: {train: {region: us-east-1}}\n")
+    project = Project(root=shop.root, below=Path())
+    found = read_settings(project, options={}, targets=["train"], environ={"HOME": "/nowhere", "USER": "kim"})
+    assert told_once(found, {}) == {"region": "us-east-1"}
+
+
+def test_a_run_elsewhere_ends_with_a_hint_that_ends_it(local_shop: Shop) -> None:
+    said = local_shop.ec2tasks("down", "--region", "us-east-1", "--dry")
+    assert said.code == 0
+    said = local_shop.ec2tasks("attach", "--region", "us-east-1", "--name", "other")
+    assert "`ec2tasks up --region us-east-1 --name other` launches it" in said.err
