@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 
 from ec2tasks import instance as instances
 from ec2tasks import journal, report
 from ec2tasks.access import Host, is_connected, is_pinned, open_master, pin_from_console, wait_ready
-from ec2tasks.aws import Aws, error_code, passes
+from ec2tasks.aws import error_code, passes
+from ec2tasks.call import Call
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance, Step, next_step
 from ec2tasks.keypair import check_private, keys_to_offer
@@ -21,54 +21,14 @@ from ec2tasks.memory import as_json, from_json
 from ec2tasks.network import admit
 from ec2tasks.own_folder import know_as, known_as
 from ec2tasks.prepare import prepare
-from ec2tasks.process import Tools, check_tools, deferred, in_background
-from ec2tasks.project import Project, identity
-from ec2tasks.settings import Settings
-from ec2tasks.state import State, digest, keep, lock, recall, remember
+from ec2tasks.process import check_tools, deferred, in_background
+from ec2tasks.project import identity
+from ec2tasks.state import keep, lock, recall, remember
 from ec2tasks.traces import mark
 
 SETTLING = 15  # looks, a second apart, at several instances of one name of which the newest is new
 NEW_SECONDS = 60.0
 UNANSWERED = "AWS gave no answer to the launch: there may be an instance all the same"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """What one call of ec2tasks knows before it asks AWS anything."""
-
-    settings: Settings
-    project: Project
-    aws: Aws
-    state: State
-    tools: Tools
-    home: Path
-    account: str = ""  # what tells one AWS account's credentials here from another's
-
-    @property
-    def key(self) -> str:
-        """The instance's name among all that this machine knows."""
-        return self.key_of(self.aws.region, self.settings.name)
-
-    def key_of(self, region: str, name: str) -> str:
-        """The same for this user's instance of another name or region."""
-        return digest(self.aws.endpoint.name, self.account, region, self.settings.key_name, name)
-
-    @property
-    def place(self) -> journal.Place:
-        """The same for the journal."""
-        return journal.Place(
-            key=self.key,
-            account=digest(self.aws.endpoint.name, self.account),
-            region=self.aws.region,
-            owner=self.settings.key_name,
-            name=self.settings.name,
-        )
-
-    @property
-    def public_key(self) -> Path:
-        """Where the public key of the user's key pair in this region is kept, so that ssh offers no other."""
-        name = digest(self.aws.endpoint.name, self.account, self.aws.region, self.settings.key_name)
-        return self.state.folder / "keys" / f"{name}.pub"
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ec2tasks import report
 from ec2tasks.access import is_connected
-from ec2tasks.arrival import Call, check_here, host_of, last_seen
+from ec2tasks.arrival import check_here, host_of, last_seen
+from ec2tasks.call import Call
 from ec2tasks.errors import UsageError
 from ec2tasks.ignored import IGNORE_FILE, filter_argv
 from ec2tasks.likeness import say_unlike

@@ -6,9 +6,10 @@ import contextlib
 
 from ec2tasks import job as jobs
 from ec2tasks import report
-from ec2tasks.arrival import Call, check_here
+from ec2tasks.arrival import check_here
 from ec2tasks.attend import attended
 from ec2tasks.boarding import interruptible, on_board
+from ec2tasks.call import Call
 from ec2tasks.ending import Ending
 from ec2tasks.errors import FAILURE_CODE, Failure
 from ec2tasks.history import pick

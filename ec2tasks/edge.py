@@ -12,8 +12,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from ec2tasks import hints, report
-from ec2tasks.arrival import Call
 from ec2tasks.aws import Aws, explain
+from ec2tasks.call import Call
 from ec2tasks.endpoint import AWS, Endpoint
 from ec2tasks.errors import INTERRUPTED_CODE, CommandFailed
 from ec2tasks.options import RUN_OPTIONS, Ec2Task, Option, setting_values, typed

@@ -12,8 +12,9 @@ from invoke.context import Context
 
 from ec2tasks import instance as instances
 from ec2tasks import outlook, report
-from ec2tasks.arrival import Call, find, host_of
+from ec2tasks.arrival import find, host_of
 from ec2tasks.aws import explain
+from ec2tasks.call import Call
 from ec2tasks.edge import ec2_task, is_dry, make_call
 from ec2tasks.errors import FAILURE_CODE
 from ec2tasks.forms import duration
@@ -45,7 +46,7 @@ def status(c: Context, given: Mapping[str, Any]) -> None:
         return
     foreseen, lines = _foreseen(call, found)
     if given["json"]:
-        whole = {**instances.described(found), **outlook.described(foreseen, lines)}
+        whole = {**outlook.facts(found), **outlook.described(foreseen, lines)}
         report.data(json.dumps(whole, indent=2))
     else:
         _table([found])
@@ -79,7 +80,7 @@ def ls(c: Context, given: Mapping[str, Any]) -> None:
     with ThreadPoolExecutor(max_workers=8) as pool:
         found = [one for many in pool.map(ask, regions) for one in many]
     if given["json"]:
-        report.data(json.dumps([instances.described(one) for one in found], indent=2))
+        report.data(json.dumps([outlook.facts(one) for one in found], indent=2))
     elif found:
         _table(found)
     else:
@@ -136,7 +137,7 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
 
 def _forgotten_as_json(one: Forgotten) -> dict[str, object]:
     region = one.call.aws.region
-    return {**instances.described(one.instance), "region": region, "ends": one.fate.ends, "why": one.fate.why}
+    return {**outlook.facts(one.instance), "region": region, "ends": one.fate.ends, "why": one.fate.why}
 
 
 def _show_forgotten(found: Sequence[Forgotten], regions: Sequence[str]) -> None:

@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 
 from ec2tasks import job as jobs
 from ec2tasks.access import Host, close_master
-from ec2tasks.arrival import Call, look_in
+from ec2tasks.arrival import look_in
+from ec2tasks.call import Call
 from ec2tasks.errors import Failure, UsageError
 from ec2tasks.follow import View
 from ec2tasks.job import BROKEN, Run

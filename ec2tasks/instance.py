@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -329,24 +329,3 @@ def _mark_fetched(aws: Aws, instance: Instance) -> None:
     except Exception as error:
         if not does_without(error, "`down` will start it again to look for results"):
             raise
-
-
-def described(instance: Instance, *, now: datetime | None = None) -> dict[str, object]:
-    """What `status` and `ls` tell of an instance, as JSON can hold it."""
-    moment = now or datetime.now(timezone.utc)
-    spent, runs = instance.cost_until(moment), instance.state in UP
-    return {
-        "name": instance.name,
-        "id": instance.id,
-        "state": instance.state,
-        "type": instance.type,
-        "zone": instance.zone,
-        "address": instance.address,
-        "user": instance.user,
-        "spot": instance.spot,
-        "started": instance.launched.isoformat(),
-        "stopped": instance.stopped.isoformat() if instance.stopped else None,
-        "age_seconds": round((moment - instance.launched).total_seconds()) if runs else None,
-        "price_per_hour": instance.price,
-        "cost": None if spent is None else round(spent, 4),
-    }

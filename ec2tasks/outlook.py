@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 
 from ec2tasks.access import Host, console, is_pinned, ssh_argv
 from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure
 from ec2tasks.forms import duration
-from ec2tasks.instance import HALTED, Instance
+from ec2tasks.instance import HALTED, UP, Instance
 from ec2tasks.process import Tools
 
 STATE_FILE = "/run/ec2tasks-guard/state"
@@ -95,3 +96,24 @@ def _running(outlook: Outlook | None) -> list[str]:
 def described(outlook: Outlook | None, lines: list[str]) -> dict[str, object]:
     """The same as JSON can hold it."""
     return {"guard": asdict(outlook) if outlook else None, "outlook": lines}
+
+
+def facts(instance: Instance, *, now: datetime | None = None) -> dict[str, object]:
+    """What `status` and `ls` tell of an instance, as JSON can hold it."""
+    moment = now or datetime.now(timezone.utc)
+    spent, runs = instance.cost_until(moment), instance.state in UP
+    return {
+        "name": instance.name,
+        "id": instance.id,
+        "state": instance.state,
+        "type": instance.type,
+        "zone": instance.zone,
+        "address": instance.address,
+        "user": instance.user,
+        "spot": instance.spot,
+        "started": instance.launched.isoformat(),
+        "stopped": instance.stopped.isoformat() if instance.stopped else None,
+        "age_seconds": round((moment - instance.launched).total_seconds()) if runs else None,
+        "price_per_hour": instance.price,
+        "cost": None if spent is None else round(spent, 4),
+    }

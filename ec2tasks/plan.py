@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ec2tasks.arrival import Call
+from ec2tasks.call import Call
 from ec2tasks.ending import Ending
 
 

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta, timezone
 
 from ec2tasks import instance as instances
 from ec2tasks import journal
-from ec2tasks.arrival import Call, host_of
+from ec2tasks.arrival import host_of
 from ec2tasks.aws import Aws
+from ec2tasks.call import Call
 from ec2tasks.errors import Failure
 from ec2tasks.forms import duration
 from ec2tasks.instance import HALTED, UP, Instance

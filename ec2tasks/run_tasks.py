@@ -16,7 +16,7 @@ from typing import Any
 from invoke.context import Context
 
 from ec2tasks import comeback, history, plan, report, workflow
-from ec2tasks.arrival import Call
+from ec2tasks.call import Call
 from ec2tasks.checks import check_run, foretell
 from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, show_plan
 from ec2tasks.errors import UsageError
@@ -34,7 +34,8 @@ from ec2tasks.options import (
     is_verbose,
 )
 from ec2tasks.project import find_project
-from ec2tasks.recipes import Targets, asked, check_targets, make_argv, unknown_targets
+from ec2tasks.recipes import asked, check_targets, make_argv
+from ec2tasks.targets import Targets, unknown_targets
 
 
 def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:

@@ -11,8 +11,9 @@ from enum import Enum
 from ec2tasks import instance as instances
 from ec2tasks import price
 from ec2tasks.access import Host, close_master, open_master
-from ec2tasks.arrival import Arrival, Call
+from ec2tasks.arrival import Arrival
 from ec2tasks.aws import explain
+from ec2tasks.call import Call
 from ec2tasks.ending import Ending, Facts
 from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure
 from ec2tasks.instance import Instance

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from ec2tasks import job as jobs
 from ec2tasks import journal, report
-from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
+from ec2tasks.arrival import Arrival, check_here, find, get_on
 from ec2tasks.attend import SpotTakenError, attended, check_taken, taken_back
 from ec2tasks.boarding import interruptible, on_board
+from ec2tasks.call import Call
 from ec2tasks.checks import check_run
 from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE

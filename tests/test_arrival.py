@@ -13,8 +13,9 @@ from invoke.context import Context
 
 from ec2tasks import instance as instances
 from ec2tasks import journal
-from ec2tasks.arrival import Call, _settled
+from ec2tasks.arrival import _settled
 from ec2tasks.aws import Aws
+from ec2tasks.call import Call
 from ec2tasks.edge import make_call
 from ec2tasks.endpoint import AWS
 from ec2tasks.errors import UsageError

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from test_instance import ONE
+from helpers import ONE
 
 from ec2tasks.fleet_tasks import _table
-from ec2tasks.instance import described
+from ec2tasks.outlook import facts
 from ec2tasks.outlook import words
 
 NOW = datetime.now(timezone.utc)
@@ -25,8 +25,8 @@ def test_time_and_cost_are_those_since_the_start(capsys: pytest.CaptureFixture[s
     assert "$1.0" in rows[0]
     assert "stopped for 1.0 h" in rows[1]
     assert [row.split()[-1] for row in rows[1:]] == ["-", "-"]
-    assert described(stopped)["age_seconds"] is None
-    assert str(described(stopped)["stopped"]).startswith("20")
+    assert facts(stopped)["age_seconds"] is None
+    assert str(facts(stopped)["stopped"]).startswith("20")
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from ec2tasks.instance import (
     Step,
     bring_up,
     choose,
-    described,
     end,
     next_step,
 )
 from ec2tasks.memory import as_json, from_json
+from ec2tasks.outlook import facts
 
 
 def like(**changes: object) -> Instance:
@@ -132,10 +132,10 @@ def test_waiting_has_an_end() -> None:
 
 
 def test_what_status_tells() -> None:
-    found = described(ONE, now=NOON)
+    found = facts(ONE, now=NOON)
     assert (found["age_seconds"], found["cost"]) == (7200, 2.52)
-    assert described(like(state="stopped"), now=NOON)["cost"] is None
-    assert described(like(price=None), now=NOON)["cost"] is None
+    assert facts(like(state="stopped"), now=NOON)["cost"] is None
+    assert facts(like(price=None), now=NOON)["cost"] is None
 
 
 MOMENTS = st.datetimes(timezones=st.just(timezone.utc))

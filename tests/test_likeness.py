@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shop
-from test_instance import ONE
+from helpers import ONE
 
 from ec2tasks.likeness import unlike
 from ec2tasks.project import Project

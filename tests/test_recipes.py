@@ -16,14 +16,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ec2tasks.errors import Failure, UsageError
-from ec2tasks.recipes import (
-    asked,
-    carried,
-    check_targets,
-    known_targets,
-    make_argv,
-    unknown_targets,
-)
+from ec2tasks.recipes import asked, carried, check_targets, make_argv
+from ec2tasks.targets import known_targets, unknown_targets
 
 CASES = Path(__file__).parent / "cases"
 ENVIRON = {"PATH": os.environ["PATH"]}
