@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -35,7 +35,7 @@ from ec2tasks.placing import HINT, Fetching, Item, adopt_time
 from ec2tasks.process import Tools
 from ec2tasks.progress import WORTH_A_WORD, biggest, shows_bar, size_text
 from ec2tasks.rsync import run
-from ec2tasks.there import There
+from ec2tasks.there import There, ask_there
 from ec2tasks.tree import NOTHING, Entry, Pair, look, parents, total_size
 
 Result = TypeVar("Result")
@@ -67,20 +67,23 @@ def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> N
         verbose=moves.verbose,
         quiet=moves.calm is not None,
     )
-    _on_base(root, there, lambda base: _move(way, base, moves))
+    _on_base(root, there, tools, lambda now, base: _move(replace(way, there=now), base, moves))
 
 
-def _on_base(root: Path, there: There, act: Callable[[Base], Result]) -> Result:
+def _on_base(root: Path, there: There, tools: Tools, act: Callable[[There, Base], Result]) -> Result:
     """Do something on what is kept; where that turns out to be damaged, once more, on nothing."""
     with own_folder.locked(root):
+        if there.empty:
+            # Another client may have filled it while this one waited for its turn.
+            there = replace(there, empty=ask_there(there, tools, "is_empty") == b"yes")
         # A folder that was taken away there is no wish to have everything gone.
         kept = partial(manifest.kept, root, there.instance_id, there.path, filter_argv(root))
         try:
             with kept(forget=there.empty) as base:
-                return act(base)
+                return act(there, base)
         except manifest.DamagedError:
             with kept(forget=False) as base:
-                return act(base)
+                return act(there, base)
 
 
 def _move(way: Way, base: Base, moves: Moves) -> None:
@@ -285,7 +288,9 @@ def list_here(root: Path, tools: Tools) -> dict[str, Entry]:
 
 def differences(root: Path, there: There, tools: Tools) -> list[Change]:
     """What a sync would do, without doing it."""
-    found = _on_base(root, there, lambda base: compare(root, there, base, tools, verb="push", thorough=True))
+    found = _on_base(
+        root, there, tools, lambda now, base: compare(root, now, base, tools, verb="push", thorough=True)
+    )
     return [one for one in found.changes if one.outcome not in (Outcome.AGREE, Outcome.FORGET)]
 
 

@@ -9,8 +9,7 @@ import pytest
 from helpers import ONE
 
 from ec2tasks.fleet_tasks import _table
-from ec2tasks.outlook import facts
-from ec2tasks.outlook import words
+from ec2tasks.outlook import facts, words
 
 NOW = datetime.now(timezone.utc)
 

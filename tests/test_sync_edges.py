@@ -10,6 +10,9 @@ import pytest
 from twosides import Sides, put, snapshot
 
 from ec2tasks.errors import UsageError
+from ec2tasks.job import new_run_id
+from ec2tasks.process import Tools
+from ec2tasks.sync import Moves, move
 
 
 @pytest.fixture
@@ -100,3 +103,18 @@ def test_another_client_s_first_push_is_not_taken_for_ours(tmp_path: Path) -> No
     sides.sync()
     assert snapshot(sides.there)["code.py"] == "file mine"
     assert beside(sides.here) == {"their own"}
+
+
+def test_a_push_to_what_another_client_has_filled_meanwhile_replaces_nothing_there(tmp_path: Path) -> None:
+    """Both found an empty folder when they came; the second is late, and the first one's job runs."""
+    sides = Sides(tmp_path)
+    put(sides.here / "a", "file old")
+    late = sides.way()
+    assert late.empty
+    sides.sync(pull=False)
+    put(sides.there / "a", "file new")
+    move(sides.here, late, new_run_id(), Tools(), Moves(push=True))
+    assert (sides.there / "a").read_text() == "new"
+    sides.sync()
+    assert (sides.here / "a").read_text() == "new"
+    assert beside(sides.here) == set()

@@ -90,6 +90,11 @@ look_kept() {
     prune "$1"
 }
 
+# Whether nothing of the project is there.
+is_empty() {
+    [ -n "$(find . -mindepth 1 -maxdepth 1 ! -name .ec2tasks -print -quit)" ] || printf yes
+}
+
 verb=$1
 shift 2
 "$verb" "$@"
