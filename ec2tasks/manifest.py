@@ -41,8 +41,11 @@ def prepare(root: Path) -> Path:
 
 
 @contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Hold this project's sync; the kernel frees it when its owner dies."""
+def locked(root: Path) -> Iterator[int]:
+    """Hold this project's sync, by the open file that comes out.
+
+    The kernel frees it when its owner dies, and whoever has inherited it.
+    """
     try:
         lock = (prepare(root) / "lock").open("w")
     except OSError as error:
@@ -57,7 +60,7 @@ def locked(root: Path) -> Iterator[None]:
             deadline = time.monotonic() + PATIENCE
             while not _take(file.fileno(), deadline):
                 time.sleep(0.05)
-        yield
+        yield file.fileno()
 
 
 def _take(file: int, deadline: float) -> bool:

@@ -13,7 +13,7 @@ from typing import IO
 
 from ec2tasks.access import Host, rsync_shell
 from ec2tasks.errors import Failure
-from ec2tasks.process import Tools
+from ec2tasks.process import Tools, ends_with_us
 from ec2tasks.session import remote_argv
 
 # Rsync's exit codes that a user can do something about.
@@ -174,13 +174,16 @@ def run(
     on_bytes: Callable[[int], None] = lambda _count: None,
 ) -> Said:
     """Run rsync to its end, handing on each line it prints and how many bytes have moved so far."""
-    with tools.start(
-        argv,
-        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as rsync:
+    with (
+        tools.start(
+            argv,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as rsync,
+        ends_with_us(rsync),
+    ):
         said: list[bytes] = []
         threads = [_thread(lambda: said.extend(rsync.stderr or ()))]
         if stdin is not None:

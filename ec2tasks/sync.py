@@ -9,14 +9,14 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ec2tasks import manifest, report
 from ec2tasks.compare import Comparison, Found, Listing, compare, kind
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import beside, filter_argv, say_default_ignored
-from ec2tasks.incoming import Calm, fetch, items_for
+from ec2tasks.incoming import Calm, drop_staged, fetch, items_for
 from ec2tasks.manifest import Base
 from ec2tasks.merge import Change, Outcome
 from ec2tasks.outgoing import (
@@ -56,7 +56,9 @@ class Moves:
 
 def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> None:
     """Move the project's files. Raises Failure where not everything arrived; what arrived stays."""
-    with manifest.locked(root), _base(root, there) as base:
+    with manifest.locked(root) as lock, _base(root, there) as base:
+        # An rsync that outlives us keeps the next sync waiting: it may still be writing.
+        tools = replace(tools, held=(lock,))
         way = Way(
             root=root,
             there=there,
@@ -104,12 +106,15 @@ def _carry_out(way: Way, base: Base, found: Comparison, moves: Moves) -> bool:
         say_default_ignored(way.root)
         say_left_out(way.root, [*found.left_out, *found.closed])
     fetching = Fetching(way=way, base=base)
+    drop_staged(way, items_for(found.changes, found.there.behind))
     try:
         if moves.push:
             _push(way, base, found, fetching)
         if moves.pull:
             fetch(fetching, _still_to_fetch(way, found, moves), calm=moves.calm)
-            prune_replaced(way.root)
+            prune_replaced(way.root, way.run_id)
+            if not moves.calm:
+                drop_staged(way)
         _settle_the_rest(way.root, base, found.changes, keeps=moves.calm is None)
     finally:
         _say_besides(fetching.besides)
@@ -262,9 +267,11 @@ def differences(root: Path, there: There, tools: Tools) -> list[Change]:
     return [one for one in found.changes if one.outcome not in (Outcome.AGREE, Outcome.FORGET)]
 
 
-def prune_replaced(root: Path) -> None:
-    """Keep the replaced files of the last runs only; run ids sort by time."""
+def prune_replaced(root: Path, run_id: str) -> None:
+    """Keep the replaced files of this run and of those before it that replaced something last."""
     folder = root / manifest.OWN_FOLDER / "replaced"
-    runs = sorted(folder.iterdir()) if folder.is_dir() else []
-    for old in runs[:-KEPT_REPLACED]:
+    # By the time of the folder: the names tell what the clocks of several machines said.
+    found = sorted(folder.iterdir(), key=lambda one: one.lstat().st_mtime_ns) if folder.is_dir() else []
+    earlier = [one for one in found if not one.name.startswith(run_id)]
+    for old in earlier[: max(0, len(found) - KEPT_REPLACED)]:
         shutil.rmtree(old, ignore_errors=True)
