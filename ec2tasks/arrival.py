@@ -174,7 +174,7 @@ def host_of(call: Call, found: Instance) -> Host:
     )
 
 
-def arrive(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
+def arrive(call: Call, arrival: Arrival, *, may_launch: bool, may_start: bool = True) -> Host:
     """Get to the instance, filling in `arrival` on the way; launching one only where that is wanted.
 
     A control connection that is still open is the instance itself, alive, with its host key checked: AWS is
@@ -191,6 +191,11 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
         asked = pool.submit(_settled, call)
         early = _head_start(call, seen)
         arrival.instance = asked.result()
+    if not may_start and arrival.instance and arrival.instance.state in ("stopping", "stopped"):
+        raise Failure(
+            f"{arrival.instance.where} is {arrival.instance.state}: no command runs on it",
+            hint="`ec2tasks finish` starts it, fetches the results and ends it",
+        )
     if next_step(arrival.instance) is not Step.USE:
         _bring_up(call, arrival, may_launch=may_launch)
     assert arrival.instance is not None

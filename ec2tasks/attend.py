@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -19,7 +20,7 @@ from ec2tasks.aws import explain
 from ec2tasks.errors import INTERRUPTED_CODE, Failure
 from ec2tasks.follow import Detached, View, feeds, leave
 from ec2tasks.instance import Instance
-from ec2tasks.job import BROKEN, MISSING, Job, Run, forward_options, on_terminal, result
+from ec2tasks.job import BROKEN, MISSING, Job, Run, forward_options, on_terminal, result, shares_terminal
 from ec2tasks.network import admit
 from ec2tasks.prepare import prepare
 from ec2tasks.process import exit_code, handled
@@ -29,6 +30,7 @@ from ec2tasks.stay import Stay
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before an attempt; the last one stays
 VAIN_LIMIT = 3  # connections that bring nothing although the instance answers
 LOOK_PATIENCE = 10.0  # seconds that AWS's answer is waited for; it may come during a later attempt
+UNREAD = "nobody reads the output any more; the command goes on to its end, and its results come"
 ENDED = ("shutting-down", "terminated")
 GONE = ("stopping", "stopped", "shutting-down", "terminated")
 
@@ -109,12 +111,23 @@ def attend(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0, 0)
     return INTERRUPTED_CODE if view.interrupted(code) and not _is_shell(job) else code
 
 
+def attended(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0, 0)) -> int:
+    """Be with the command until it ends or is left to itself: its exit code, or that of leaving it."""
+    try:
+        return attend(stay, job, start=start, since=since)
+    except Detached as left:
+        if start and never_began(stay, job):
+            raise KeyboardInterrupt from None
+        stay.detached, stay.interrupted = True, left.code == INTERRUPTED_CODE
+        return left.code
+
+
 def _is_shell(job: Job) -> bool:
     return job.command is None and job.terminal
 
 
 def _view(way: Way) -> View:
-    job, raw = way.job, way.job.terminal and on_terminal()
+    job, raw = way.job, way.job.terminal and on_terminal() and not shares_terminal(os.environ)
     return View(
         tools=way.stay.call.tools,
         raw=raw,
@@ -122,6 +135,7 @@ def _view(way: Way) -> View:
         leaves=not _is_shell(job),
         interrupt=way.interrupt,
         on_meeting=way.say_back,
+        unread=lambda: report.step(UNREAD),
     )
 
 
@@ -283,6 +297,7 @@ class Way:
         assert arrival.instance is not None
         if found is None or found.state in GONE:
             state = found.state if found else "gone"
+            arrival.instance = found or arrival.instance
             self.stay.gone = found is None or found.state in ENDED
             if found and was_taken(self.stay, found):
                 raise taken(self.stay)

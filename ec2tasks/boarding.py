@@ -39,7 +39,8 @@ def on_board(
             with phases.time("found"):
                 host = _get_on(stay, files or {}, stay.boarded, may_launch=may_launch)
             yield host
-        except BaseException:
+        except BaseException as error:
+            stay.interrupted |= isinstance(error, KeyboardInterrupt)
             # The first failure is the one to tell; one more on the way out is said beside it.
             end_beside_failure(stay)
             raise
@@ -52,7 +53,7 @@ def _get_on(stay: Stay, files: Mapping[str, str], boarded: contextlib.ExitStack,
     for attempts_left in (2, 1, 0):
         # Whoever leaves from this machine meanwhile waits for us, rather than end what we are about to use.
         with lock(call.state, f"arriving-{call.key}", shared=True):
-            host = arrive(call, stay.arrival, may_launch=may_launch)
+            host = arrive(call, stay.arrival, may_launch=may_launch, may_start=not stay.intent.looks)
             try:
                 stay.session = boarded.enter_context(joined(stay, host, files))
             except Failure:

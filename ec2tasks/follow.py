@@ -60,7 +60,7 @@ class View:
 
     `raw`: the terminal here is the command's own, with its keys; `fed`: the input here is handed on;
     `leaves`: two Ctrl-C in a row among the keys leave the command running. `interrupt` sends Ctrl-C
-    there; `on_meeting` is called whenever a connection stands.
+    there; `on_meeting` is called whenever a connection stands, `unread` when nobody reads the output now.
     """
 
     tools: Tools
@@ -69,6 +69,7 @@ class View:
     leaves: bool = True
     interrupt: Callable[[], None] = lambda: None
     on_meeting: Callable[[], None] = lambda: None
+    unread: Callable[[], None] = lambda: None
     out: Output = field(default_factory=Output)
     err: Output = field(default_factory=Output)
     input: Input = field(default_factory=Input)
@@ -179,6 +180,8 @@ class View:
             )
         if here not in self._deaf and not write_all(here, payload):
             self._deaf.add(here)
+            if here == 1:
+                self.unread()
 
     # What the command is given: all of it in a thread of its own
 

@@ -45,7 +45,7 @@ def pick(found: Sequence[Run], wanted: str) -> Run:
 def show(call: Call, wanted: str, *, follow: bool) -> None:
     """Show the output of a run as it was printed, each stream on its own here; to its end with `follow`."""
     run = pick(there(call), wanted)
-    view = View(tools=call.tools)
+    view = View(tools=call.tools, unread=_hang_up)
     while True:
         host = look_in(call)
         code, said = view.once(lambda word: _argv(host, run, view, word, follow=follow))  # noqa: B023  # called at once
@@ -56,6 +56,11 @@ def show(call: Call, wanted: str, *, follow: bool) -> None:
         if _has_all(call, host, run, view):
             return
         time.sleep(PAUSE)
+
+
+def _hang_up() -> None:
+    """Whoever read it, say `head`, has gone: there is nobody to show it to."""
+    raise BrokenPipeError
 
 
 def _has_all(call: Call, host: Host, run: Run, view: View) -> bool:

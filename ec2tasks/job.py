@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import secrets
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 
 from ec2tasks import report
 from ec2tasks.access import Host
 from ec2tasks.errors import Failure
 from ec2tasks.prepare import prepare
-from ec2tasks.process import Tools
+from ec2tasks.process import PIPE, Tools
 from ec2tasks.session import remote_argv, remote_script
 
 BROKEN = 255  # ssh's own exit code, and possibly the command's
@@ -135,8 +137,22 @@ def forward_options(job: Job) -> list[str]:
 
 
 def on_terminal() -> bool:
-    """Whether the command gets a terminal: only where all of its input and output is one here."""
-    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    """Whether the command gets a terminal: where all of its input and output is one here, and it is ours now.
+
+    A shell's background job that takes the terminal is stopped.
+    """
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    if not all(stream.isatty() for stream in streams):
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def shares_terminal(environ: Mapping[str, str]) -> bool:
+    """Whether other recipes of a parallel make may be at the same terminal: its keys are for all of them."""
+    return "--jobserver" in environ.get("MAKEFLAGS", "")
 
 
 def parse_run(line: str) -> Run | None:
@@ -216,11 +232,30 @@ def send_signal(host: Host, run_id: str, name: str, tools: Tools) -> bool:
     return tools.capture(argv, timeout=SIGNAL_LIMIT).returncode == 0
 
 
+def save_output(host: Host, run_id: str, folder: Path, tools: Tools) -> Path:
+    """Copy what a run printed into a folder here, as far as it is kept: RUN_ID.out, and RUN_ID.err beside it.
+
+    Raises Failure where it can't be read, OSError where it can't be written.
+    """
+    for stream in ("out", "err"):
+        with (folder / f"{run_id}.{stream}").open("wb") as file:
+            argv = remote_argv(host, "follow.sh", "kept", run_id, stream)
+            with tools.start(argv, stdin=PIPE, stdout=file, stderr=PIPE) as reading:
+                said = reading.communicate()[1].decode(errors="replace")
+        if reading.returncode != 0:
+            raise Failure(f"the output of run {run_id} can't be read: {said.strip()}")
+    return folder / f"{run_id}.out"
+
+
+class LostRunError(Failure):
+    """A restart of the instance ended the command; what it left is there."""
+
+
 def result(run: Run) -> int:
-    """The exit code of a run that is over. Raises Failure for one that an instance's restart ended."""
+    """The exit code of a run that is over. Raises LostRunError for one that an instance's restart ended."""
     if run.code is None:
-        raise Failure(
+        raise LostRunError(
             f"run {run.run_id} was lost in a restart of the instance, its exit code is not known",
-            hint="`ec2tasks sync --pull` fetches what it left, `ec2tasks logs` shows what it printed",
+            hint="what it left is fetched like any result; the same command again begins with that",
         )
     return run.code

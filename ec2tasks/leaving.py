@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 from ec2tasks import instance as instances
+from ec2tasks import job as jobs
 from ec2tasks import journal, report
 from ec2tasks.access import close_master, forget
 from ec2tasks.arrival import host_of
 from ec2tasks.aws import error_text, explain, passes
-from ec2tasks.ending import Ending, Verdict, decide
+from ec2tasks.ending import ENDS, Ending, Verdict, decide
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance
+from ec2tasks.manifest import OWN_FOLDER
 from ec2tasks.process import uninterrupted
 from ec2tasks.state import lock
 from ec2tasks.stay import Results, Stay
@@ -45,12 +48,36 @@ def end(stay: Stay) -> None:
             _say_gone(stay, arrival.instance)
             _forget(stay)
             return
+        if stay.intent.looks and not stay.detached:
+            return  # what becomes of it is not for who only looked
         with lock(call.state, f"present-{call.key}", patience=0) as alone:
             stay.shared = not leaving.last if leaving else not alone and not stay.joined
         if arrival.launched and not stay.joined and not stay.shared:
             stay.shared = _somebody_there(stay)
-        all_here = stay.results is Results.FETCHED and leaving is not None and leaving.brought_all
-        apply(stay, decide(stay.facts(leaving)), fetched=all_here)
+        all_here = stay.results is Results.FETCHED and leaving is not None and leaving.bare
+        verdict = decide(stay.facts(leaving))
+        if leaving and verdict.ending is Ending.TERMINATE:
+            tell(stay, leaving.untold)
+        apply(stay, verdict, fetched=all_here)
+
+
+def tell(stay: Stay, untold: Sequence[str]) -> None:
+    """Say how these runs ended, which no client was there to see; what they printed is kept here."""
+    if not untold:
+        return
+    folder = stay.call.project.root / OWN_FOLDER / "logs"
+    try:
+        found = [run for run in jobs.runs(stay.host, stay.call.tools) if run.run_id in untold]
+        folder.mkdir(exist_ok=True, parents=True)
+        for run in found:
+            words = " ".join((run.command or "a shell").split())
+            where = jobs.save_output(stay.host, run.run_id, folder, stay.call.tools)
+            report.warning(
+                f"run {run.run_id} (`{words[:60]}`) ended with {run.code} while nobody was there",
+                hint=f"what it printed is in {where.relative_to(stay.call.project.root)}",
+            )
+    except (Failure, OSError) as error:
+        report.warning(f"{len(untold)} runs ended while nobody was there, and can't be told of: {error}")
 
 
 def _forget(stay: Stay) -> None:
@@ -92,16 +119,13 @@ def apply(stay: Stay, verdict: Verdict, *, fetched: bool = False) -> None:
     call, found = stay.call, stay.arrival.instance
     assert found is not None
     verdict = _carried_out(stay, found, verdict, fetched=fetched)
+    stay.ended = verdict.ending
     if verdict.because:
-        report.warning(
-            f"{found.where}: {PAST[verdict.ending]}, because {verdict.because}",
-            hint=BUSY if stay.intent.explicit and stay.shared else _next(verdict.ending, stay.results),
-        )
+        report.warning(f"{found.where}: {PAST[verdict.ending]}, because {verdict.because}", hint=verdict.hint)
     else:
         report.step(f"{found.where}: {PAST[verdict.ending]}")
-        hint = DETACHED if stay.detached else _next(verdict.ending, Results.FETCHED)
-        if hint:
-            report.hint(hint)
+        if verdict.hint:
+            report.hint(verdict.hint)
     if verdict.ending is Ending.TERMINATE:
         _forget(stay)
     elif stay.arrival.host and verdict.ending is Ending.STOP:
@@ -113,6 +137,8 @@ def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool
 
     Raises Failure where AWS does neither, or where nothing but the termination was asked for.
     """
+    if verdict.ending is Ending.STOP and found.state in ("stopping", "stopped"):
+        return verdict  # AWS remembers who stopped it last, and why
     try:
         instances.end(stay.call.aws, found, verdict.ending.value, fetched=fetched)
         return verdict
@@ -130,7 +156,7 @@ def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool
                 f"{found.where} could not be terminated, and is stopped; its disk still costs: {what}",
                 hint=hint,
             ) from error
-        return Verdict(ending=Ending.STOP, because=f"it could not be terminated: {what}")
+        return Verdict(ending=Ending.STOP, because=f"it could not be terminated: {what}", hint=ENDS)
 
 
 def _is_stopped(stay: Stay, found: Instance, *, fetched: bool) -> bool:
@@ -141,18 +167,4 @@ def _is_stopped(stay: Stay, found: Instance, *, fetched: bool) -> bool:
     return False
 
 
-DETACHED = (
-    "the command goes on there: `ec2tasks attach` comes back to it, `ec2tasks finish` waits for its end,"
-    " fetches its results and ends the instance"
-)
-ENDS = "`ec2tasks down` ends it"
-BUSY = "`ec2tasks finish` waits for a detached command's end; `ec2tasks down --no-rsync` ends it now"
 PAST = {Ending.LEAVE: "left running", Ending.STOP: "stopped", Ending.TERMINATE: "terminated"}
-
-
-def _next(ending: Ending, results: Results) -> str | None:
-    if ending is Ending.TERMINATE:
-        return None
-    if results is Results.MISSING:
-        return "`ec2tasks down` fetches what is there and ends it; `ec2tasks down --no-rsync` gives it up"
-    return ENDS if ending is Ending.LEAVE else f"the next run starts it again; {ENDS}"

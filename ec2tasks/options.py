@@ -146,6 +146,9 @@ SETUP_OPTIONS = (
     Option(names=("dry", "dry_run"), kind=bool, help="show what would be changed, and change nothing"),
     *(one for one in PLACE_OPTIONS if one.names[0] != "name"),
 )
+JOB_OPTION = Option(
+    names=("job",), help="the run: its id, or the beginning of it; the newest if it is not given"
+)
 JSON_OPTION = Option(names=("json",), kind=bool, help="as JSON")
 
 

@@ -21,6 +21,9 @@ BROKEN_PIPE_CODE = 141  # 128 + SIGPIPE, as a shell says it
 HINT = "`ec2tasks --list` lists the tasks, `ec2tasks TASK --help` its options"
 
 
+TAKE_JOB = ("attach", "finish", "logs")  # tasks of one argument that may be left out
+
+
 class Ec2Program(Program):
     """Invoke's program, with usage errors ending in 2 and hints."""
 
@@ -37,8 +40,8 @@ class Ec2Program(Program):
         assert self.namespace is not None
         core = flags([*self.core_args(), *self.task_args()])
         start = options_end(words, core)
-        if words[start : start + 1] == ["logs"]:
-            return [*words[: start + 1], *self._with_named_job(words[start + 1 :], core)]
+        if words[start : start + 1] and words[start] in TAKE_JOB:
+            return [*words[: start + 1], *self._with_named_job(words[start], words[start + 1 :], core)]
         if words[start : start + 1] != ["run"]:
             return words
         own = flags(self.namespace["run"].get_arguments())
@@ -46,10 +49,10 @@ class Ec2Program(Program):
         end = start + options_end(words[start:], {**core, **own})
         return [*words[:end], *one_command(words[end:], own)]
 
-    def _with_named_job(self, words: list[str], core: dict[str, Argument]) -> list[str]:
+    def _with_named_job(self, task: str, words: list[str], core: dict[str, Argument]) -> list[str]:
         """`logs JOB` as `logs --job JOB`: Invoke has no argument that may be left out."""
         assert self.namespace is not None
-        end = options_end(words, {**core, **flags(self.namespace["logs"].get_arguments())})
+        end = options_end(words, {**core, **flags(self.namespace[task].get_arguments())})
         return [*words[:end], *(["--job"] if end < len(words) else []), *words[end:]]
 
     def parse_core(self, argv: list[str] | None) -> None:

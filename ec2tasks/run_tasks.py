@@ -14,7 +14,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from ec2tasks import history, plan, report, workflow
+from ec2tasks import comeback, history, plan, report, workflow
 from ec2tasks.edge import ec2_task, is_dry, make_call, show_plan
 from ec2tasks.errors import UsageError
 from ec2tasks.notebook import choose_page, has_display, shown
@@ -22,6 +22,7 @@ from ec2tasks.notebook import command as notebook_command
 from ec2tasks.options import (
     BROWSER_OPTION,
     END_OPTIONS,
+    JOB_OPTION,
     JSON_OPTION,
     REACH_OPTIONS,
     RUN_OPTIONS,
@@ -111,24 +112,26 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
     return workflow.run(call, wish)
 
 
-@ec2_task(*REACH_OPTIONS)
+@ec2_task(JOB_OPTION, *REACH_OPTIONS)
 def attach(c: Context, given: Mapping[str, Any]) -> int:
-    """Come back to the command that runs on the instance: its terminal, or what it prints.
+    """Come back to a command that runs on the instance: its terminal, or what it prints: `attach [JOB]`.
 
-    Ctrl-C is for the command, a second one leaves it running again; in a multiplexer its own keys do
-    (Ctrl-B d in tmux, Ctrl-A d in screen). Ends with the command's exit code if it ends meanwhile.
+    Ctrl-C is for the command, a second one leaves it; so do, in a multiplexer, its own keys (Ctrl-B d in
+    tmux, Ctrl-A d in screen). Ends with the command's exit code if it ends meanwhile. In `inv` the run is
+    named by --job.
     """
-    return workflow.attach(make_call(c, given))
+    return comeback.attach(make_call(c, given), given["job"] or "")
 
 
-@ec2_task(*END_OPTIONS, *SYNC_OPTIONS, *REACH_OPTIONS)
+@ec2_task(JOB_OPTION, *END_OPTIONS, *SYNC_OPTIONS, *REACH_OPTIONS)
 def finish(c: Context, given: Mapping[str, Any]) -> int:
-    """Attach, wait for the command's end, pull, then the end of life.
+    """Attach, wait for the command's end, pull, then the end of life: `finish [JOB]`.
 
-    The end of life is the one asked for now, else the one that was asked for when the command was started.
+    The end of life is the one asked for last: now, by a later session, or when the command was started. In
+    `inv` the run is named by --job.
     """
-    verbose = is_verbose(given)
-    return workflow.finish(make_call(c, given), fetch=not given["no_rsync"], verbose=verbose)
+    verbose, job = is_verbose(given), given["job"] or ""
+    return comeback.finish(make_call(c, given), job, fetch=not given["no_rsync"], verbose=verbose)
 
 
 @ec2_task(JSON_OPTION, *REACH_OPTIONS)
@@ -147,7 +150,7 @@ def jobs(c: Context, given: Mapping[str, Any]) -> None:
 
 
 @ec2_task(
-    Option(names=("job",), help="the run: its id, or the beginning of it; the newest if it is not given"),
+    JOB_OPTION,
     Option(names=("follow", "f"), kind=bool, help="show what is still to come, until its end"),
     *REACH_OPTIONS,
 )

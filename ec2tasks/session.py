@@ -52,18 +52,23 @@ class Limits:
 class Leaving:
     """What the instance says to a client that leaves.
 
-    `unfetched`: there is more than it has fetched. `left`: what a command left working there, by name.
+    `unfetched`: there is more than it has fetched. `elsewhere`: a folder there, not the client's, that nobody
+    has fetched. `left`: what a command left working there, by name. `untold`: runs whose end nobody was there
+    to see. `run`: one that still runs, where that is who else is there.
     """
 
     last: bool
-    final_state: str | None
+    final_state: str | None = None
     unfetched: bool = False
+    elsewhere: str = ""
     left: str = ""
+    untold: tuple[str, ...] = ()
+    run: str = ""
 
     @property
-    def brought_all(self) -> bool:
-        """Whether nobody is there any more, and nothing that was not fetched."""
-        return self.last and not self.unfetched
+    def bare(self) -> bool:
+        """Whether nobody and nothing is left there but what this client has fetched."""
+        return self.last and not (self.unfetched or self.elsewhere or self.left)
 
 
 @dataclass(kw_only=True)
@@ -132,15 +137,18 @@ class Session:
 
 def parse_leaving(words: Sequence[str]) -> Leaving | None:
     """The answer to a client that leaves; None for no answer."""
-    if words[:1] != ["last"]:
-        return Leaving(last=False, final_state=None) if words == ["others"] else None
-    end, *more = words[1:] or ["-"]
-    left = more[more.index("left") + 1 :] if "left" in more else []
+    if words[:1] not in (["last"], ["others"]):
+        return None
+    said = dict(word.partition("=")[::2] for word in words[1:])
+    if words[0] == "others":
+        return Leaving(last=False, run=said.get("run", ""))
     return Leaving(
         last=True,
-        final_state=None if end == "-" else end,
-        unfetched=more[:1] == ["unfetched"],
-        left="".join(left[:1]),
+        final_state=words[1] if len(words) > 1 and words[1] != "-" else None,
+        unfetched="unfetched" in words,
+        elsewhere=base64.b64decode(said.get("elsewhere", "")).decode(errors="replace"),
+        left=said.get("left", ""),
+        untold=tuple(said.get("untold", "").split(",")) if "untold" in said else (),
     )
 
 

@@ -13,13 +13,14 @@ from ec2tasks.access import Host, close_master, open_master
 from ec2tasks.arrival import Arrival, Call
 from ec2tasks.aws import explain
 from ec2tasks.ending import Ending, Facts
-from ec2tasks.errors import Failure
+from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure
 from ec2tasks.instance import Instance
 from ec2tasks.job import new_run_id
 from ec2tasks.rsync import There, there_on
 from ec2tasks.session import Leaving, Limits, Session, join
 
-KEEP, LOOK = "keep", "look"  # a session that asks for no end of life; one that changes nothing there either
+# A session that asks for no end of life; one that changes nothing there either; one that nobody waits for.
+KEEP, LOOK, WATCH = "keep", "look", "watch"
 
 
 class Results(Enum):
@@ -35,8 +36,8 @@ class Intent:
     """What a call wants of the instance.
 
     `end` None asks for no end of life of its own; `explicit` asks for nothing else. `detaches`: it leaves a
-    command running, whose end of life is not for the other sessions to apply. `looks`: it leaves what runs as
-    it is; `alters`: it may change what is there.
+    command running, whose end of life is not for the other sessions to apply. `alters`: it may change what is
+    there; `looks`: it leaves what runs as it is, and nobody waits for it.
     """
 
     end: Ending | None = None
@@ -54,7 +55,7 @@ class Stay:
     is there yet; `clean`: all on it before had been fetched; `touched`: something may be on it.
 
     `shared`: other clients are on it; `detached`: a command was left running; `gone`: AWS has ended it;
-    `interrupted`: Ctrl-C ended the fetch.
+    `interrupted`: Ctrl-C ended what was under way; `ended`: what became of it.
     """
 
     call: Call
@@ -71,6 +72,7 @@ class Stay:
     detached: bool = False
     gone: bool = False
     interrupted: bool = False
+    ended: Ending | None = None
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     @property
@@ -102,9 +104,8 @@ class Stay:
         asked = leaving.final_state if leaving else None
         own = self.intent.end or (Ending.STOP if self.arrival.started else Ending.LEAVE)
         wanted = Ending(asked) if asked else own
-        looked = self.intent.looks and not self.arrival.started
         return Facts(
-            wanted=Ending.LEAVE if self.detached or looked else wanted,
+            wanted=Ending.LEAVE if self.detached else wanted,
             explicit=self.intent.explicit,
             launched=self.arrival.launched,
             started=self.arrival.started,
@@ -113,8 +114,24 @@ class Stay:
             results_here=self.results is not Results.MISSING and not (leaving and leaving.unfetched),
             others=self.shared if leaving or self.shared else None,
             can_stop=not self.arrival.instance.spot,
+            run=leaving.run if leaving else "",
+            elsewhere=leaving.elsewhere if leaving else "",
             left=leaving.left if leaving else "",
+            detached=self.detached,
+            pressed=self.interrupted,
         )
+
+    def cost(self) -> float | None:
+        """Dollars that this stay has cost so far, None where the price is not known."""
+        assert self.arrival.instance is not None
+        now = datetime.now(timezone.utc)
+        return instances.cost_between(self.arrival.instance, self.began, now)
+
+    def exit_code(self, code: int, *, fetch: bool) -> int:
+        """A command's own; where its results were to be fetched and are not here, that is a failure."""
+        if code or self.results is not Results.MISSING or self.detached or not fetch:
+            return code
+        return INTERRUPTED_CODE if self.interrupted else FAILURE_CODE
 
     def rejoin(self, host: Host) -> None:
         """Hold a session again where the one that was held broke. Raises Failure where it is not let in."""
@@ -161,6 +178,8 @@ def _end_asked_for(stay: Stay) -> str:
     """The end of life that the session asks the last one out for, as session.sh takes it."""
     if stay.intent.end and not stay.intent.detaches:
         return stay.intent.end.value
+    if stay.intent.looks:
+        return WATCH
     return KEEP if stay.intent.alters else LOOK
 
 

@@ -8,19 +8,17 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 
-from ec2tasks import instance as instances
 from ec2tasks import job as jobs
 from ec2tasks import journal, report
 from ec2tasks.arrival import Arrival, Call, check_here, find, get_on
-from ec2tasks.attend import SpotTakenError, attend, check_taken, never_began, taken_back
+from ec2tasks.attend import SpotTakenError, attended, check_taken, taken_back
 from ec2tasks.boarding import interruptible, on_board
 from ec2tasks.ending import Ending, Verdict
-from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure, UsageError
-from ec2tasks.follow import Detached, feeds, terminal_size
+from ec2tasks.errors import FAILURE_CODE, UsageError
+from ec2tasks.follow import feeds, terminal_size
 from ec2tasks.instance import Instance
-from ec2tasks.job import Job, Run, forwarded, on_terminal
+from ec2tasks.job import Job, LostRunError, forwarded, on_terminal
 from ec2tasks.launch import NoCapacityError
 from ec2tasks.leaving import apply, end_beside_failure
 from ec2tasks.merge import Change
@@ -29,12 +27,11 @@ from ec2tasks.moving import fetched_meanwhile, move_files
 from ec2tasks.phases import Phases
 from ec2tasks.ports import check_free
 from ec2tasks.project import check_syncable
-from ec2tasks.stay import Intent, Results, Stay
+from ec2tasks.stay import Intent, Results, Stay, joined
 from ec2tasks.sync import Moves
 from ec2tasks.sync import differences as compare_trees
 
 CAPACITY_PAUSE = 30.0  # seconds until a resumed run asks AWS for an instance again
-SHOWN_AGAIN = 256 * 1024  # bytes of earlier output that `attach` begins with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +100,8 @@ def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) 
         code = _run_and_fetch(stay, wish, job, phases)
     if stay.detached:
         return code
-    assert stay.arrival.instance is not None
-    spent = instances.cost_between(stay.arrival.instance, stay.began, datetime.now(timezone.utc))
-    report.step(phases.line(spent))
-    return _exit_code(stay, code, fetch=wish.sync)
-
-
-def _exit_code(stay: Stay, code: int, *, fetch: bool) -> int:
-    """The command's own; where its results were to be fetched and are not here, that is a failure."""
-    if code or stay.results is not Results.MISSING or stay.detached or not fetch:
-        return code
-    return INTERRUPTED_CODE if stay.interrupted else FAILURE_CODE
+    report.step(phases.line(stay.cost()))
+    return stay.exit_code(code, fetch=wish.sync)
 
 
 def _run_and_fetch(stay: Stay, wish: Wish, job: Job, phases: Phases) -> int:
@@ -125,6 +113,9 @@ def _run_and_fetch(stay: Stay, wish: Wish, job: Job, phases: Phases) -> int:
         with phases.time("ran"), wish.beside(), meanwhile:
             code = _run_there(stay, wish, job)
         over = not stay.detached
+    except LostRunError:
+        over = True
+        raise
     finally:
         here = before if not wish.sync else Results.MISSING
         if wish.sync and not stay.detached and not stay.gone:
@@ -147,21 +138,13 @@ def _run_there(stay: Stay, wish: Wish, job: Job) -> int:
     call = stay.call
     if wish.detach or job.multi != "none":
         jobs.start(stay.host, job, call.tools)
-    if wish.detach:
+    if wish.detach or (job.multi != "none" and not on_terminal()):
+        # Nobody is going to look at the multiplexer's terminal.
         jobs.release(stay.host, job.run_id, call.tools)
+    if wish.detach:
         stay.detached = True
         return 0
-    return _attended(stay, job, start=job.multi == "none")
-
-
-def _attended(stay: Stay, job: Job, *, start: bool, since: tuple[int, int] = (0, 0)) -> int:
-    try:
-        return attend(stay, job, start=start, since=since)
-    except Detached as left:
-        if start and never_began(stay, job):
-            raise KeyboardInterrupt from None
-        stay.detached = True
-        return left.code
+    return attended(stay, job, start=job.multi == "none")
 
 
 def _job(call: Call, wish: Wish, environ: Mapping[str, str], *, run_id: str, resumed: int) -> Job:
@@ -191,92 +174,19 @@ def _job(call: Call, wish: Wish, environ: Mapping[str, str], *, run_id: str, res
 def up(call: Call) -> Instance:
     """Find, launch or start the instance and get it ready; it is left running."""
     check_here(call)
-    stay = Stay(call=call, intent=Intent())
+    stay = Stay(call=call, intent=Intent(alters=False))
     try:
         with interruptible():
-            get_on(call, stay.arrival, may_launch=True)
+            host = get_on(call, stay.arrival, may_launch=True)
+            if {call.settings.sources[name] for name in ("idle_stop", "max_hours")} != {"default"}:
+                # It takes a session to hand the guard its new limits.
+                with joined(stay, host, {}):
+                    pass
     except BaseException:
         end_beside_failure(stay)
         raise
     assert stay.arrival.instance is not None
     return stay.arrival.instance
-
-
-def attach(call: Call) -> int:
-    """Back to the command that runs on the instance: its exit code, or that of leaving it again."""
-    check_here(call)
-    stay = Stay(call=call, intent=Intent(looks=True, alters=False), touched=True)
-    with interruptible(), on_board(stay, Phases()):
-        found = _left_running(stay)
-        code = _look_again(stay, found, since=_last_part(found))
-    if not stay.detached:
-        report.step(f"run {found.run_id} has ended with {code}")
-        report.hint("`ec2tasks finish` fetches its results and ends the instance")
-    return code
-
-
-def finish(call: Call, *, fetch: bool, verbose: bool) -> int:
-    """Attach, wait for the end, pull, end of life: the one asked for now, else the one asked for then."""
-    check_here(call)
-    asked = call.settings.sources["final_state"].startswith("option ")
-    stay = Stay(
-        call=call,
-        intent=Intent(end=Ending(call.settings.final_state) if asked else None),
-        touched=True,
-        results=Results.MISSING if fetch else Results.GIVEN_UP,
-    )
-    phases = Phases()
-    with interruptible(), on_board(stay, phases):
-        with phases.time("ran"):
-            found = _left_running(stay)
-            meanwhile = fetched_meanwhile(stay) if fetch else contextlib.nullcontext()
-            with meanwhile:
-                code = _look_again(stay, found)
-        if not stay.detached:
-            if not asked:
-                stay.intent = Intent(end=Ending(found.final_state))
-            if fetch:
-                with phases.time("fetched"):
-                    stay.results = fetch_results(stay, verbose=verbose)
-    return _exit_code(stay, code, fetch=fetch)
-
-
-def _left_running(stay: Stay) -> Run:
-    found = jobs.look(stay.host, stay.call.tools)
-    if found is None:
-        raise Failure(
-            "no command was left running on the instance",
-            hint='`ec2tasks run --detach "COMMAND"` leaves one; `ec2tasks down` ends the instance',
-        )
-    return found
-
-
-def _last_part(found: Run) -> tuple[int, int]:
-    """Where to begin for who wants to be there again, rather than to read all of it."""
-    out, err = found.kept
-    if max(out, err) > SHOWN_AGAIN:
-        report.step("what it printed last; `ec2tasks logs` shows all that is kept")
-    return max(0, out - SHOWN_AGAIN), max(0, err - SHOWN_AGAIN)
-
-
-def _look_again(stay: Stay, found: Run, *, since: tuple[int, int] = (0, 0)) -> int:
-    if found.lost:
-        return jobs.result(found)
-    call = stay.call
-    job = Job(
-        run_id=found.run_id,
-        command=found.command,
-        remote_dir=call.settings.remote_dir,
-        below=str(call.project.below),
-        env=call.settings.env,
-        variables={},
-        ports=call.settings.ports,
-        reverse_ports=call.settings.reverse_ports,
-        multi=found.multi,
-        terminal=found.terminal,
-        fed=found.fed,
-    )
-    return _attended(stay, job, start=False, since=since)
 
 
 def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
@@ -327,6 +237,8 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
         apply(stay, Verdict(ending=wanted))
         return 0
     check_syncable(call.project, call.home)
-    with interruptible(), on_board(stay, Phases()):
+    phases = Phases()
+    with interruptible(), on_board(stay, phases), phases.time("fetched"):
         stay.results = fetch_results(stay, verbose=verbose)
-    return 0 if stay.results is not Results.MISSING and not stay.shared else FAILURE_CODE
+    report.step(phases.line(stay.cost()))
+    return 0 if stay.results is not Results.MISSING and stay.ended is wanted else FAILURE_CODE

@@ -20,7 +20,11 @@ USUAL = {
     "results_here": True,
     "others": False,
     "can_stop": True,
+    "run": "",
+    "elsewhere": "",
     "left": "",
+    "detached": False,
+    "pressed": False,
 }
 
 
@@ -30,20 +34,22 @@ def test_the_end_of_life(case: dict[str, object]) -> None:
     verdict = decide(Facts(wanted=Ending(case["wanted"]), **facts))
     assert verdict.ending is Ending(case["gives"])
     assert str(case.get("because", "")) in str(verdict.because)
+    assert str(case.get("hint", "")) in str(verdict.hint)
 
 
+WORDS = ("run", "elsewhere", "left")
 FACTS = st.builds(
     Facts,
     wanted=st.sampled_from(Ending),
     others=st.sampled_from([True, False, None]),
-    left=st.sampled_from(["", "tmux"]),
-    **{key: st.booleans() for key in USUAL if key not in ("others", "left")},
+    **{key: st.sampled_from(["", "a"]) for key in WORDS},
+    **{key: st.booleans() for key in USUAL if key not in ("others", *WORDS)},
 )
 
 
 @given(FACTS)
 def test_unfetched_results_are_never_terminated(facts: Facts) -> None:
-    if facts.touched and not facts.results_here:
+    if facts.touched and (not facts.results_here or (facts.elsewhere and facts.joined)):
         assert decide(facts).ending is not Ending.TERMINATE
 
 

@@ -65,6 +65,7 @@ ORDER = (
     "moving",
     "attend",
     "history",
+    "comeback",
     "workflow",
     "reap",
     "policy",

@@ -170,10 +170,12 @@ def test_who_only_looks_leaves_the_mark_of_the_fetch(clients: ClientMaker, home:
         ("last terminate", Leaving(last=True, final_state="terminate")),
         ("last -", Leaving(last=True, final_state=None)),
         ("last stop unfetched", Leaving(last=True, final_state="stop", unfetched=True)),
-        ("last - left tmux", Leaving(last=True, final_state=None, left="tmux")),
-        ("last - unfetched left tmux", Leaving(last=True, final_state=None, unfetched=True, left="tmux")),
-        ("last - left unfetched", Leaving(last=True, final_state=None, left="unfetched")),
-        ("others", Leaving(last=False, final_state=None)),
+        ("last - left=tmux", Leaving(last=True, left="tmux")),
+        ("last - unfetched left=tmux", Leaving(last=True, unfetched=True, left="tmux")),
+        ("last - elsewhere=YSBiL2M=", Leaving(last=True, elsewhere="a b/c")),
+        ("last leave untold=r1,r2", Leaving(last=True, final_state="leave", untold=("r1", "r2"))),
+        ("others", Leaving(last=False)),
+        ("others run=r1", Leaving(last=False, run="r1")),
         ("", None),
         ("bash: no such thing", None),
     ],
@@ -182,14 +184,37 @@ def test_the_answer_to_who_leaves(answer: str, meant: Leaving | None) -> None:
     assert parse_leaving(answer.split()) == meant
 
 
-def test_another_folder_that_nobody_fetched_is_unfetched(clients: ClientMaker, home: Path) -> None:
-    other = home / ".ec2tasks" / "folders" / "other"
-    other.mkdir(parents=True)
+def test_each_folder_is_marked_by_who_fetches_it_whatever_the_others_hold(
+    clients: ClientMaker, home: Path
+) -> None:
+    folders = home / ".ec2tasks" / "folders"
+    (folders / "an%other").mkdir(parents=True)
     client = clients("terminate")
-    assert client.leave() == "last terminate unfetched"
+    client.send(b"leave fetched\n")
+    assert parse_leaving(client.answer().split()) == Leaving(
+        last=True, final_state="terminate", elsewhere="an/other"
+    )
+    assert (folders / "shop" / "fetched").exists()
     client.end()
-    (other / "fetched").touch()
+    (folders / "an%other" / "fetched").touch()
     assert clients("terminate").leave() == "last terminate"
+
+
+def test_a_command_whose_end_nobody_saw_is_named(clients: ClientMaker, home: Path) -> None:
+    client = clients("terminate")
+    for name, told in (("a", True), ("b", False), ("c", False)):
+        folder = home / ".ec2tasks" / "runs" / name
+        folder.mkdir()
+        (folder / "exit").write_text("1\n")
+        if told:
+            (folder / "told").touch()
+    assert client.leave() == "last terminate untold=b,c"
+
+
+def test_who_watches_is_nobody_that_others_wait_for(clients: ClientMaker) -> None:
+    watching, working = clients("watch"), clients("terminate")
+    assert working.leave() == "last terminate"
+    assert watching.leave() == "others"
 
 
 def until_there(path: Path) -> None:

@@ -56,6 +56,13 @@ show() {
     exec tail "$@" -c "+$((offset + 1))" "$run/$stream" 2>/dev/null
 }
 
+# `kept RUN_ID STREAM`: all that is kept of a stream.
+kept() {
+    local first
+    read -r first 2>/dev/null <"$home/runs/$1/start.$2" || first=0
+    exec tail -c "+$((first + 1))" "$home/runs/$1/$2"
+}
+
 # What the client says: `keys N TEXT` (octal), `data N` and N bytes, `eof`, `size ROWS COLUMNS`, or `alive`.
 #
 # What has been taken is counted first and then handed on, by this process, even where its client goes: a client

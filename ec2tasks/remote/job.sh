@@ -87,7 +87,8 @@ esac
 export EC2TASKS_RUN=$1
 [ -z "$interrupted" ] || exit 130
 if [ -f "$run/command" ]; then
-    bash -c "$(<"$run/command")"
+    # In place of this shell, which would have a word to say where a signal ends it.
+    exec bash -c "$(<"$run/command")"
 else
     bash -i
 fi

@@ -86,7 +86,9 @@ run_it() {
             [ ! -e "$run/go" ] || break
             sleep 0.05
         done
-        bash "$run/job.sh" "$id"
+        # This shell would have a word to say there where a signal ends it.
+        exec 6>&2 2>/dev/null
+        bash "$run/job.sh" "$id" 2>&6 6>&-
     elif [ -n "$terminal" ]; then
         script -qfec "bash '$run/runner.sh' inside '$id'" /dev/null >>"$run/out" 2>&1
     else

@@ -1,13 +1,21 @@
 # One client's session on the instance: `session.sh END RUN_ID REMOTE_DIR [IDLE_STOP MAX_SECONDS START NEW SPOT]`.
 #
-# Holds a shared lock for as long as the client is there, so that the last client out can tell that it is
-# the last. The lock belongs to this process: it goes when the client hangs up, dies, or says nothing for a
-# minute. The client sends a line now and then, then `leave`, or `leave fetched` where it has fetched all there
-# is, begun with `fetching`. The answer is `others`, or `last END` and what it should know: `unfetched` where there
-# is more, `left NAME` where a command left NAME working. Before that, `notice TIME` where AWS takes a SPOT instance
-# back. END is `keep` for a client that asks for none, `look` for one that changes nothing there either.
+# Holds a shared lock while the client is there, so that the last client out can tell that it is the last. The
+# kernel frees it when this process ends: the client hung up, died, or said nothing for a minute.
+#
+# END is the end of life asked for, `keep` for none, `look` for none by a client that changes nothing there either,
+# `watch` for one that is not waited for either: it holds no lock.
 # IDLE_STOP and MAX_SECONDS are new limits for the guard (`-`: as they were), START tells one start of the
-# instance from another, and NEW says that it was launched with a guard.
+# instance from another, and NEW says that it was launched with a guard. SPOT: AWS may take it back.
+#
+# The client sends `alive` now and then, `fetching` when it begins to fetch everything, and in the end `leave`, or
+# `leave fetched` where it has. It is told `joined …`, `notice TIME` where AWS takes the instance back, and in the end
+#   others [run=RUN_ID]   somebody else is there, or just that command
+#   last END [WORD…]      nobody is; END is what was asked for last, `-` for nothing, and the words are
+#     unfetched           a command ended after this client began to fetch
+#     elsewhere=NAME      another folder, base64, holds what nobody has fetched
+#     left=NAME           what a command left working
+#     untold=ID,ID…       commands whose end no client was there to see
 set -u
 end=$1 run_id=$2 remote_dir=$3 idle_stop=${4:--} max_seconds=${5:--} started=${6:--} new=${7:--} spot=${8:-}
 home=$HOME/.ec2tasks
@@ -24,7 +32,9 @@ chmod 700 "$home" "$run"
 [ -d "$home" ] || exit 1
 # Whether all that is in the folder had been fetched when this client came.
 if [ -e "$folder/fetched" ]; then before=fetched; else before=unfetched; fi
-[ "$end" = look ] || rm -f "$folder/fetched"
+looks=
+case $end in look | watch) looks=yes ;; esac
+[ -n "$looks" ] || rm -f "$folder/fetched"
 
 # A client that comes back after its connection broke is one client: the session that it lost may not know yet.
 if read -r earlier 2>/dev/null <"$run/session" && grep -qs session.sh "/proc/$earlier/cmdline"; then
@@ -49,9 +59,9 @@ if alone; then
     # Nobody is here: an end that is left over was a client's that died, and no longer asked for.
     rm -f "$home/final_state"
 fi
-flock --shared 9
+if [ "$end" = watch ]; then flock --unlock 9; else flock --shared 9; fi
 # The end asked for last is the one that counts; it is there for as long as someone is.
-[ "$end" = keep ] || [ "$end" = look ] || printf '%s\n' "$end" >"$home/final_state"
+[ "$end" = keep ] || [ -n "$looks" ] || printf '%s\n' "$end" >"$home/final_state"
 
 # What the client hands over for the run: files by name, base64 each, never on a command line.
 while IFS=' ' read -r word name body; do
@@ -84,17 +94,45 @@ if [ -n "$found" ]; then found=used; else found=empty; fi
 if guarded; then guard=guarded; else guard=unguarded; fi
 printf 'joined %s %s %s %s\n' "$found" "$guard" "$before" "$HOME"
 
-# Whether something is on the instance that this client has not fetched: in another folder, or from a command that
-# ended only after this client began to.
-others_unfetched() {
+# Whether a command ended only after this client began to fetch.
+came_later() {
     local one
-    for one in "$home"/folders/*/; do
-        [ "$one" = "$folder/" ] || [ -e "$one/fetched" ] || return 0
-    done
     [ -e "$run/fetching" ] || return 1
     for one in "$home"/runs/*/ended; do
         # Not `-nt`: two files of one tick of the kernel's clock are of the same age.
         if [ -e "$one" ] && ! [ "$one" -ot "$run/fetching" ]; then return 0; fi
+    done
+    return 1
+}
+
+# Another folder that holds what nobody has fetched.
+elsewhere() {
+    local one
+    for one in "$home"/folders/*/; do
+        if [ -d "$one" ] && [ "$one" != "$folder/" ] && [ ! -e "$one/fetched" ]; then
+            one=$(basename "$one")
+            printf '%s' "${one//%//}" | base64 -w 0
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Commands that have ended, with no client there to see it.
+untold() {
+    local one found=
+    for one in "$home"/runs/*/; do
+        if [ -s "$one/exit" ] && [ ! -e "$one/told" ]; then found+=${found:+,}$(basename "$one"); fi
+    done
+    [ -n "$found" ] && printf '%s' "$found"
+}
+
+# A command that still runs.
+running() {
+    local one
+    for one in "$home"/runs/*/; do
+        if [ ! -e "$one/started" ] || [ -s "$one/exit" ]; then continue; fi
+        flock --shared --nonblock "$one/alive" true || { basename "$one"; return; }
     done
     return 1
 }
@@ -152,15 +190,18 @@ while read -r -t 60 word fetched; do
     [ "$word" = leave ] || continue
     # Two clients that leave at once must not both find the other still there: the shared lock goes first.
     flock --unlock 9
-    if alone; then
-        if others_unfetched; then more=unfetched; else more=; fi
-        left=$(left_behind) && more="$more left $left"
-        [ "$fetched" != fetched ] || [ -n "$more" ] || : >"$folder/fetched"
-        read -r final_state 2>/dev/null <"$home/final_state" || final_state=-
-        printf 'last %s %s\n' "$final_state" "$more"
+    if [ "$end" != watch ] && alone; then
+        read -r said 2>/dev/null <"$home/final_state" || said=-
+        if came_later; then said+=' unfetched'; fetched=; fi
+        if name=$(elsewhere); then said+=" elsewhere=$name"; fi
+        if name=$(left_behind); then said+=" left=$name" fetched=; fi
+        if name=$(untold); then said+=" untold=$name"; fi
+        [ "$fetched" != fetched ] || : >"$folder/fetched"
+        printf 'last %s\n' "$said"
         rm -f "$home/final_state"
     else
-        printf 'others\n'
+        name=$(running) && name=" run=$name"
+        printf 'others%s\n' "$name"
     fi
     # The lock stays while the client ends the instance, so that nobody joins one that is going.
     read -r -t 60 word

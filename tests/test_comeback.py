@@ -1,0 +1,110 @@
+"""What becomes of commands that were left running, and of the instances and folders that hold them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from conftest import Shop
+from test_workflow import instance, until
+
+from ec2tasks.aws import Aws
+
+LOOP = "echo {}; until [ -e ~/{} ]; do sleep 0.1; done; exit {}"
+
+
+def runs(shop: Shop) -> list[dict[str, object]]:
+    found = json.loads(shop.ec2tasks("jobs", "--json").out)
+    assert isinstance(found, list)
+    return found
+
+
+def state(shop: Shop) -> str:
+    return str((instance(shop) or {"state": "gone"})["state"])
+
+
+def detached(shop: Shop, command: str, *words: str) -> str:
+    """A run that was left there, by its id."""
+    said = shop.ec2tasks("run", "--detach", *words, command)
+    assert said.code == 0, said.err
+    return str(runs(shop)[0]["run"])
+
+
+def test_what_a_restart_ended_is_fetched_and_ended_by_finish(local_shop: Shop, aws: Aws) -> None:
+    detached(local_shop, "echo part > partial; sleep 300", "--terminate")
+    aws.ec2.reboot_instances(InstanceIds=[str((instance(local_shop) or {})["id"])])
+    until(lambda: "lost" in str(runs_or_none(local_shop)), "back again")
+    said = local_shop.ec2tasks("finish")
+    assert said.code == 125
+    assert "was lost in a restart" in said.err
+    assert local_shop.read("partial") == "part\n"
+    assert state(local_shop) == "gone", said.err
+
+
+def runs_or_none(shop: Shop) -> str:
+    return shop.ec2tasks("jobs", "--json").out
+
+
+def test_a_stopped_instance_is_not_started_to_look_at_it(local_shop: Shop) -> None:
+    assert local_shop.ec2tasks("run", "--stop", "true").code == 0
+    until(lambda: state(local_shop) == "stopped", "stopped")
+    said = local_shop.ec2tasks("attach")
+    assert said.code == 125
+    assert "no command runs on it" in said.err
+    assert "`ec2tasks finish` starts it" in said.err
+    assert state(local_shop) == "stopped"
+
+
+def test_of_several_commands_each_is_reached_and_none_ends_unseen(local_shop: Shop) -> None:
+    shop = local_shop
+    first = detached(shop, LOOP.format("one", "go1", 4), "--leave")
+    second = detached(shop, LOOP.format("two", "go2", 5), "--leave")
+    let_go: Callable[[int], object] = lambda number: shop.ec2tasks(  # noqa: E731
+        "run", "--leave", "--no-rsync", f"touch ~/go{number}"
+    )
+    let_go(1)
+    said = shop.ec2tasks("attach", first)
+    assert (said.code, said.out) == (4, "one\n"), said.err
+    beside = shop.ec2tasks("run", "--terminate", "true")
+    assert f"left running, because run {second} goes on" in beside.err
+    assert "`ec2tasks finish` waits for its end" in beside.err
+    down = shop.ec2tasks("down")
+    assert (down.code, state(shop)) == (125, "running")
+    assert "`ec2tasks down --no-rsync` gives it up" in down.err
+    let_go(2)
+    until(lambda: {one["state"] for one in runs(shop)} == {"ended"}, "both ended")
+    last = shop.ec2tasks("run", "--terminate", "true")
+    assert (last.code, state(shop)) == (0, "gone"), last.err
+    assert f"run {second} (`echo two; until" in last.err
+    assert "ended with 5 while nobody was there" in last.err
+    (kept,) = re.findall(r"what it printed is in (\S+)", last.err)
+    assert shop.read(kept) == "two\n"
+
+
+def test_up_hands_the_guard_of_a_running_instance_its_new_limits(warm: Shop) -> None:
+    def limits() -> str:
+        return warm.ec2tasks("run", "--leave", "--no-rsync", "cat ~/.ec2tasks/limits").out
+
+    assert warm.ec2tasks("up", "--idle-stop", "5h", "--max-hours", "77").code == 0
+    assert {"idle_stop 18000", "max_seconds 277200"} <= set(limits().splitlines())
+    assert warm.ec2tasks("up").code == 0
+    assert "idle_stop 18000" in limits()
+    assert warm.ec2tasks("up", "--idle-stop", "30 min", "--max-hours", "never").code == 0
+    assert "max_seconds 0" in limits()
+
+
+def test_a_multiplexer_waits_for_nobody_where_there_is_no_terminal(warm: Shop) -> None:
+    said = warm.ec2tasks("run", "--leave", "--multi", "tmux", "ls ~/.ec2tasks/runs/$EC2TASKS_RUN/go")
+    assert said.code == 0, said.err
+    assert said.out.strip().endswith("/go")
+
+
+def test_two_folders_on_one_instance_do_not_keep_each_other_for_ever(local_shop: Shop) -> None:
+    shop = local_shop
+    shop.ec2tasks("run", "--leave", "--no-rsync", "--remote-dir", "one", "true")
+    mixed = shop.ec2tasks("run", "--terminate", "--remote-dir", "two", "true")
+    assert "stopped, because nobody has fetched what is in `~/one` there" in mixed.err
+    assert "`ec2tasks down` in that project's folder" in mixed.err
+    ended = shop.ec2tasks("down", "--remote-dir", "one")
+    assert (ended.code, state(shop)) == (0, "gone"), ended.err
