@@ -123,6 +123,10 @@ def rsyncs(parent: int) -> list[str]:
     return said.stdout.decode().split()
 
 
+def alive(pid: str) -> bool:
+    return subprocess.run(["ps", "-p", pid], stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
 def test_rsync_does_not_outlive_a_killed_client(sides: Sides) -> None:
     (sides.there / "model").write_bytes(NEW)
     stall = f"{{ stdbuf -o0 head -c {SIZE // 2}; while [ ! -e go ]; do sleep 0.02; done; cat; }}"
@@ -131,15 +135,15 @@ def test_rsync_does_not_outlive_a_killed_client(sides: Sides) -> None:
     client = subprocess.Popen([sys.executable, "-c", CLIENT, str(sides.here.parent)], env=environ)
     wait_until(lambda: (sides.here / OWN / "incoming" / "model").exists())
     (orphan,) = rsyncs(client.pid)
-    client.send_signal(signal.SIGKILL)
-    client.wait()
-    # It hears nothing any more, as where the network is gone.
-    wait_until(
-        lambda: subprocess.run(["ps", "-p", orphan], stdout=subprocess.DEVNULL, check=False).returncode
-    )
+    try:
+        client.send_signal(signal.SIGKILL)
+        client.wait()
+        # It hears nothing any more, as where the network is gone.
+        wait_until(lambda: not alive(orphan))
+    finally:
+        (sides.home / "go").touch()
     (sides.home / "next").write_bytes(NEWER)
     (sides.home / "next").replace(sides.there / "model")
-    (sides.home / "go").touch()
     sides.use_shell('exec sh -c "$*"')
     sides.sync(push=False)
     assert (sides.here / "model").read_bytes() == NEWER
