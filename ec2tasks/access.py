@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ec2tasks import report
 from ec2tasks.aws import Aws, does_without, error_code
 from ec2tasks.errors import Failure
-from ec2tasks.instance import ALIVE, Instance
+from ec2tasks.instance import UP, Instance
 from ec2tasks.process import Tools
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def open_master(host: Host, tools: Tools, *, strict: bool = True) -> str | None:
 
 
 def close_master(host: Host, tools: Tools) -> None:
-    """Close the control connection of an instance that has ended."""
+    """Close the control connection: it carries nothing any more, or the instance has ended."""
     tools.capture(["ssh", *ssh_options(host), "-O", "exit", host.login], timeout=5)
 
 
@@ -169,26 +169,32 @@ def console_keys(console: str) -> list[str]:
 
 
 def pin_from_console(aws: Aws, host: Host) -> bool:
-    """Pin the host keys that AWS itself shows on the instance's console. False where it shows none (yet).
-
-    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
-    """
-    try:
-        said = aws.ec2.get_console_output(InstanceId=host.instance_id, Latest=True).get("Output", "")
-    except Exception as error:
-        # Types that are not built on Nitro refuse `Latest`.
-        refused = error_code(error) in ("UnsupportedOperation", "InvalidParameterCombination")
-        if not refused and not does_without(error, "the host key is taken at first sight"):
-            raise
-        return False
-    keys = console_keys(plain_console(said))
+    """Pin the host keys that AWS itself shows on the instance's console. False where it shows none (yet)."""
+    keys = console_keys(console(aws, host.instance_id, instead="the host key is taken at first sight"))
     if keys:
         with host.known_hosts.open("a", encoding="utf-8") as file:
             file.writelines(f"{host.instance_id} {key}\n" for key in keys)
     return bool(keys)
 
 
-def plain_console(output: str) -> str:
+def console(aws: Aws, instance_id: str, *, instead: str) -> str:
+    """What an instance has said on its console; empty where AWS does not show it.
+
+    `instead` is how the work goes on without it, said where the right to ask is missing.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+    """
+    try:
+        said = aws.ec2.get_console_output(InstanceId=instance_id, Latest=True).get("Output", "")
+    except Exception as error:
+        # Types that are not built on Nitro refuse `Latest`.
+        refused = error_code(error) in ("UnsupportedOperation", "InvalidParameterCombination")
+        if not refused and not does_without(error, instead):
+            raise
+        return ""
+    return _plain(said)
+
+
+def _plain(output: str) -> str:
     """The console's text; boto3 decodes AWS's base64 itself, but not that of every server like it."""
     if "SSH HOST KEY" in output:
         return output
@@ -245,7 +251,7 @@ def wait_ready(
 
 
 def _check_alive(instance: Instance | None, host: Host) -> None:
-    if instance is None or instance.state not in ALIVE or instance.state in ("stopping", "stopped"):
+    if instance is None or instance.state not in UP:
         state = instance.state if instance else "gone"
         reason = f": {instance.reason}" if instance and instance.reason else ""
         raise Failure(f"instance {host.instance_id} is {state} before SSH answered{reason}", hint="try again")

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2tasks.aws import Aws, error_code
 from ec2tasks.launch import usable_subnets
-from ec2tasks.network import SHARED_GROUP
+from ec2tasks.network import SHARED_GROUP, described_networks, find_group
 from ec2tasks.policy import POLICY_NAME, Document
-
-if TYPE_CHECKING:
-    from types_boto3_ec2.type_defs import SecurityGroupTypeDef
 
 USER_GROUP = "SshEc2"
 INLINE_NAME = "S3"
@@ -53,9 +50,9 @@ class Account:
 
 
 def observe(aws: Aws, *, roles: Iterable[str], with_group: bool) -> Account:
-    """What of all that is there now: these roles, and the security group only where that is asked for."""
+    """What the account has now, of these roles, and of the security group only `with_group`."""
     vpc = usable_subnets(aws, None)[0].vpc if with_group else None
-    group = _security_group(aws, vpc) if vpc else None
+    group = find_group(aws, SHARED_GROUP, vpc) if vpc else None
     return Account(
         policy=_policy(aws),
         attached=_attached(aws),
@@ -63,7 +60,8 @@ def observe(aws: Aws, *, roles: Iterable[str], with_group: bool) -> Account:
         has_spot_role=_has_spot_role(aws),
         vpc=vpc,
         security_group=group["GroupId"] if group else None,
-        networks=_let_in(group, aws.endpoint.ssh_port) if group else (),
+        # What others wrote there is theirs.
+        networks=described_networks(group, RULE_MARK, aws.endpoint.ssh_port) if group else (),
     )
 
 
@@ -94,7 +92,7 @@ def _policy(aws: Aws) -> PolicyState | None:
 
 
 def _document(found: Any) -> Document:
-    """A policy as boto3 hands it out: read where it could be, else as text."""
+    """A policy; boto3 hands it out as text where it could not read it."""
     document: Document = json.loads(found) if isinstance(found, str) else found
     return document
 
@@ -121,21 +119,3 @@ def _role(aws: Aws, name: str) -> RoleState:
 def _has_spot_role(aws: Aws) -> bool:
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html."""
     return bool(aws.iam.list_roles(PathPrefix=f"/aws-service-role/{SPOT_SERVICE}/")["Roles"])
-
-
-def _security_group(aws: Aws, vpc: str) -> SecurityGroupTypeDef | None:
-    groups = aws.ec2.describe_security_groups(
-        Filters=[{"Name": "group-name", "Values": [SHARED_GROUP]}, {"Name": "vpc-id", "Values": [vpc]}]
-    )["SecurityGroups"]
-    return groups[0] if groups else None
-
-
-def _let_in(group: SecurityGroupTypeDef, port: int) -> tuple[str, ...]:
-    """The networks that setup has let in; what others wrote there is theirs."""
-    return tuple(
-        str(one.get("CidrIp") or one.get("CidrIpv6"))
-        for rule in group.get("IpPermissions", [])
-        if rule.get("FromPort") == port
-        for one in (*rule.get("IpRanges", []), *rule.get("Ipv6Ranges", []))
-        if one.get("Description") == RULE_MARK
-    )

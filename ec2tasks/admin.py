@@ -25,7 +25,7 @@ from ec2tasks.account import (
 )
 from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure, UsageError
-from ec2tasks.network import SHARED_GROUP
+from ec2tasks.network import SHARED_GROUP, ssh_rule
 from ec2tasks.policy import (
     EC2_SERVICE,
     FULL_ROLE,
@@ -59,7 +59,8 @@ class Wanted:
 class Action:
     """One call of AWS, and the line that shows it.
 
-    `needs` are parameters that are answers of earlier calls, `gives` is such an answer, by its path.
+    `gives` is where in its answer a value stands that later calls need (`Policy.Arn`); `needs` are the
+    parameters that such values of earlier calls fill in.
     """
 
     line: str
@@ -73,7 +74,7 @@ class Action:
 def wanted_setup(
     aws: Aws, allowed: Rights, *, buckets: Iterable[str] = (), networks: Iterable[str] = ()
 ) -> Wanted:
-    """What the options of `admin.setup` ask for. Raises UsageError for what can be none."""
+    """What the options of `admin.setup` ask for. Raises UsageError for a bucket or network that can't be."""
     named = check_buckets(buckets)
     rights = {
         READ_ROLE: bucket_document(named, write=False),
@@ -90,7 +91,7 @@ def wanted_setup(
 
 
 def check_networks(texts: Iterable[str]) -> tuple[str, ...]:
-    """Networks as AWS writes them. Raises UsageError for what is none, and for the whole internet."""
+    """Networks as AWS writes them. Raises UsageError for any other text, and for the whole internet."""
     found = []
     for text in texts:
         try:
@@ -258,19 +259,13 @@ def _security_group_actions(wanted: Wanted, account: Account) -> list[Action]:
     ):
         for network in networks if wanted.networks else []:
             line = f"{verb} port {wanted.port} of security group {SHARED_GROUP} to {network}"
-            request = {**known, "IpPermissions": [_rule(network, wanted.port)]}
+            request = {**known, "IpPermissions": [ssh_rule(network, wanted.port, RULE_MARK)]}
             todo.append(_ec2(operation, line, request, needs=needs))
     return todo
 
 
 def _missing(of: Sequence[str], there: Sequence[str]) -> list[str]:
     return [one for one in of if one not in there]
-
-
-def _rule(network: str, port: int) -> dict[str, Any]:
-    kind, key = ("Ipv6Ranges", "CidrIpv6") if ":" in network else ("IpRanges", "CidrIp")
-    mine = [{key: network, "Description": RULE_MARK}]
-    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, kind: mine}
 
 
 def _iam(operation: str, line: str, request: Mapping[str, Any], **rest: Any) -> Action:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,8 +18,9 @@ from ec2tasks.keypair import check_private, keys_to_offer
 from ec2tasks.launch import Order, launch, prepare_order
 from ec2tasks.memory import as_json, from_json
 from ec2tasks.network import admit
+from ec2tasks.own_folder import know_as, known_as
 from ec2tasks.prepare import prepare
-from ec2tasks.process import Tools, check_tools, deferred
+from ec2tasks.process import Tools, check_tools, deferred, in_background
 from ec2tasks.project import Project, identity
 from ec2tasks.settings import Settings
 from ec2tasks.state import State, digest, keep, lock, recall, remember
@@ -103,9 +103,16 @@ def _of_that_name(call: Call) -> list[Instance]:
 
 def _chosen(call: Call, found: Sequence[Instance]) -> Instance | None:
     name = call.settings.name
-    given = call.settings.sources["name"] != "key name and folder"
-    project_id = "" if given else identity(call.project)
-    return instances.choose(found, name=name, project_id=project_id, name_given=given)
+    given = call.settings.given("name")
+    known = () if given or not found else (known_as(call.project.root), identity(call.project))
+    return instances.choose(found, name=name, identities=known, name_given=given)
+
+
+def _adopt(call: Call, found: Instance) -> None:
+    """Know the project from now on as the one that this instance is of."""
+    root = call.project.root
+    if found.project and not call.settings.given("name") and known_as(root) != found.project:
+        know_as(root, found.project)
 
 
 def _settled(call: Call, sleep: Callable[[float], None] = time.sleep) -> Instance | None:
@@ -186,12 +193,11 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool, may_start: bool = 
         arrival.instance = seen
         arrival.sceptical = True
         return _arrived(arrival, host_of(call, seen))
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        # AWS's answer takes longer than a connection: both at once, and the answer decides.
-        asked = pool.submit(_settled, call)
-        early = _head_start(call, seen)
-        arrival.instance = asked.result()
-    if not may_start and arrival.instance and arrival.instance.state in ("stopping", "stopped"):
+    # AWS's answer takes longer than a connection: both at once, and the answer decides.
+    asked = in_background(lambda: _settled(call))
+    early = _head_start(call, seen)
+    arrival.instance = asked()
+    if not may_start and arrival.instance and arrival.instance.state in instances.HALTED:
         raise Failure(
             f"{arrival.instance.where} is {arrival.instance.state}: no command runs on it",
             hint="`ec2tasks finish` starts it, fetches the results and ends it",
@@ -205,6 +211,7 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool, may_start: bool = 
     if arrival.launched and _launched_in_vain(call, arrival):
         return arrive(call, arrival, may_launch=may_launch)
     remember(call.state, call.key, as_json(arrival.instance))
+    _adopt(call, arrival.instance)
     return _arrived(arrival, host)
 
 
@@ -257,6 +264,8 @@ def _seen(call: Call) -> Instance | None:
         found = from_json(recall(call.state, call.key))
     except (KeyError, TypeError, ValueError):
         return None
+    if not call.settings.given("name") and found.project not in (None, known_as(call.project.root)):
+        return None  # another project's of the same folder name, for all that can be told without asking
     return found if found.address and (call.settings.user or found.user) else None
 
 
@@ -336,5 +345,6 @@ def no_instance(call: Call) -> Failure:
 
 
 def _order(call: Call) -> Order:
-    tags = instances.launch_tags(call.settings, identity(call.project))
+    known = known_as(call.project.root) or identity(call.project)
+    tags = instances.launch_tags(call.settings, known)
     return prepare_order(call.aws, call.settings, tags, home=call.home, tools=call.tools)

@@ -16,7 +16,7 @@ from ec2tasks import job as jobs
 from ec2tasks import report
 from ec2tasks.access import Host, close_master, open_master
 from ec2tasks.arrival import host_of
-from ec2tasks.aws import explain
+from ec2tasks.aws import UnreachableError, explain
 from ec2tasks.errors import INTERRUPTED_CODE, Failure
 from ec2tasks.follow import Detached, View, feeds, leave
 from ec2tasks.instance import Instance
@@ -31,8 +31,6 @@ PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before an attempt; the 
 VAIN_LIMIT = 3  # connections that bring nothing although the instance answers
 LOOK_PATIENCE = 10.0  # seconds that AWS's answer is waited for; it may come during a later attempt
 UNREAD = "nobody reads the output any more; the command goes on to its end, and its results come"
-ENDED = ("shutting-down", "terminated")
-GONE = ("stopping", "stopped", "shutting-down", "terminated")
 
 
 class InstanceGoneError(Failure):
@@ -45,7 +43,7 @@ class SpotTakenError(InstanceGoneError):
 
 def was_taken(stay: Stay, found: Instance) -> bool:
     """Whether AWS itself has ended a spot instance, rather than its owner, its guard or its command."""
-    return found.state in ENDED and found.spot and ("Spot" in found.reason or bool(stay.notice))
+    return found.state in instances.GONE and found.spot and ("Spot" in found.reason or bool(stay.notice))
 
 
 def taken(stay: Stay) -> SpotTakenError:
@@ -290,15 +288,15 @@ class Way:
         self.asked = None
         found, arrival = self.answer, self.stay.arrival
         if isinstance(found, Failure):
-            if self.stay.call.aws.endpoint.is_own and "can't be reached" in found.what:
+            if self.stay.call.aws.endpoint.is_own and isinstance(found, UnreachableError):
                 # A place on this machine: without its API, its instances are gone too.
                 raise InstanceGoneError(found.what, hint=found.hint)
             return
         assert arrival.instance is not None
-        if found is None or found.state in GONE:
+        if found is None or found.state not in instances.UP:
             state = found.state if found else "gone"
             arrival.instance = found or arrival.instance
-            self.stay.gone = found is None or found.state in ENDED
+            self.stay.gone = found is None or found.state in instances.GONE
             if found and was_taken(self.stay, found):
                 raise taken(self.stay)
             raise InstanceGoneError(

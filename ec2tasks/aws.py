@@ -177,6 +177,10 @@ def error_text(error: Exception) -> str:
     return str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else str(error)
 
 
+class UnreachableError(Failure):
+    """The AWS API gives no answer from here."""
+
+
 def explain(error: Exception) -> Failure | None:
     """What an exception of boto3 means to a user; None for one that a user can't have caused."""
     from botocore import exceptions
@@ -193,7 +197,7 @@ def explain(error: Exception) -> Failure | None:
     ):
         return Failure(str(error), hint="log in again: `aws sso login`")
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
-        return Failure(
+        return UnreachableError(
             f"the AWS API can't be reached: {' '.join(str(error).split())}",
             hint="check the network; with --local, `ec2tasks local.up`",
         )
@@ -207,7 +211,7 @@ def explain(error: Exception) -> Failure | None:
 
 
 def _denied(text: str, operation: str) -> Failure:
-    """A call that the user has no right to, by the right that is missing: often one that the call implies."""
+    """The failure that names the missing right; often that of another call, which this one implies."""
     encoded, text = ENCODED.search(text), ENCODED.sub("", text).strip(" .")
     found = DENIAL.search(text)
     policy = "`ec2tasks admin.policy` prints the policy that ec2tasks needs"
@@ -229,12 +233,12 @@ def passes(error: Exception) -> bool:
     from botocore import exceptions
 
     lost = isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError)
-    # What stands between us and AWS answers with a bare number.
+    # A proxy in between answers with a bare number.
     return lost or error_code(error) in (*PASSING, "500", "502", "503", "504")
 
 
 def does_without(error: Exception, instead: str) -> bool:
-    """Whether it is a right that is missing; then that is said, with how the work goes on without it."""
+    """Whether a right is missing, which a warning then says, and `instead`: how the work goes on without."""
     failure = explain(error) if error_code(error) in DENIED else None
     if failure:
         report.warning(f"{failure.what}: {instead}", hint=failure.hint)

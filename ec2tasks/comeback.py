@@ -43,7 +43,7 @@ def finish(call: Call, wanted: str = "", *, fetch: bool, verbose: bool) -> int:
     What a restart of the instance ended has results, too: they are fetched, and the code is 125.
     """
     check_here(call)
-    asked = call.settings.sources["final_state"].startswith("option ")
+    asked = call.settings.by_option("final_state")
     stay = Stay(
         call=call,
         intent=Intent(end=Ending(call.settings.final_state) if asked else None),

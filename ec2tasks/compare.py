@@ -12,21 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ec2tasks.ignored import filter_argv
-from ec2tasks.manifest import Base, clock
+from ec2tasks.manifest import Base
 from ec2tasks.merge import Change, Outcome, could_be_same, decide
+from ec2tasks.own_folder import clock
 from ec2tasks.process import Tools, in_background
 from ec2tasks.rsync import (
     COMPARING,
     IN_THE_WAY,
     Said,
-    There,
-    ask_there,
     failure,
     left_out,
     run,
-    shell_argv,
     unescaped,
 )
+from ec2tasks.there import There, ask_there, shell_argv
 from ec2tasks.tree import NOTHING, Entry, Pair, encode, is_outward, look, parents, parse_found, settled
 
 FORMAT = "--out-format=%i %n"

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -16,12 +16,13 @@ from ec2tasks.arrival import Call
 from ec2tasks.aws import Aws, explain
 from ec2tasks.endpoint import AWS, Endpoint
 from ec2tasks.errors import INTERRUPTED_CODE, CommandFailed
-from ec2tasks.options import RUN_OPTIONS, Ec2Task, Option, setting_values
+from ec2tasks.options import RUN_OPTIONS, Ec2Task, Option, setting_values, typed
 from ec2tasks.process import Tools
 from ec2tasks.project import find_project
 from ec2tasks.settings import Settings, plain_values, read_settings
 from ec2tasks.state import open_state
 
+Result = TypeVar("Result")
 # What chooses the account; the secret that goes with a key is not looked at.
 ACCOUNT_NAMES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL")
 
@@ -41,7 +42,7 @@ def ec2_task(*options: Option, name: str | None = None) -> Callable[[Callable[..
     return decorate
 
 
-def translated(work: Callable[[], int | None]) -> int | None:
+def translated(work: Callable[[], Result]) -> Result:
     """Do the work; what a user or AWS can cause becomes a Failure, the rest flies as it is."""
     try:
         return work()
@@ -61,6 +62,7 @@ def make_settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] =
     return read_settings(
         find_project(Path.cwd()),
         options=setting_values(RUN_OPTIONS, given),
+        typed=typed(RUN_OPTIONS, given),
         defaults={"final_state": given.get("default_end")},
         invoke_values=plain_values(c.config.get("ec2", {})),
         targets=targets,
@@ -72,7 +74,7 @@ def make_call(
 ) -> Call:
     """Everything a task knows before it asks AWS. Starts the local EC2 where that is the endpoint.
 
-    A dry run asks nothing of it, but that of a task that `asks_anyway`.
+    A dry run does not start it, but for a task that `asks_anyway`, dry or not.
     """
     settings = make_settings(c, given, targets)
     endpoint = _endpoint(settings, dry=is_dry(c, given) and not asks_anyway)

@@ -16,8 +16,8 @@ from ec2tasks.arrival import Call, find, host_of
 from ec2tasks.aws import explain
 from ec2tasks.edge import ec2_task, is_dry, make_call
 from ec2tasks.errors import FAILURE_CODE
+from ec2tasks.forms import duration
 from ec2tasks.options import JSON_OPTION, PLACE_OPTIONS, Option
-from ec2tasks.phases import duration
 from ec2tasks.reap import (
     Forgotten,
     all_regions,
@@ -58,7 +58,7 @@ def _foreseen(call: Call, found: instances.Instance) -> tuple[outlook.Outlook | 
     foreseen, said = None, None
     if found.state == "running" and found.address and (call.settings.user or found.user):
         foreseen = outlook.ask(host_of(call, found), call.tools)
-    elif found.state in ("stopping", "stopped"):
+    elif found.state in instances.HALTED:
         said = outlook.last_words(call.aws, found)
     return foreseen, outlook.words(found, foreseen, said)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 # Offered in no region any more: https://aws.amazon.com/ec2/previous-generation/
 RETIRED_FAMILIES = {"p2": "g4dn.xlarge", "p3": "g5.xlarge", "g3": "g4dn.xlarge", "g3s": "g4dn.xlarge"}
-USER_DATA_LIMIT = 16 * 1024
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
+USER_DATA_LIMIT = 16 * 1024  # bytes, before base64
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"", "0", "false", "no", "off"}
 # What a tag value may hold: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
@@ -92,6 +93,15 @@ def span_text(seconds: int) -> str:
     unit = next(name for name in ("day", "h", "min", "s") if seconds % UNITS[name] == 0)
     count = seconds // UNITS[unit]
     return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
+
+
+def duration(seconds: float) -> str:
+    """A time to be read alone, rounded in the unit that suits it."""
+    if seconds < 60:
+        return f"{round(seconds, 1)} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def flag(value: object) -> bool:

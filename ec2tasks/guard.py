@@ -8,13 +8,12 @@ import io
 from email.generator import BytesGenerator
 from email.message import Message
 from email.mime.multipart import MIMEMultipart
-from importlib import resources
 
 from ec2tasks.errors import UsageError
+from ec2tasks.forms import USER_DATA_LIMIT
+from ec2tasks.scripts import remote_script
 from ec2tasks.settings import Settings
 
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
-USER_DATA_LIMIT = 16 * 1024  # bytes, before base64
 # What cloud-init takes a part for, by how it begins: https://docs.cloud-init.io/en/latest/explanation/format.html
 CONTENT_TYPES = {
     "#cloud-config-archive": "text/cloud-config-archive",
@@ -58,12 +57,12 @@ def settings_text(settings: Settings) -> str:
 def boothook(settings: Settings) -> str:
     """The script that arms the guard at each boot; it carries all that it writes."""
     files = {
-        "guard_text": without_comments(_remote("guard.sh")),
-        "unit_text": without_comments(_remote("ec2tasks-guard.service")),
+        "guard_text": without_comments(remote_script("guard.sh")),
+        "unit_text": without_comments(remote_script("ec2tasks-guard.service")),
         "settings_text": settings_text(settings),
     }
     functions = [f"{name}() {{ cat <<'EC2TASKS'\n{text}EC2TASKS\n}}\n" for name, text in files.items()]
-    return "".join(["#!/bin/bash\n", *functions, without_comments(_remote("arm.sh"))])
+    return "".join(["#!/bin/bash\n", *functions, without_comments(remote_script("arm.sh"))])
 
 
 def without_comments(script: str) -> str:
@@ -103,7 +102,3 @@ def _part(text: str, kind: str) -> Message:
         part.set_payload(text.encode())
         email.encoders.encode_base64(part)
     return part
-
-
-def _remote(name: str) -> str:
-    return resources.files("ec2tasks").joinpath("remote", name).read_text(encoding="utf-8")

@@ -43,7 +43,7 @@ def pick(found: Sequence[Run], wanted: str) -> Run:
 
 
 def show(call: Call, wanted: str, *, follow: bool) -> None:
-    """Show the output of a run as it was printed, each stream on its own here; to its end with `follow`."""
+    """Show the output of a run as it was printed, its two streams on ours; with `follow`, until it ends."""
     run = pick(there(call), wanted)
     view = View(tools=call.tools, unread=_hang_up)
     while True:

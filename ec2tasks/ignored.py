@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ec2tasks import report
 from ec2tasks.errors import UsageError
-from ec2tasks.manifest import OWN_FOLDER
+from ec2tasks.own_folder import OWN_FOLDER
 
 IGNORE_FILE = ".rsyncignore"
 DEFAULT_IGNORED = (

@@ -20,7 +20,8 @@ from ec2tasks.merge import Change, Outcome
 from ec2tasks.outgoing import ROUNDS, Way
 from ec2tasks.placing import HINT, Fetching, Item, incoming, look_staged, only_mode, put_in_place
 from ec2tasks.progress import bar, shows_bar
-from ec2tasks.rsync import BROKEN, COMPARING, Said, ask_there, failure, left_out, run, shell_argv, vanished
+from ec2tasks.rsync import BROKEN_CODES, COMPARING, Said, failure, left_out, run, vanished
+from ec2tasks.there import ask_there, shell_argv
 from ec2tasks.tree import Entry, alike, encode, parse_found, parse_inodes
 
 STILL = 2.0  # seconds for which a file must stand still to be fetched while a command runs
@@ -214,7 +215,7 @@ def drop_staged(way: Way, wanted: Iterable[Item] = ()) -> None:
 
 def _look_again(way: Way, items: list[Item], said: Said) -> dict[str, Entry]:
     """What stands there now that it has been fetched: what changed meanwhile may have arrived torn."""
-    if said.code in BROKEN:
+    if said.code in BROKEN_CODES:
         # The way there broke: what has arrived with the size and time it had before is whole.
         return {item.source: item.there for item in items}
     return look_there(way.there, [item.source for item in items], way.tools).entries

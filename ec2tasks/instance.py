@@ -6,7 +6,7 @@ import getpass
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -28,9 +28,12 @@ PRICE_TAG = "ec2tasks:price"
 FETCHED_TAG = "ec2tasks:fetched"
 END_TRIES = 30  # a second apart
 NOT_NOW = ("InvalidInstanceID.NotFound", "IncorrectInstanceState")
-GONE = ("shutting-down", "terminated")
-ENDED = {"leave": (), "terminate": GONE, "stop": ("stopping", "stopped", *GONE)}
-ALIVE = ("pending", "running", "stopping", "stopped")
+# The states that AWS knows, by what they mean here.
+UP = ("pending", "running")  # it runs, or soon will, and costs
+HALTED = ("stopping", "stopped")  # its disk stays, and it can be started again
+GONE = ("shutting-down", "terminated")  # nothing of it stays
+ALIVE = (*UP, *HALTED)
+DONE = {"leave": (), "stop": (*HALTED, *GONE), "terminate": GONE}  # the states an end of life leads to
 ADDRESS_PATIENCE = 30  # looks, a second apart, at a running instance that shows no address
 # "User initiated (2026-11-22 11:02:03 GMT)"
 STOP_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
@@ -79,7 +82,7 @@ class Instance:
 
     def cost_until(self, moment: datetime) -> float | None:
         """Dollars since the last start, None where the price is not known or nothing runs."""
-        return cost(self.price, self.launched, moment) if self.state in ("pending", "running") else None
+        return cost(self.price, self.launched, moment) if self.state in UP else None
 
 
 def from_description(found: InstanceTypeDef) -> Instance:
@@ -126,7 +129,7 @@ def launch_tags(settings: Settings, project_id: str) -> dict[str, str]:
 
 
 def filters(*, owner: str, name: str | None, states: Iterable[str]) -> list[FilterTypeDef]:
-    """The question that finds a user's instances, of one name or all."""
+    """The filters that find a user's instances, of one name or all."""
     found: list[FilterTypeDef] = [
         {"Name": f"tag:{OWNER_TAG}", "Values": [owner]},
         {"Name": "instance-state-name", "Values": list(states)},
@@ -150,8 +153,10 @@ def list_instances(
     return sorted(found, key=lambda one: one.launched)
 
 
-def choose(found: Sequence[Instance], *, name: str, project_id: str, name_given: bool) -> Instance | None:
-    """The project's instance among those of its name.
+def choose(
+    found: Sequence[Instance], *, name: str, identities: Collection[str], name_given: bool
+) -> Instance | None:
+    """The project's instance among those of its name; the project may be known by several `identities`.
 
     Raises UsageError where there are several, or where the only one is another project's that merely
     has the same folder name; a name given by the user is taken at its word.
@@ -163,7 +168,7 @@ def choose(found: Sequence[Instance], *, name: str, project_id: str, name_given:
             hint="`ec2tasks reap` ends one that nobody ever got on, `aws ec2 terminate-instances"
             " --instance-ids ID` any other; --name tells yours apart",
         )
-    if found and not name_given and found[0].project not in (None, project_id):
+    if found and not name_given and found[0].project not in (None, *identities):
         raise UsageError(
             f"instance `{name}` ({found[0].id}) belongs to another project of the same folder name",
             hint=f"--name {name}-2 (or name: in ec2.yaml) for one of its own; --name {name} to share it",
@@ -210,7 +215,7 @@ def bring_up(
         if instance and mine and instance.id != mine.id:
             mine = None  # it gave way to an older one
         if instance is None and mine:
-            # AWS's answers lag behind its promises for some seconds after a launch.
+            # For some seconds after a launch, AWS's lists do not show it yet.
             instance = still_alive(watch(mine.id) or mine)
         step = next_step(instance)
         if instance and step is not Step.LAUNCH and step is not said:
@@ -300,7 +305,7 @@ def end(
             if error_code(error) not in NOT_NOW or tries_left == 0:
                 raise
             now = watch(aws, instance.id)
-            if now and now.state in ENDED[final_state]:
+            if now and now.state in DONE[final_state]:
                 break
             sleep(1)
     if final_state == "stop" and fetched:
@@ -322,11 +327,6 @@ def _mark_fetched(aws: Aws, instance: Instance) -> None:
     except Exception as error:
         if not does_without(error, "`down` will start it again to look for results"):
             raise
-
-
-def cost_between(instance: Instance, since: datetime, until: datetime) -> float | None:
-    """Dollars that a run's time on the instance costs, None where the price is not known."""
-    return cost(instance.price, since, until)
 
 
 def described(instance: Instance, *, now: datetime | None = None) -> dict[str, object]:

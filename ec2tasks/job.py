@@ -18,7 +18,8 @@ from ec2tasks.access import Host
 from ec2tasks.errors import Failure
 from ec2tasks.prepare import prepare
 from ec2tasks.process import PIPE, Tools
-from ec2tasks.session import remote_argv, remote_script
+from ec2tasks.scripts import remote_script
+from ec2tasks.session import remote_argv
 
 BROKEN = 255  # ssh's own exit code, and possibly the command's
 MISSING = 127

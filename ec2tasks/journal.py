@@ -26,7 +26,7 @@ TOKEN_LIFE = 3600.0  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Whose instance of which name in which region a launch is for; `key` tells it from all others here."""
+    """What a launch is for: an owner's instance of that name in a region; `key` is unique on this machine."""
 
     key: str
     account: str
@@ -44,7 +44,7 @@ class Entry:
     began: float
 
     def token(self, request: Mapping[str, Any]) -> str:
-        """The token of a request: the same for the same one, another for another.
+        """The client token of a request: equal requests get the same, different ones a different one.
 
         AWS refuses a token that comes with other parameters than before, and takes 64 characters at most.
         """
@@ -52,7 +52,7 @@ class Entry:
         return f"{self.nonce}-{hashlib.sha256(said.encode()).hexdigest()[:24]}"
 
     def is_old(self, clock: Callable[[], float] = time.time) -> bool:
-        """Whether it was begun too long ago (or in a future that a clock once showed) to ask with again."""
+        """Whether its token is too old to be used again, or from the future, which a wrong clock wrote."""
         return not 0 <= clock() - self.began < TOKEN_LIFE
 
     def asked_for(self, token: str) -> bool:
@@ -63,7 +63,7 @@ class Entry:
 def begin(state: State, place: Place, *, anew: bool = False, clock: Callable[[], float] = time.time) -> Entry:
     """The launch that stands here for this place, where it is young enough, else a new one.
 
-    It is on the disk before this returns. `anew` leaves an earlier one behind in any case.
+    It is on the disk before this returns. With `anew` it is a new one in any case.
     """
     known = read(state, place.key)
     if known and not anew and not known.is_old(clock):
@@ -95,7 +95,7 @@ def standing(state: State) -> list[Entry]:
 
 
 def sweep(state: State, clock: Callable[[], float] = time.time) -> None:
-    """Remove what clients left that died while they wrote here."""
+    """Remove the drafts of clients that died while they wrote here."""
     for draft in _folder(state).glob(".*"):
         with contextlib.suppress(FileNotFoundError):
             if clock() - draft.stat().st_mtime > TOKEN_LIFE:

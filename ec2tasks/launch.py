@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
 
 DEFAULT_PROFILE = "EC2ReadOnlyAccessToS3"
-# Refusals that another type or zone may not meet.
+# Refusals after which another type or zone may be granted.
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 NEXT_ONE_MAY_DO = (
     "InsufficientInstanceCapacity",
@@ -247,8 +247,8 @@ def instance_profile(aws: Aws, wanted: str | None) -> str | None:
     return None
 
 
-# What may be otherwise in a moment; a limit too, while the instance that was taken back still counts.
-PASSING = {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"}
+# Refusals that may pass soon: even a limit, as an instance that AWS has just taken back counts for a while.
+REFUSED_FOR_NOW = {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"}
 
 
 class NoCapacityError(Failure):
@@ -304,7 +304,7 @@ def _none_granted(refusals: Sequence[Refusal], settings: Settings) -> Failure:
     words = "; ".join(f"{one.where}: {one.code}" for one in refusals)
     code = next((one for one in codes if "Limit" in one or "Count" in one), codes[0])
     on_demand = "--spot-fallback launches on demand instead; " if all(one.spot for one in refusals) else ""
-    kind = NoCapacityError if set(codes) <= PASSING else Failure
+    kind = NoCapacityError if set(codes) <= REFUSED_FOR_NOW else Failure
     return kind(
         f"EC2 grants no instance in {settings.region}: {words}",
         hint=on_demand + HINTS.get(code, HINTS["InsufficientInstanceCapacity"]),

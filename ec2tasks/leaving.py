@@ -14,7 +14,7 @@ from ec2tasks.aws import error_text, explain, passes
 from ec2tasks.ending import ENDS, Ending, Verdict, decide
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance
-from ec2tasks.manifest import OWN_FOLDER
+from ec2tasks.own_folder import OWN_FOLDER
 from ec2tasks.process import uninterrupted
 from ec2tasks.state import lock
 from ec2tasks.stay import Results, Stay
@@ -137,7 +137,7 @@ def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool
 
     Raises Failure where AWS does neither, or where nothing but the termination was asked for.
     """
-    if verdict.ending is Ending.STOP and found.state in ("stopping", "stopped"):
+    if verdict.ending is Ending.STOP and found.state in instances.HALTED:
         return verdict  # AWS remembers who stopped it last, and why
     try:
         instances.end(stay.call.aws, found, verdict.ending.value, fetched=fetched)

@@ -1,4 +1,4 @@
-"""What the project here and an instance last agreed on, kept in .ec2tasks/, and the lock on it.
+"""What the project here and an instance last agreed on, kept in .ec2tasks/.
 
 A small SQLite database an instance: of a hundred thousand paths, only what is asked for is read, and only
 what changed is written, all of it or nothing. It says what was so, never what is planned: after a crash at
@@ -8,79 +8,19 @@ any moment it is at worst older than the files, and what both sides show alike i
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ec2tasks import report
 from ec2tasks.errors import Failure
+from ec2tasks.own_folder import OWN_FOLDER
 from ec2tasks.tree import NOTHING, Entry, Pair, settled
 
-OWN_FOLDER = ".ec2tasks"
 VERSION = 1
 KEPT = 20  # instances whose manifest is kept
-PATIENCE = 2.0  # seconds until waiting for another sync of this project is said
-
-
-def prepare(root: Path) -> Path:
-    """The project's own folder of ec2tasks, made where it is missing, which git does not see."""
-    folder = root / OWN_FOLDER
-    try:
-        folder.mkdir(exist_ok=True)
-        if not (folder / ".gitignore").exists():
-            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-    except OSError as error:
-        raise Failure(
-            f"`{folder}` can't be written: {error.strerror}", hint="check the folder's rights and the disk"
-        ) from error
-    return folder
-
-
-@contextlib.contextmanager
-def locked(root: Path) -> Iterator[int]:
-    """Hold this project's sync, by the open file that comes out.
-
-    The kernel frees it when its owner dies, and whoever has inherited it.
-    """
-    try:
-        lock = (prepare(root) / "lock").open("w")
-    except OSError as error:
-        raise Failure(
-            f"`{root / OWN_FOLDER / 'lock'}` can't be written: {error.strerror}",
-            hint="it may be root's after a run with sudo: take it back with chown",
-        ) from error
-    with lock as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            deadline = time.monotonic() + PATIENCE
-            while not _take(file.fileno(), deadline):
-                time.sleep(0.05)
-        yield file.fileno()
-
-
-def _take(file: int, deadline: float) -> bool:
-    if time.monotonic() >= deadline:
-        report.step("another sync of this project is under way: waiting for it")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def clock(root: Path) -> int:
-    """The time by the project's own file system, in nanoseconds: what is changed from now on is not older."""
-    lock = root / OWN_FOLDER / "lock"
-    lock.touch()
-    return lock.stat().st_mtime_ns
-
 
 SCHEMA = """
 BEGIN;
@@ -101,8 +41,8 @@ SAME = ""  # what `there` says where it is as here
 class Base:
     """What both sides were last settled on, by path.
 
-    `complete`: every path that both sides have is in it, as far as it was settled here. It is not where
-    nothing is kept, where a transfer was broken off, and where other paths are ignored than then.
+    `complete`: every path on both sides is recorded. False on first use, after an interrupted transfer, or
+    when ignore patterns changed.
     """
 
     def __init__(self, database: sqlite3.Connection | None = None, *, complete: bool = False) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from ec2tasks import report
 from ec2tasks.errors import Failure
 from ec2tasks.incoming import Calm
-from ec2tasks.rsync import BrokenWayError
 from ec2tasks.stay import Results, Stay
 from ec2tasks.sync import Moves, move
+from ec2tasks.there import BrokenWayError
 
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before files are moved over another connection
 LAST_PAUSE = 5.0  # seconds between fetches once AWS has announced that it takes the instance back

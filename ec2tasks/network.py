@@ -20,12 +20,12 @@ SHARED_GROUP = "SshEC2"
 
 
 def mark() -> str:
-    """What the rules made for this machine say of themselves; those of the user's other machines differ."""
+    """The description of the rules made for this machine; it tells them from those of the user's others."""
     return f"ec2tasks {re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())}"
 
 
 def own_address(aws: Aws) -> str:
-    """The address of this machine as AWS sees it, as a network of one."""
+    """The address of this machine as AWS sees it, in the form of a rule: `203.0.113.7/32`."""
     url = aws.endpoint.address_url
     try:
         direct = [urllib.request.ProxyHandler({})] if aws.endpoint.is_own else []
@@ -38,25 +38,33 @@ def own_address(aws: Aws) -> str:
         ) from error
 
 
-def ssh_rule(network: str, port: int) -> IpPermissionUnionTypeDef:
-    """The rule that lets one network knock on the SSH port."""
+def ssh_rule(network: str, port: int, description: str | None = None) -> IpPermissionUnionTypeDef:
+    """The rule that lets one network knock on the SSH port; by default described as this machine's."""
     rule: IpPermissionUnionTypeDef = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
+    words = mark() if description is None else description
     if ":" in network:
-        rule["Ipv6Ranges"] = [{"CidrIpv6": network, "Description": mark()}]
+        rule["Ipv6Ranges"] = [{"CidrIpv6": network, "Description": words}]
     else:
-        rule["IpRanges"] = [{"CidrIp": network, "Description": mark()}]
+        rule["IpRanges"] = [{"CidrIp": network, "Description": words}]
     return rule
+
+
+def described_networks(
+    group: SecurityGroupTypeDef, description: str, port: int | None = None
+) -> tuple[str, ...]:
+    """The networks that a group lets in by rules of that description, on any port or this one."""
+    return tuple(
+        str(one.get("CidrIp") or one.get("CidrIpv6"))
+        for rule in group.get("IpPermissions", [])
+        if port is None or rule.get("FromPort") == port
+        for one in (*rule.get("IpRanges", []), *rule.get("Ipv6Ranges", []))
+        if one.get("Description") == description
+    )
 
 
 def stale_rules(group: SecurityGroupTypeDef, network: str, port: int) -> list[IpPermissionUnionTypeDef]:
     """The rules that ec2tasks made for this machine's earlier addresses."""
-    known = [
-        str(one.get("CidrIp") or one.get("CidrIpv6"))
-        for rule in group.get("IpPermissions", [])
-        for one in (*rule.get("IpRanges", []), *rule.get("Ipv6Ranges", []))
-        if one.get("Description") == mark()
-    ]
-    return [ssh_rule(one, port) for one in known if one != network]
+    return [ssh_rule(one, port) for one in described_networks(group, mark()) if one != network]
 
 
 def security_group(aws: Aws, wanted: str | None, *, owner: str, vpc: str, create: bool = True) -> str:
@@ -65,17 +73,17 @@ def security_group(aws: Aws, wanted: str | None, *, owner: str, vpc: str, create
     That is made where it may be. Raises UsageError where there is none.
     """
     if wanted:
-        group = _find(aws, wanted, vpc)
+        group = find_group(aws, wanted, vpc)
         if group is None:
             raise UsageError(
                 f"no security group `{wanted}` in {vpc} ({aws.region})",
                 hint=f"`aws ec2 describe-security-groups --region {aws.region}` lists them",
             )
         return group["GroupId"]
-    shared = _find(aws, SHARED_GROUP, vpc)
+    shared = find_group(aws, SHARED_GROUP, vpc)
     if shared:
         return shared["GroupId"]
-    own = _find(aws, own_name(owner), vpc)
+    own = find_group(aws, own_name(owner), vpc)
     if own is None and not create:
         raise UsageError(
             f"no security group `{SHARED_GROUP}` in {vpc} ({aws.region}), and none may be made",
@@ -89,7 +97,8 @@ def own_name(owner: str) -> str:
     return f"ec2tasks-{owner}"
 
 
-def _find(aws: Aws, wanted: str, vpc: str) -> SecurityGroupTypeDef | None:
+def find_group(aws: Aws, wanted: str, vpc: str) -> SecurityGroupTypeDef | None:
+    """The security group of this name or id in a network; None where there is none."""
     key = "group-id" if wanted.startswith("sg-") else "group-name"
     filters: list[FilterTypeDef] = [
         {"Name": key, "Values": [wanted]},
@@ -113,7 +122,7 @@ def _create(aws: Aws, owner: str, vpc: str) -> str:
         report.step(f"made security group {name}")
         return group_id
     except Exception as error:
-        group = _find(aws, name, vpc) if error_code(error) == "InvalidGroup.Duplicate" else None
+        group = find_group(aws, name, vpc) if error_code(error) == "InvalidGroup.Duplicate" else None
         if group is None:
             raise
         return group["GroupId"]

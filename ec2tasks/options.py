@@ -9,15 +9,20 @@ from typing import Any
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
+from ec2tasks.ending import Ending
 from ec2tasks.errors import UsageError
+from ec2tasks.schema import KEYS_BY_NAME, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One option. `names` are Invoke's, its value arrives under the first; `setting` is what it sets."""
+    """One option. `names` are Invoke's, its value arrives under the first; `setting` is what it sets.
+
+    Without a `help` of its own it has its setting's.
+    """
 
     names: tuple[str, ...]
-    help: str
+    help: str = ""
     kind: type = str
     setting: str | None = None
     positional: bool = False
@@ -34,7 +39,7 @@ END_OPTIONS = (
 )
 HOLD_OPTIONS = (
     Option(names=("detach", "d"), kind=bool, help="start the command and return at once; the instance stays"),
-    Option(names=("multi",), setting="multiplex", help="tmux, screen or none: the terminal it runs in there"),
+    Option(names=("multi",), setting="multiplex"),
 )
 DEFAULT_END = Option(
     names=("default_end",),
@@ -45,53 +50,38 @@ PLAN_OPTIONS = (
     Option(names=("echo",), kind=bool, help="show each command of ssh and rsync"),
 )
 PLACE_OPTIONS = (
-    Option(names=("name",), setting="name", help="the instance's name"),
-    Option(names=("region",), setting="region", help="AWS region"),
+    Option(names=("name",), setting="name"),
+    Option(names=("region",), setting="region"),
     Option(names=("local",), kind=bool, setting="endpoint", help="on the local EC2: no account, no bill"),
 )
 KEY_OPTIONS = (
-    Option(names=("i",), setting="key_file", help="private key file"),
+    Option(names=("i",), setting="key_file"),
     Option(names=("I",), setting="key_file", help="the same as -i, as ssh-ec2 had it"),
-    Option(names=("user",), setting="user", help="login user there"),
+    Option(names=("user",), setting="user"),
 )
 LAUNCH_OPTIONS = (
     Option(
         names=("type",), setting="instance_type", help="instance type, or several with commas, tried in order"
     ),
-    Option(
-        names=("image",), setting="image", help="pytorch, base, an ami-… or a name pattern of Amazon's images"
-    ),
-    Option(names=("key_name",), setting="key_name", help="EC2 key pair"),
-    Option(names=("iam_instance_profile",), setting="iam_instance_profile", help="instance profile"),
-    Option(names=("security_group",), setting="security_group", help="security group, by name or id"),
-    Option(names=("subnet",), setting="subnet", help="subnet to launch in"),
-    Option(names=("disk_gb",), setting="disk_gb", help="size of the root disk in GiB"),
-    Option(names=("user_data",), setting="user_data", help="script for the first boot: text or file://PATH"),
+    Option(names=("image",), setting="image"),
+    Option(names=("key_name",), setting="key_name"),
+    Option(names=("iam_instance_profile",), setting="iam_instance_profile"),
+    Option(names=("security_group",), setting="security_group"),
+    Option(names=("subnet",), setting="subnet"),
+    Option(names=("disk_gb",), setting="disk_gb"),
+    Option(names=("user_data",), setting="user_data"),
     Option(
         names=("tag",),
         kind=list,
         setting="tags",
         help="a tag key=value for what is launched; may be repeated",
     ),
-    Option(names=("spot",), kind=bool, setting="spot", help="launch at the spot price"),
-    Option(
-        names=("spot_fallback",),
-        kind=bool,
-        setting="spot_fallback",
-        help="with --spot: launch on demand where there is no spot capacity",
-    ),
+    Option(names=("spot",), kind=bool, setting="spot"),
+    Option(names=("spot_fallback",), kind=bool, setting="spot_fallback"),
 )
 GUARD_OPTIONS = (
-    Option(
-        names=("idle_stop",),
-        setting="idle_stop",
-        help="the instance stops itself after so long with no session and no command: 30 min, 2 h, never",
-    ),
-    Option(
-        names=("max_hours",),
-        setting="max_hours",
-        help="the instance stops itself after so many hours, whatever runs on it",
-    ),
+    Option(names=("idle_stop",), setting="idle_stop"),
+    Option(names=("max_hours",), setting="max_hours"),
 )
 SYNC_OPTIONS = (
     Option(names=("no_rsync",), kind=bool, help="move no files, neither there nor back"),
@@ -100,7 +90,7 @@ SYNC_OPTIONS = (
     Option(names=("quiet",), kind=bool, help="show no files that move (the default)"),
 )
 JOB_OPTIONS = (
-    Option(names=("env",), setting="env", help="auto, none, a conda environment's name or a venv's folder"),
+    Option(names=("env",), setting="env"),
     Option(
         names=("L",),
         kind=list,
@@ -115,10 +105,11 @@ JOB_OPTIONS = (
     ),
 )
 BROWSER_OPTION = Option(names=("no_browser",), kind=bool, help="say where Jupyter is, and open no browser")
-FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir", help="project's folder there, below home")
+FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir")
 REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS, FOLDER_OPTION)
 UP_OPTIONS = (*LAUNCH_OPTIONS, *GUARD_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
 RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
+CONNECT_OPTIONS = tuple(one for one in RUN_OPTIONS if one.setting or one.names == ("echo",))
 ADMIN_OPTIONS = (
     Option(
         names=("without",),
@@ -173,11 +164,11 @@ def _argument(option: Option) -> Argument:
     names = tuple(name.replace("_", "-") for name in option.names)
     return Argument(
         names=names,
-        # The parser takes an alias of a name to itself for an endless one.
+        # A name that is an alias of itself sends the parser into an endless loop.
         attr_name=option.names[0] if option.names[0] != names[0] else None,
         kind=option.kind,
         default=False if option.kind is bool else None,
-        help=option.help,
+        help=option.help or (KEYS_BY_NAME[option.setting].about if option.setting else ""),
         positional=option.positional,
     )
 
@@ -188,14 +179,56 @@ def setting_values(options: Sequence[Option], given: Mapping[str, Any]) -> dict[
     for option in options:
         value = given.get(option.names[0])
         if option.setting and value not in (None, False, []):
-            found[option.setting] = "local" if option.setting == "endpoint" else value
+            found[option.setting] = "local" if option.setting == "endpoint" and value is True else value
     end = final_state(given)
     return {**found, "final_state": end} if end else found
 
 
+def typed(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, str]:
+    """The same options as the user types them, by the setting that each sets."""
+    found = {
+        option.setting: as_typed(option.names[0])
+        for option in options
+        if option.setting and given.get(option.names[0]) not in (None, False, [])
+    }
+    end = final_state(given)
+    return {**found, "final_state": as_typed(end)} if end else found
+
+
+def as_typed(name: str) -> str:
+    """An option's name with its dashes."""
+    return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+
+
+def from_code(given: Mapping[str, object]) -> dict[str, object]:
+    """What Python code gives `connect`, each value under its option's first name.
+
+    An option goes by any of its names or by that of its setting. Raises UsageError for any other name, and
+    for two names of one option.
+    """
+    known = {
+        name: option.names[0]
+        for option in reversed(CONNECT_OPTIONS)
+        for name in (option.setting, *option.names)
+        if name
+    }
+    found: dict[str, object] = {}
+    for name, value in given.items():
+        if name not in known:
+            like = nearest(name, known)
+            raise UsageError(
+                f"connect knows no option `{name}`" + (f"; did you mean `{like}`?" if like else ""),
+                hint=f"it knows {', '.join(sorted(known))}; ec2.yaml takes every setting",
+            )
+        if known[name] in found:
+            raise UsageError(f"connect is given `{name}` under two names", hint="give one of them")
+        found[known[name]] = value
+    return found
+
+
 def final_state(given: Mapping[str, Any]) -> str | None:
     """The end of life asked for by option. Raises UsageError for more than one."""
-    ends = [name for name in ("leave", "stop", "terminate") if given.get(name)]
+    ends = [one.value for one in Ending if given.get(one.value)]
     if len(ends) > 1:
         raise UsageError(
             f"{' and '.join(f'--{name}' for name in ends)} contradict each other",

@@ -16,11 +16,13 @@ from ec2tasks import report
 from ec2tasks.compare import FORMAT, NAME_AT, Found, is_item
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import filter_argv
-from ec2tasks.manifest import OWN_FOLDER, Base, clock
+from ec2tasks.manifest import Base
 from ec2tasks.merge import Change, Outcome
+from ec2tasks.own_folder import OWN_FOLDER, clock
 from ec2tasks.process import Tools
 from ec2tasks.progress import bar, shows_bar
-from ec2tasks.rsync import COMPARING, Said, There, ask_there, failure, run, shell_argv, unescaped
+from ec2tasks.rsync import COMPARING, Said, failure, run, unescaped
+from ec2tasks.there import There, ask_there, shell_argv
 from ec2tasks.tree import Entry, alike, encode, look, parse_found, settled
 
 Expected = dict[str, tuple[str, Entry | None]]  # by a copy's path there: of what, and what it should be

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 
-from ec2tasks.access import Host, is_pinned, plain_console, ssh_argv
-from ec2tasks.aws import Aws, does_without, error_code
+from ec2tasks.access import Host, console, is_pinned, ssh_argv
+from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure
-from ec2tasks.instance import Instance
+from ec2tasks.forms import duration
+from ec2tasks.instance import HALTED, Instance
 from ec2tasks.process import Tools
 
 STATE_FILE = "/run/ec2tasks-guard/state"
@@ -60,14 +61,7 @@ def ask(host: Host, tools: Tools) -> Outlook | None:
 
 def last_words(aws: Aws, found: Instance) -> str | None:
     """Why the guard stopped the instance, as it said on the console; None where that is not known."""
-    try:
-        said = aws.ec2.get_console_output(InstanceId=found.id, Latest=True).get("Output", "")
-    except Exception as error:
-        refused = error_code(error) in ("UnsupportedOperation", "InvalidParameterCombination")
-        if not refused and not does_without(error, "why it stopped is not known"):
-            raise
-        return None
-    words = LAST_WORDS.findall(plain_console(said))
+    words = LAST_WORDS.findall(console(aws, found.id, instead="why it stopped is not known"))
     return words[-1].strip() if words else None
 
 
@@ -75,9 +69,9 @@ def words(found: Instance, outlook: Outlook | None, said: str | None = None) -> 
     """What `status` says below the table; `said` are the guard's last words."""
     if found.state == "running":
         return _running(outlook)
-    if found.state in ("stopping", "stopped") and BY_ITSELF in found.reason:
+    if found.state in HALTED and BY_ITSELF in found.reason:
         return [f"it stopped itself: {said}" if said else "it stopped itself, or was shut down from inside"]
-    if found.state in ("stopping", "stopped"):
+    if found.state in HALTED:
         return [f"stopped: {found.reason}"] if found.reason else []
     return []
 
@@ -88,16 +82,7 @@ def _running(outlook: Outlook | None) -> list[str]:
     verb = "terminates itself" if outlook.end == "terminate" else "stops itself"
     if outlook.ends_in is None:
         return [outlook.reason, f"it does not end by itself as things stand: {outlook.because}"]
-    return [outlook.reason, f"it {verb} in {_span(outlook.ends_in)} ({outlook.because.partition(':')[0]})"]
-
-
-def _span(seconds: int) -> str:
-    """A time to come, in the unit that suits it."""
-    if seconds < 120:
-        return f"{seconds} s"
-    if seconds < 7200:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
+    return [outlook.reason, f"it {verb} in {duration(outlook.ends_in)} ({outlook.because.partition(':')[0]})"]
 
 
 def described(outlook: Outlook | None, lines: list[str]) -> dict[str, object]:

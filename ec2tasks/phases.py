@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ec2tasks.forms import duration
+
 
 @dataclass(kw_only=True)
 class Phases:
@@ -27,12 +29,3 @@ class Phases:
         """The phases in words, and what they cost."""
         words = [f"{name} {duration(seconds)}" for name, seconds in self.seconds.items()]
         return " · ".join([*words, *([f"cost ≈ ${cost:.2f}"] if cost is not None else [])])
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

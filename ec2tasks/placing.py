@@ -16,8 +16,9 @@ from pathlib import Path
 from ec2tasks import report
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import DRAFT, beside
-from ec2tasks.manifest import OWN_FOLDER, Base
+from ec2tasks.manifest import Base
 from ec2tasks.outgoing import Way
+from ec2tasks.own_folder import OWN_FOLDER
 from ec2tasks.tree import Entry, Pair, alike, look, parents
 
 HINT = "`ec2tasks sync --pull` goes on from here"

@@ -53,7 +53,7 @@ class Rights:
 
 
 def rights(*, without: Iterable[str] = (), roles: Sequence[str] = (), owner: str | None = None) -> Rights:
-    """The rights that the options of `admin.policy` mean. Raises UsageError for a feature there is not."""
+    """The rights that the options of `admin.policy` mean. Raises UsageError for an unknown feature."""
     left_out = set(without)
     unknown = sorted(left_out - set(FEATURES))
     if unknown:
@@ -171,7 +171,7 @@ def _launch_statements(wanted: Rights) -> list[Statement]:
 
 
 def _life_statements(wanted: Rights) -> list[Statement]:
-    """What ends and starts instances, of ec2tasks alone; and the one tag that they get later."""
+    """Ending and starting instances, those of ec2tasks alone; and the one tag that they get later."""
     own = {"StringLike": {f"aws:ResourceTag/{OWNER_TAG}": wanted.owner}}
     only_fetched = {
         "ForAllValues:StringEquals": {"aws:TagKeys": [FETCHED_TAG]},
@@ -238,7 +238,7 @@ def bucket_document(buckets: Sequence[str], *, write: bool) -> Document:
 
 
 def check_buckets(names: Iterable[str]) -> tuple[str, ...]:
-    """The names of buckets, each once. Raises UsageError for one that can be none.
+    """The names of buckets, each once. Raises UsageError for a name that no bucket can have.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """

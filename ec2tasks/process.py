@@ -77,7 +77,7 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def handled(numbers: Sequence[signal.Signals], act: Callable[[], None]) -> Iterator[None]:
-    """Do this at each of these signals, in the main thread; before and after, they do what they did."""
+    """While inside, do this at each of these signals; then they do again what they did. Main thread alone."""
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         act()
@@ -106,7 +106,7 @@ def uninterrupted() -> contextlib.AbstractContextManager[None]:
 
 
 def in_background(act: Callable[[], Answer]) -> Callable[[], Answer]:
-    """Do this in a thread that nobody waits for at the end; what comes out waits for its answer."""
+    """Do this in a daemon thread. What comes out, when called, waits for the answer or raises the error."""
     answers: queue.Queue[tuple[Answer | None, BaseException | None]] = queue.Queue()
 
     def work() -> None:

@@ -55,7 +55,7 @@ def size_text(count: float) -> str:
 
 
 def biggest(entries: Mapping[str, Entry]) -> list[tuple[str, int]]:
-    """The five biggest items among these files: a folder stands for its files, one of them for most of it."""
+    """The five biggest files or folders among these; what makes up most of a folder stands for it."""
     sizes: dict[str, int] = {}
     children: dict[str, set[str]] = {}
     for path, entry in entries.items():

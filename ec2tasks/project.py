@@ -45,19 +45,19 @@ def check_syncable(project: Project, home: Path) -> None:
 
 def identity(project: Project) -> str:
     """The same for each clone of one git repository, different for two projects of one name."""
-    git = ["git", "-C", str(project.root), "rev-list", "--max-parents=0", "HEAD"]
-    try:
-        found = subprocess.run(git, capture_output=True, text=True, timeout=10)
-        first_commits = found.stdout.split() if found.returncode == 0 else []
-    except (OSError, subprocess.TimeoutExpired):
-        first_commits = []
-    if first_commits:
-        top = _git_top(project.root)
-        origin = f"{min(first_commits)}:{project.root.relative_to(top)}"
+    first_commits = (_git(project.root, "rev-list", "--max-parents=0", "HEAD") or "").split()
+    below = _git(project.root, "rev-parse", "--show-prefix")  # of the repository, with a slash at its end
+    if first_commits and below is not None:
+        origin = f"{min(first_commits)}:{Path(below)}"
     else:
         origin = f"{socket.gethostname()}:{os.fspath(project.root)}"
-    return hashlib.sha256(origin.encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(origin)).hexdigest()[:16]
 
 
-def _git_top(folder: Path) -> Path:
-    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+def _git(folder: Path, *words: str) -> str | None:
+    """What git says there; None where it is no repository, has no commit, or git is missing."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None

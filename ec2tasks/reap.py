@@ -17,15 +17,13 @@ from ec2tasks import journal
 from ec2tasks.arrival import Call, host_of
 from ec2tasks.aws import Aws
 from ec2tasks.errors import Failure
-from ec2tasks.instance import Instance
+from ec2tasks.forms import duration
+from ec2tasks.instance import HALTED, UP, Instance
 from ec2tasks.journal import Entry
-from ec2tasks.phases import duration
 from ec2tasks.state import lock, recall, remember
 from ec2tasks.traces import was_used
 
 AT_ONCE = 8
-RUNS = ("pending", "running")
-STOPS = ("stopping", "stopped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +66,10 @@ def judge(sight: Sight, *, now: datetime, reap_after: float, force: bool) -> Fat
     if sight.arriving:
         return None
     cut_short = sight.cut_short and not sight.instance.fetched
-    if cut_short and state in RUNS:
+    if cut_short and state in UP:
         return _never_got_on(sight, force)
     long_stopped = bool(reap_after and sight.since and now - sight.since > timedelta(seconds=reap_after))
-    if state not in STOPS or not (long_stopped or cut_short):
+    if state not in HALTED or not (long_stopped or cut_short):
         return None
     why = "its launch was cut short, and it has stopped since"
     if long_stopped and sight.since:
@@ -149,7 +147,7 @@ def _look_at(call: Call, found: Instance, *, alone: bool, now: datetime) -> Sigh
     asked = alone and cut_short and found.state == "running"
     return Sight(
         instance=found,
-        since=stopped_since(call, found, now) if found.state in STOPS else None,
+        since=stopped_since(call, found, now) if found.state in HALTED else None,
         cut_short=cut_short,
         arriving=not alone,
         used=_was_used(call, found) if asked else None,
@@ -169,7 +167,7 @@ def stopped_since(call: Call, found: Instance, now: datetime) -> datetime:
 
 
 def _was_used(call: Call, found: Instance) -> bool | None:
-    """Whether anybody has ever been on it; None where it does not say."""
+    """Whether anybody has ever been on it; None where it gives no answer."""
     try:
         host = host_of(call, found)
     except Failure:

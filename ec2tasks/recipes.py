@@ -38,7 +38,7 @@ STAYING_LETTERS = "nqtw"
 STAYING_WORDS = ("--jobserver-auth", "--jobserver-fds", "--jobserver-style", "--print-directory")
 GOING_VARIABLE = re.compile(r"(?!(EC2_\w*|EC2TASKS)\s*[:+?!]*=)[^:#=\s]+\s*[:+?!]*=")
 ASSIGNMENT = re.compile(r"[^-:#=\s][^:#=\s]*\s*[:+?!]*=", re.DOTALL)
-# Flags with a value, and what the next word must be to be this value where it does not follow at once.
+# Flags with a value: in the same word or, where the next word has the form given here, in that one.
 VALUE_LETTERS = "CEIWfo"
 NEXT_WORD = {"I": r"", "O": r"(?!)", "j": r"\d+$", "l": r"[\d.]+$"}
 LONG_VALUES = (

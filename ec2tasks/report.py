@@ -1,4 +1,7 @@
-"""The only module that prints: progress, warnings and hints on stderr, data on stdout."""
+"""All that ec2tasks itself says here: progress, warnings and hints on stderr, data on stdout.
+
+A command's own output is `follow`'s to write, an error's text Invoke's; the local EC2 has a log of its own.
+"""
 
 from __future__ import annotations
 

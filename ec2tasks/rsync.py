@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shlex
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from ec2tasks.access import Host, rsync_shell
 from ec2tasks.errors import Failure
 from ec2tasks.process import Tools, ends_with_us
-from ec2tasks.session import remote_argv
+from ec2tasks.there import BrokenWayError
 
 # Rsync's exit codes that a user can do something about.
 REASONS = {
@@ -27,7 +25,7 @@ REASONS = {
     127: "rsync is missing on the instance",
     255: "the connection broke",
 }
-BROKEN = (10, 12, 30, 255)
+BROKEN_CODES = (10, 12, 30, 255)
 PARTIAL, VANISHED = 23, 24
 LARGER = "`disk_gb` in ec2.yaml gives the next instance a larger one; where there is room again,"
 DISK_FULL = "No space left on device"
@@ -51,48 +49,8 @@ IN_THE_WAY = re.compile(
     r'|rsync: \[generator\] recv_generator: failed to stat "(?P<stat>.*)": [\w ]+ \(\d+\)$'
 )
 PROGRESS = re.compile(rb"^\s*([\d,]+)\s+\d+%\s")
-SILENCE = 60  # seconds without a byte after which rsync gives up
-# Times to the nanosecond; folders' own times are made by what is put into them.
+# Times to the nanosecond; not those of folders, which change with what is put into them.
 COMPARING = ("--links", "--perms", "--times", "--omit-dir-times", "--copy-unsafe-links", "--modify-window=-1")
-
-
-class BrokenWayError(Failure):
-    """The connection broke in the middle; over another one, the same goes on from where it was."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class There:
-    """The project's folder on the instance, and the way to it.
-
-    `target` is what rsync names the host, `shell` its --rsh, `folder` is below `home`; `script` gives the
-    command that runs one of our scripts there. `empty`: nothing of the project is there yet.
-    """
-
-    instance_id: str
-    target: str
-    shell: str
-    script: Callable[[str, Sequence[str]], list[str]]
-    folder: str
-    home: str
-    empty: bool
-
-    @property
-    def end(self) -> str:
-        """The folder as rsync takes it."""
-        return f"{self.target}:{self.folder}/"
-
-
-def there_on(host: Host, *, folder: str, home: str, empty: bool) -> There:
-    """The project's folder on this host."""
-    return There(
-        instance_id=host.instance_id,
-        target=host.login,
-        shell=rsync_shell(host),
-        script=lambda name, words: remote_argv(host, name, *words),
-        folder=folder,
-        home=home,
-        empty=empty,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,13 +114,6 @@ def left_out(line: str) -> str | None:
 def vanished(line: str) -> bool:
     """Whether a line of rsync's says that something went away there meanwhile."""
     return bool(re.match(r'rsync: \[sender\] link_stat ".*" failed: No such file or directory \(2\)$', line))
-
-
-def shell_argv(there: There) -> list[str]:
-    """How rsync gets to the instance."""
-    # Apple's rsync has no --protect-args; it is only for names that a shell there would read otherwise.
-    protect = ["--protect-args"] if shlex.quote(there.folder) != there.folder else []
-    return [*protect, f"--timeout={SILENCE}", f"--rsh={there.shell}"]
 
 
 def run(
@@ -245,19 +196,5 @@ def failure(verb: str, said: Said, *, hint: str) -> Failure:
     if said.code == 1 and "unknown option" in said.errors:
         reason, hint = "this rsync is too old", "rsync 3.1.3 or newer: brew install rsync"
     words = "; ".join(lines[:3])
-    kind = BrokenWayError if said.code in BROKEN and DISK_FULL not in said.errors else Failure
+    kind = BrokenWayError if said.code in BROKEN_CODES and DISK_FULL not in said.errors else Failure
     return kind(f"{verb} is not complete: {reason}" + (f": {words}" if words else ""), hint=hint)
-
-
-def ask_there(there: There, tools: Tools, *words: str, stdin: bytes = b"") -> bytes:
-    """Run a verb of `tree.sh` in the project's folder there. Raises Failure where it can't be done."""
-    verb, *rest = words
-    said = tools.capture(there.script("tree.sh", [verb, there.folder, *rest]), stdin=stdin, timeout=600)
-    if said.returncode != 0:
-        last = said.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        kind = BrokenWayError if said.returncode == 255 else Failure  # ssh's own
-        raise kind(
-            f"the project's folder there could not be worked on ({verb}): {(last or ['no answer'])[0]}",
-            hint="try again; `ec2tasks status` shows the instance",
-        )
-    return said.stdout

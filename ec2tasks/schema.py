@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ec2tasks import forms
+from ec2tasks.ending import Ending
 
 DEFAULT_REGION = "eu-central-1"
 DEFAULT_TYPES = ("g4dn.xlarge", "g6.xlarge", "g5.xlarge")
 MULTIPLEXERS = ("tmux", "screen", "none")
-FINAL_STATES = ("leave", "stop", "terminate")
 ENDPOINTS = ("aws", "local")
+
+
+class UnknownSettingError(ValueError):
+    """There is no setting of that name."""
 
 
 def recipes(value: object) -> dict[str, Any]:
@@ -97,7 +101,7 @@ KEYS = (
         name="security_group",
         parse=forms.text,
         environment=("AWS_SECURITY_GROUP",),
-        about="security group; by default SshEC2, else one made for you",
+        about="security group, by name or id; by default SshEC2, else one made for you",
     ),
     Key(
         name="create_security_group",
@@ -125,7 +129,7 @@ KEYS = (
     ),
     Key(
         name="final_state",
-        parse=forms.choice(FINAL_STATES),
+        parse=forms.choice(tuple(one.value for one in Ending)),
         environment=("AWS_FINAL_STATE",),
         default="terminate",
         about="what becomes of the instance after a run: leave, stop, terminate",
@@ -212,7 +216,7 @@ KEYS = (
         name="spot_fallback",
         parse=forms.flag,
         default=False,
-        about="where there is no spot capacity, launch on demand",
+        about="with spot: launch on demand where there is no spot capacity",
     ),
     Key(
         name="resume",
@@ -232,8 +236,10 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def check_known(key: str, *, place: str, known: Iterable[str]) -> None:
-    """Raise ValueError naming the nearest known key where this one is not known."""
+    """Raise UnknownSettingError naming the nearest known key where this one is not known."""
     known = set(known)
     if key not in known:
         like = nearest(key, known)
-        raise ValueError(f"unknown setting `{key}` {place}" + (f"; did you mean `{like}`?" if like else ""))
+        raise UnknownSettingError(
+            f"unknown setting `{key}` {place}" + (f"; did you mean `{like}`?" if like else "")
+        )

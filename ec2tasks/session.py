@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 
 from ec2tasks import report
 from ec2tasks.access import Host, ssh_argv
 from ec2tasks.errors import Failure
 from ec2tasks.process import Tools, end_quietly
+from ec2tasks.scripts import remote_script
 
 HEARTBEAT = 5.0  # seconds; the instance forgets a client that says nothing for 60
 ANSWER_LIMIT = 60.0  # seconds for an answer; joining waits while a last client decides
@@ -150,11 +150,6 @@ def parse_leaving(words: Sequence[str]) -> Leaving | None:
         left=said.get("left", ""),
         untold=tuple(said.get("untold", "").split(",")) if "untold" in said else (),
     )
-
-
-def remote_script(name: str) -> str:
-    """The text of a script that runs on the instance."""
-    return resources.files("ec2tasks").joinpath("remote", name).read_text(encoding="utf-8")
 
 
 def remote_argv(host: Host, script: str, *words: str, options: Sequence[str] = ("-T",)) -> list[str]:

@@ -8,6 +8,7 @@ import getpass
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,45 @@ from dotenv import dotenv_values
 from ec2tasks.errors import UsageError
 from ec2tasks.forms import flag
 from ec2tasks.project import SETTINGS_FILE, Project
-from ec2tasks.schema import ENVIRONMENT_NAMES, KEYS, KEYS_BY_NAME, Key, check_known
+from ec2tasks.schema import ENVIRONMENT_NAMES, KEYS, KEYS_BY_NAME, Key, UnknownSettingError, check_known
 
 INVOKE_FILE = "invoke.yaml"
 
 
+class Kind(Enum):
+    """Who says a setting's value."""
+
+    DEFAULT = "nobody: built in, the task's own, or made of other settings"
+    CONFIGURED = "a file or the environment"
+    OPTION = "an option of this call"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a value comes from; as a text, what the user is told of it."""
+
+    kind: Kind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+BUILT_IN = Source(Kind.DEFAULT, "default")
+
+
+def configured(text: str) -> Source:
+    """A file, or a variable of the environment."""
+    return Source(Kind.CONFIGURED, text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """Values from one place; `source` names it for the user, `sources` per key where they differ."""
+    """Values from one place, `source`; `sources` per key where they differ."""
 
-    source: str
+    source: Source
     values: Mapping[str, object]
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +94,21 @@ class Settings:
     spot_fallback: bool
     resume: bool
     recipes: Mapping[str, Any]
-    sources: Mapping[str, str] = field(repr=False)
+    sources: Mapping[str, Source] = field(repr=False)
+
+    def given(self, name: str) -> bool:
+        """Whether somebody asked for this setting's value, rather than taking the default."""
+        return self.sources[name].kind is not Kind.DEFAULT
+
+    def by_option(self, name: str) -> bool:
+        """Whether this very call asked for it."""
+        return self.sources[name].kind is Kind.OPTION
 
 
-def merge(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
+def merge(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Source]]:
     """Values and their sources, the later layer winning. Raises UsageError naming source, key and value."""
     values: dict[str, Any] = {key.name: key.default for key in KEYS}
-    sources = dict.fromkeys(values, "default")
+    sources = dict.fromkeys(values, BUILT_IN)
     for layer in layers:
         for name, raw in layer.values.items():
             source = layer.sources.get(name, layer.source)
@@ -80,7 +116,7 @@ def merge(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
                 check_known(name, place="", known=KEYS_BY_NAME)
                 parsed = None if raw is None else KEYS_BY_NAME[name].parse(raw)
             except ValueError as error:
-                place = source if "unknown setting" in str(error) else f"{source}: {name}"
+                place = f"{source}" if isinstance(error, UnknownSettingError) else f"{source}: {name}"
                 raise UsageError(f"{place}: {' '.join(str(error).split())}", hint=_hint(name)) from error
             if parsed is not None:
                 values[name] = _combined(KEYS_BY_NAME[name], values[name], parsed)
@@ -109,7 +145,7 @@ def settle(layers: Iterable[Layer], project: Project, login: str) -> Settings:
     }
     for name, (value, source) in derived.items():
         if values[name] is None:
-            values[name], sources[name] = value, source
+            values[name], sources[name] = value, Source(Kind.DEFAULT, source)
     return Settings(**values, sources=sources)
 
 
@@ -117,12 +153,16 @@ def read_settings(
     project: Project,
     *,
     options: Mapping[str, object],
+    typed: Mapping[str, str] | None = None,
     defaults: Mapping[str, object] | None = None,
     invoke_values: Mapping[str, object] | None = None,
     targets: Iterable[str] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """Read every layer and settle them. Raises UsageError for whatever a file or variable gets wrong."""
+    """Read every layer and settle them; `typed` are the options by setting, as the user types them.
+
+    Raises UsageError for whatever a file or variable gets wrong.
+    """
     home = Path(environ.get("HOME") or Path.home())
     config_home = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     in_invoke_yaml = invoke_layer(project.root / INVOKE_FILE)
@@ -134,39 +174,29 @@ def read_settings(
     project_layers = [
         file_layer(project.root / SETTINGS_FILE, SETTINGS_FILE),
         in_invoke_yaml,
-        Layer(source="Invoke's configuration", values=others),
+        Layer(source=configured("Invoke's configuration"), values=others),
     ]
     layers = [
-        Layer(source="the task's default", values=defaults or {}),
+        Layer(source=Source(Kind.DEFAULT, "the task's default"), values=defaults or {}),
         profile_layer(home, environ),
         file_layer(config_home / "ec2tasks" / "config.yaml", "~/.config/ec2tasks/config.yaml"),
         *project_layers,
         *recipe_layers(project_layers, targets),
         environment_layer(dotenv_names(project.root / ".env"), ".env"),
         environment_layer(environ, "environment"),
-        Layer(
-            source="options",
-            values=options,
-            sources={name: option_source(name) for name in options},
-        ),
+        option_layer(options, typed or {}),
     ]
     return settle(layers, project, login_name(environ))
 
 
-OPTION_NAMES = {
-    "instance_type": "--type",
-    "key_file": "-i",
-    "ports": "-L",
-    "reverse_ports": "-R",
-    "tags": "--tag",
-    "endpoint": "--local",
-    "multiplex": "--multi",
-}
-
-
-def option_source(name: str) -> str:
-    """A setting's option as the user types it."""
-    return f"option {OPTION_NAMES.get(name) or '--' + name.replace('_', '-')}"
+def option_layer(options: Mapping[str, object], typed: Mapping[str, str]) -> Layer:
+    """What the options of this call say, each named as it is typed."""
+    names = {name: typed.get(name) or f"--{name.replace('_', '-')}" for name in options}
+    return Layer(
+        source=Source(Kind.OPTION, "options"),
+        values=options,
+        sources={name: Source(Kind.OPTION, f"option {word}") for name, word in names.items()},
+    )
 
 
 def login_name(environ: Mapping[str, str]) -> str:
@@ -182,7 +212,7 @@ def _mapping(value: object, place: str) -> Mapping[str, object]:
 
 def file_layer(path: Path, source: str) -> Layer:
     """The settings of a YAML file; none where there is no file."""
-    return Layer(source=source, values=_relative_files(file_content(path, source), path.parent))
+    return Layer(source=configured(source), values=_relative_files(file_content(path, source), path.parent))
 
 
 def file_content(path: Path, source: str) -> Mapping[str, object]:
@@ -204,9 +234,8 @@ def invoke_layer(path: Path) -> Layer:
     """The `ec2:` key of a project's invoke.yaml, which the console script would not read otherwise."""
     source = f"{path.name}, key `ec2`"
     content = file_content(path, path.name)
-    return Layer(
-        source=source, values=_relative_files(_mapping(content.get("ec2") or {}, source), path.parent)
-    )
+    values = _relative_files(_mapping(content.get("ec2") or {}, source), path.parent)
+    return Layer(source=configured(source), values=values)
 
 
 def plain_values(value: Any) -> Any:
@@ -233,7 +262,7 @@ def recipe_layers(project_layers: Iterable[Layer], targets: Iterable[str]) -> li
     for layer in project_layers:
         entries, _ = merge([Layer(source=layer.source, values={"recipes": layer.values.get("recipes")})])
         found += [
-            Layer(source=f"{layer.source}, recipe `{target}`", values=entries["recipes"][target])
+            Layer(source=configured(f"{layer.source}, recipe `{target}`"), values=entries["recipes"][target])
             for target in targets
             if target in entries["recipes"]
         ]
@@ -252,20 +281,20 @@ def dotenv_names(path: Path) -> dict[str, str]:
 def environment_layer(environ: Mapping[str, str], place: str) -> Layer:
     """The settings given by environment variables; an empty one counts as not given."""
     values: dict[str, object] = {}
-    sources: dict[str, str] = {}
+    sources: dict[str, Source] = {}
     for key in KEYS:
         name = next((name for name in key.environment if environ.get(name, "").strip()), None)
         if name:
-            values[key.name], sources[key.name] = environ[name], f"{place} {name}"
+            values[key.name], sources[key.name] = environ[name], configured(f"{place} {name}")
     if environ.get("EC2_LOCAL"):
-        sources["endpoint"] = f"{place} EC2_LOCAL"
+        sources["endpoint"] = configured(f"{place} EC2_LOCAL")
         try:
             values["endpoint"] = "local" if flag(environ["EC2_LOCAL"]) else "aws"
         except ValueError as error:
             raise UsageError(
                 f"{sources['endpoint']}: {error}", hint="EC2_LOCAL=1 uses the local EC2"
             ) from error
-    return Layer(source=place, values=values, sources=sources)
+    return Layer(source=configured(place), values=values, sources=sources)
 
 
 def profile_layer(home: Path, environ: Mapping[str, str]) -> Layer:
@@ -283,7 +312,7 @@ def profile_layer(home: Path, environ: Mapping[str, str]) -> Layer:
         raise UsageError(f"{path}: can't be read: {' '.join(str(error).split())}") from error
     section = profile if profile == "default" else f"profile {profile}"
     region = parser.get(section, "region", fallback=None)
-    return Layer(source=f"AWS profile `{profile}`", values={"region": region} if region else {})
+    return Layer(source=configured(f"AWS profile `{profile}`"), values={"region": region} if region else {})
 
 
 def printable(settings: Settings) -> list[tuple[str, Any, str]]:
@@ -293,7 +322,7 @@ def printable(settings: Settings) -> list[tuple[str, Any, str]]:
         (
             key.name,
             str(value) if isinstance(value := key.show(plain[key.name]), Path) else value,
-            settings.sources[key.name],
+            str(settings.sources[key.name]),
         )
         for key in KEYS
     ]

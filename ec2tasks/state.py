@@ -1,6 +1,6 @@
 """What ec2tasks keeps on this machine: pinned host keys, locks, sockets, and where an instance was last seen.
 
-Nothing here decides anything: whether an instance lives is AWS's to say, who it is its host key's.
+Nothing here decides anything: AWS says whether an instance lives, its host key proves which one it is.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _socket_folder(folder: Path, environ: Mapping[str, str]) -> Path:
 def lock(state: State, name: str, *, shared: bool = False, patience: float | None = None) -> Iterator[bool]:
     """Hold a lock of this machine; the kernel frees it when its owner dies.
 
-    With `patience`, go on without it after so many seconds; whether it is held is what comes out.
+    With `patience`, go on without it after so many seconds. Yields whether it is held.
     """
     folder = state.folder / "locks"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -82,10 +82,11 @@ def lock(state: State, name: str, *, shared: bool = False, patience: float | Non
             fcntl.flock(file, kind)
             yield True
         else:
-            yield _try_for(file.fileno(), kind, patience)
+            yield flock_within(file.fileno(), kind, patience)
 
 
-def _try_for(file: int, kind: int, patience: float) -> bool:
+def flock_within(file: int, kind: int, patience: float) -> bool:
+    """Take a lock of flock(2) on an open file, trying for so many seconds; whether it is held."""
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -118,7 +119,7 @@ def remember(state: State, key: str, values: Mapping[str, object]) -> None:
 
 
 def keep(path: Path, text: str, *, for_sure: bool = False) -> None:
-    """Write a file in one piece; it is on the disk when this returns, where that is to be sure of."""
+    """Write a file in one piece; with `for_sure`, it survives a power cut once this returns."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("w", encoding="utf-8") as file:

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from enum import Enum
 
 from ec2tasks import instance as instances
+from ec2tasks import price
 from ec2tasks.access import Host, close_master, open_master
 from ec2tasks.arrival import Arrival, Call
 from ec2tasks.aws import explain
@@ -16,8 +17,8 @@ from ec2tasks.ending import Ending, Facts
 from ec2tasks.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure
 from ec2tasks.instance import Instance
 from ec2tasks.job import new_run_id
-from ec2tasks.rsync import There, there_on
 from ec2tasks.session import Leaving, Limits, Session, join
+from ec2tasks.there import There, there_on
 
 # A session that asks for no end of life; one that changes nothing there either; one that nobody waits for.
 KEEP, LOOK, WATCH = "keep", "look", "watch"
@@ -124,8 +125,7 @@ class Stay:
     def cost(self) -> float | None:
         """Dollars that this stay has cost so far, None where the price is not known."""
         assert self.arrival.instance is not None
-        now = datetime.now(timezone.utc)
-        return instances.cost_between(self.arrival.instance, self.began, now)
+        return price.cost(self.arrival.instance.price, self.began, datetime.now(timezone.utc))
 
     def exit_code(self, code: int, *, fetch: bool) -> int:
         """A command's own; where its results were to be fetched and are not here, that is a failure."""
@@ -159,7 +159,7 @@ class Stay:
     def runs(self) -> bool:
         """Whether the instance still runs, as far as AWS can be asked."""
         now = self.ask_state()
-        return now is not None and now.state not in ("stopping", "stopped")
+        return now is not None and now.state not in instances.HALTED
 
     def ask_state(self) -> Instance | None:
         """The instance as AWS knows it now; as it was where AWS can't be asked, None where it is gone."""
@@ -201,8 +201,8 @@ def _limits(stay: Stay) -> Limits:
     settings, found = stay.call.settings, stay.arrival.instance
     assert found is not None
     return Limits(
-        idle_stop=None if settings.sources["idle_stop"] == "default" else settings.idle_stop,
-        max_seconds=None if settings.sources["max_hours"] == "default" else settings.max_hours,
+        idle_stop=settings.idle_stop if settings.given("idle_stop") else None,
+        max_seconds=settings.max_hours if settings.given("max_hours") else None,
         start=found.launched.isoformat(),
         new=stay.arrival.launched,
         spot=found.spot,

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ec2tasks import manifest, report
+from ec2tasks import manifest, own_folder, report
 from ec2tasks.compare import Comparison, Found, Listing, compare, kind
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import beside, filter_argv, say_default_ignored
@@ -33,7 +33,8 @@ from ec2tasks.outgoing import (
 from ec2tasks.placing import HINT, Fetching, Item, adopt_time
 from ec2tasks.process import Tools
 from ec2tasks.progress import WORTH_A_WORD, biggest, shows_bar, size_text
-from ec2tasks.rsync import There, run
+from ec2tasks.rsync import run
+from ec2tasks.there import There
 from ec2tasks.tree import NOTHING, Entry, Pair, look, parents, total_size
 
 KEPT_REPLACED = 10  # runs whose replaced files are kept
@@ -56,7 +57,7 @@ class Moves:
 
 def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> None:
     """Move the project's files. Raises Failure where not everything arrived; what arrived stays."""
-    with manifest.locked(root) as lock, _base(root, there) as base:
+    with own_folder.locked(root) as lock, _base(root, there) as base:
         # An rsync that outlives us keeps the next sync waiting: it may still be writing.
         tools = replace(tools, held=(lock,))
         way = Way(
@@ -262,14 +263,14 @@ def list_here(root: Path, tools: Tools) -> dict[str, Entry]:
 
 def differences(root: Path, there: There, tools: Tools) -> list[Change]:
     """What a sync would do, without doing it."""
-    with manifest.locked(root), _base(root, there) as base:
+    with own_folder.locked(root), _base(root, there) as base:
         found = compare(root, there, base, tools, verb="push", thorough=True)
     return [one for one in found.changes if one.outcome not in (Outcome.AGREE, Outcome.FORGET)]
 
 
 def prune_replaced(root: Path, run_id: str) -> None:
     """Keep the replaced files of this run and of those before it that replaced something last."""
-    folder = root / manifest.OWN_FOLDER / "replaced"
+    folder = root / own_folder.OWN_FOLDER / "replaced"
     # By the time of the folder: the names tell what the clocks of several machines said.
     found = sorted(folder.iterdir(), key=lambda one: one.lstat().st_mtime_ns) if folder.is_dir() else []
     earlier = [one for one in found if not one.name.startswith(run_id)]

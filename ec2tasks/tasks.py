@@ -1,4 +1,4 @@
-"""The tasks: each reads its options, then says in a line or two which stages it is."""
+"""The other tasks, and the collection of all: each reads its options, then calls its stages."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from ec2tasks import difference, fleet_tasks, plan, report, run_tasks, workflow
-from ec2tasks.access import Host, connection
+from ec2tasks.access import connection
 from ec2tasks.admin_tasks import ns as admin
-from ec2tasks.arrival import Arrival, Call, check_here, get_on
+from ec2tasks.arrival import Arrival, check_here, get_on
 from ec2tasks.edge import ec2_task, is_dry, make_call, make_settings, show_plan, translated
 from ec2tasks.ending import Ending
 from ec2tasks.errors import UsageError
@@ -29,6 +29,7 @@ from ec2tasks.options import (
     UP_OPTIONS,
     Option,
     final_state,
+    from_code,
     is_verbose,
 )
 from ec2tasks.price import price_text
@@ -142,24 +143,19 @@ def makefile(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # i
 def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
     """A Fabric Connection to the project's running instance, for tasks of your own.
 
-    `options` are those of the tasks by name (`region="eu-west-1"`). Starts a stopped instance, launches none:
-    raises Failure where there is none. https://docs.fabfile.org/en/stable/api/connection.html
+    `options` are those of the tasks, or their settings, by name (`region="eu-west-1"`). Starts a stopped
+    instance and launches none. Raises Failure where there is none, UsageError for a name that no option has.
+    https://docs.fabfile.org/en/stable/api/connection.html
 
         with connect() as there:
             there.run("nvidia-smi")
     """
     context = c or Context()
-    call = make_call(context, options)
+    call = make_call(context, from_code(options))
     check_here(call)
-    host = _translated_host(call)
+    host = translated(lambda: get_on(call, Arrival(), may_launch=False))
     with connection(host) as there:
         yield there
-
-
-def _translated_host(call: Call) -> Host:
-    found: list[Host] = []
-    translated(lambda: found.append(get_on(call, Arrival(), may_launch=False)))
-    return found[0]
 
 
 ec2 = Collection(

@@ -8,7 +8,7 @@ from ec2tasks.process import Tools
 
 MARK = ".ec2tasks/used"  # in the home there
 LIMIT = 15.0  # seconds for an answer
-# A session leaves its lock; someone who came by hand a history, or is there now.
+# A session leaves its lock file; who came by hand leaves a shell history, or is still logged in.
 LOOK = (
     f'if [ -e {MARK} ] || [ -e .ec2tasks/sessions.lock ] || [ -e .bash_history ] || [ -n "$(who)" ];'
     " then echo used; else echo unused; fi"
@@ -16,12 +16,12 @@ LOOK = (
 
 
 def mark(host: Host, tools: Tools) -> None:
-    """Leave a mark there: a client has got on that holds no session, and its user may work there by hand."""
+    """Mark the instance as used by a client that holds no session: its user may work there by hand."""
     tools.capture(ssh_argv(host, "mkdir", "-p", MARK), timeout=LIMIT)
 
 
 def was_used(host: Host, aws: Aws, tools: Tools) -> bool | None:
-    """Whether anybody has ever been on a running instance; None where it does not say."""
+    """Whether anybody has ever been on a running instance; None where it gives no answer."""
     strict = is_pinned(host) or pin_from_console(aws, host)
     options = ["-o", "ConnectTimeout=5", *([] if strict else ["-o", "StrictHostKeyChecking=accept-new"])]
     said = tools.capture(ssh_argv(host, "sh", "-c", LOOK, options=options), timeout=LIMIT)

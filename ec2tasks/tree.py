@@ -1,7 +1,8 @@
 """What stands at a path of the project, here and there, and whether it is still the same.
 
-A file is known by its size, mode and time to the nanosecond, each side compared with itself alone: the two
-clocks are never compared with each other.
+A file is known by its size, mode and time to the nanosecond. Whether a side has changed is told by comparing
+it with what it was itself, so the two machines' clocks need not agree. Only `alike` compares one side's times
+with the other's: a copy that rsync made has the time of its original.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ec2tasks import job as jobs
 from ec2tasks import journal, report
@@ -17,7 +17,7 @@ from ec2tasks.boarding import interruptible, on_board
 from ec2tasks.ending import Ending, Verdict
 from ec2tasks.errors import FAILURE_CODE, UsageError
 from ec2tasks.follow import feeds, terminal_size
-from ec2tasks.instance import Instance
+from ec2tasks.instance import HALTED, Instance
 from ec2tasks.job import Job, LostRunError, forwarded, on_terminal
 from ec2tasks.launch import NoCapacityError
 from ec2tasks.leaving import apply, end_beside_failure
@@ -62,11 +62,14 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
         raise UsageError("a spot instance can't be stopped", hint="--leave or --terminate; or without --spot")
     if wish.sync:
         check_syncable(call.project, call.home)
+    used = 0.0
     for resumed in itertools.count():
+        began = time.monotonic()
         try:
-            return _run_once(call, wish, environ, resumed)
+            return _run_once(_within(call, used), wish, environ, resumed)
         except SpotTakenError as taken:
-            if not settings.resume:
+            used += time.monotonic() - began
+            if not settings.resume or 0 < settings.max_hours <= used:
                 raise
             report.warning(taken.what)
             report.step("resume: the command begins again on a new instance, from what has been fetched")
@@ -76,6 +79,14 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
             report.step(f"{full.what.splitlines()[0]}; asking again in {CAPACITY_PAUSE:.0f} s")
             time.sleep(CAPACITY_PAUSE)
     raise AssertionError("unreachable")
+
+
+def _within(call: Call, used: float) -> Call:
+    """The same call with what earlier instances of this run have left of its max_hours."""
+    settings = call.settings
+    if not used or not settings.max_hours:
+        return call
+    return replace(call, settings=replace(settings, max_hours=max(1, round(settings.max_hours - used))))
 
 
 def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) -> int:
@@ -178,7 +189,7 @@ def up(call: Call) -> Instance:
     try:
         with interruptible():
             host = get_on(call, stay.arrival, may_launch=True)
-            if {call.settings.sources[name] for name in ("idle_stop", "max_hours")} != {"default"}:
+            if any(call.settings.given(name) for name in ("idle_stop", "max_hours")):
                 # It takes a session to hand the guard its new limits.
                 with joined(stay, host, {}):
                     pass
@@ -221,7 +232,7 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
         if (begun := journal.read(call.state, call.key)) and not begun.is_old():
             report.warning("a launch of it was begun here and not ended", hint="`ec2tasks down` in a minute")
         return 0
-    if wanted is Ending.STOP and found.state in ("stopping", "stopped"):
+    if wanted is Ending.STOP and found.state in HALTED:
         report.step(f"{found.where}: stopped already")
         return 0
     arrival = Arrival(instance=found)

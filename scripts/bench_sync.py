@@ -38,8 +38,8 @@ from pathlib import Path
 from ec2tasks import sync
 from ec2tasks.job import new_run_id
 from ec2tasks.process import Tools
-from ec2tasks.rsync import There
-from ec2tasks.session import remote_script
+from ec2tasks.scripts import remote_script
+from ec2tasks.there import There
 root, ssh, login, home, push, pull, empty = json.loads(sys.argv[1])
 import shlex
 there = There(instance_id="i-bench", target=login, shell=ssh, folder="p", home=home, empty=empty,

@@ -12,7 +12,7 @@ LAYERS = """\
 From the lowest to the highest: the built-in default; the AWS profile's region;
 `~/.config/ec2tasks/config.yaml`; the project's `ec2.yaml`, or the key `ec2:` of its `invoke.yaml`; the
 entry under `recipes:` for the target that `ec2tasks make` runs; the variables below in the project's `.env`
-(nothing else of it is read); the same in the environment; options. `tags` and `ports` add up, any other
+(nothing else of it is read); the same in the environment; options. {added} add up, any other
 value replaces the lower one. `ec2tasks config` shows each value and its source; an unknown key or an
 unusable value is an error that names its place."""
 # Invoke wraps its help to the terminal's width.
@@ -55,7 +55,9 @@ def settings_page() -> str:
         default = "" if value in (None, "", {}, False) else f"`{value}`"
         rows.append(f"| `{key.name}` | {names} | {default} | {key.about} |")
     table = "\n".join(rows)
-    return f"# Settings\n\nWritten by `scripts/docs.py` from the program.\n\n{LAYERS}\n\n{table}\n"
+    *most, last = (f"`{key.name}`" for key in KEYS if key.merge == "add")
+    layers = LAYERS.format(added=f"{', '.join(most)} and {last}")
+    return f"# Settings\n\nWritten by `scripts/docs.py` from the program.\n\n{layers}\n\n{table}\n"
 
 
 PAGES = {"tasks.md": tasks_page, "settings.md": settings_page}

@@ -64,20 +64,20 @@ def test_what_a_state_asks_for(instance: Instance | None, step: Step) -> None:
 
 
 def test_the_project_s_own_instance_is_taken() -> None:
-    assert choose([ONE], name="kim-shop", project_id="p1", name_given=False) is ONE
-    assert choose([], name="kim-shop", project_id="p1", name_given=False) is None
+    assert choose([ONE], name="kim-shop", identities=("p1",), name_given=False) is ONE
+    assert choose([], name="kim-shop", identities=("p1",), name_given=False) is None
 
 
 def test_another_project_s_instance_is_shared_only_by_name() -> None:
     with pytest.raises(UsageError) as caught:
-        choose([ONE], name="kim-shop", project_id="p2", name_given=False)
+        choose([ONE], name="kim-shop", identities=("p2",), name_given=False)
     assert "i-1" in caught.value.what
-    assert choose([ONE], name="kim-shop", project_id="p2", name_given=True) is ONE
+    assert choose([ONE], name="kim-shop", identities=("p2",), name_given=True) is ONE
 
 
 def test_several_of_one_name_are_listed_not_chosen_from() -> None:
     with pytest.raises(UsageError) as caught:
-        choose([ONE, like(id="i-2")], name="kim-shop", project_id="p1", name_given=True)
+        choose([ONE, like(id="i-2")], name="kim-shop", identities=("p1",), name_given=True)
     assert "i-1" in caught.value.what
     assert "i-2" in caught.value.what
 

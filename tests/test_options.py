@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ec2tasks.errors import UsageError
-from ec2tasks.options import RUN_OPTIONS, final_state, is_verbose, setting_values
+from ec2tasks.options import RUN_OPTIONS, final_state, from_code, is_verbose, setting_values, typed
 from ec2tasks.schema import KEYS_BY_NAME
+from ec2tasks.tasks import connect
 
 
 def test_every_option_that_sets_something_sets_a_setting() -> None:
@@ -25,6 +28,37 @@ def test_what_is_given_reaches_its_setting() -> None:
         "final_state": "stop",
         "key_file": "key",
     }
+
+
+def test_an_option_is_named_as_it_was_typed() -> None:
+    given = {"local": True, "type": "g5.xlarge", "I": "key", "stop": True, "spot": False}
+    assert typed(RUN_OPTIONS, given) == {
+        "endpoint": "--local",
+        "instance_type": "--type",
+        "key_file": "-I",
+        "final_state": "--stop",
+    }
+
+
+def test_code_gives_options_by_their_names_or_their_settings() -> None:
+    given = {"instance_type": "g5.xlarge", "region": "eu-west-1", "key_file": "key", "echo": True}
+    assert from_code(given) == {"type": "g5.xlarge", "region": "eu-west-1", "i": "key", "echo": True}
+    assert setting_values(RUN_OPTIONS, from_code({"endpoint": "aws"})) == {"endpoint": "aws"}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"regoin": "eu-west-1"}, "`regoin`; did you mean `region`"),
+        ({"stop": True}, "no option `stop`"),
+        ({"type": "g5.xlarge", "instance_type": "g6.xlarge"}, "two names"),
+    ],
+)
+def test_code_that_gives_what_is_no_option_is_told(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        from_code(given)
+    with pytest.raises(UsageError, match=says), connect(**given):
+        pass
 
 
 @pytest.mark.parametrize(

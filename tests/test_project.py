@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import Shop
 
 from ec2tasks.errors import UsageError
+from ec2tasks.own_folder import know_as, known_as
 from ec2tasks.project import Project, check_syncable, find_project, identity
 
 
@@ -56,3 +60,34 @@ def test_clones_are_one_project_and_folders_of_one_name_are_not(tmp_path: Path) 
     assert identity(project(first)) != identity(project(other))
     (first / "sub").mkdir()
     assert identity(project(first / "sub")) != identity(project(first))
+
+
+def test_a_project_stays_what_it_is_known_as_wherever_it_is_moved_and_a_copy_is_another(
+    tmp_path: Path,
+) -> None:
+    first, moved, copy = tmp_path / "shop", tmp_path / "moved", tmp_path / "copy"
+    first.mkdir()
+    assert known_as(first) == ""
+    know_as(first, "abc")
+    assert known_as(first) == "abc"
+    shutil.copytree(first, copy)
+    first.rename(moved)
+    assert (known_as(moved), known_as(copy)) == ("abc", "")
+    (moved / ".ec2tasks" / "project").write_bytes(b"\xff")
+    assert known_as(moved) == ""
+
+
+def test_a_project_of_the_same_folder_name_is_refused_and_ones_own_is_not(local_shop: Shop) -> None:
+    here = local_shop
+    assert here.ec2tasks("run", "--leave", "true").code == 0
+    elsewhere = replace(here, root=here.root.parent / "elsewhere" / here.root.name)
+    elsewhere.root.mkdir(parents=True)
+    for words in (("run", "true"), ("sync",), ("jobs",), ("down",)):
+        said = elsewhere.ec2tasks(*words)
+        assert said.code == 2, (words, said)
+        assert "belongs to another project of the same folder name" in said.err
+    # Git comes to the project, and so does another name for it.
+    git(here.root, "init", "-q")
+    git(here.root, "commit", "-q", "--allow-empty", "-m", "x")
+    said = here.ec2tasks("down")
+    assert said.code == 0, said.err

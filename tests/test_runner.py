@@ -12,7 +12,7 @@ from test_job import JOB
 from test_workflow import until
 
 from ec2tasks.job import Job, Run, job_files, parse_run
-from ec2tasks.session import remote_script
+from ec2tasks.scripts import remote_script
 from ec2tasks.stream import Output
 
 

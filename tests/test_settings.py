@@ -12,18 +12,22 @@ from hypothesis import strategies as st
 
 from ec2tasks.errors import UsageError
 from ec2tasks.forms import span, span_text
+from ec2tasks.options import RUN_OPTIONS, as_typed
 from ec2tasks.project import Project
 from ec2tasks.schema import KEYS, KEYS_BY_NAME
-from ec2tasks.settings import Layer, Settings, merge, read_settings
+from ec2tasks.settings import Layer, Settings, configured, merge, read_settings
 
 CASES = yaml.safe_load((REPO / "tests" / "cases" / "settings.yaml").read_text(encoding="utf-8"))
+
+TYPED = {one.setting: as_typed(one.names[0]) for one in RUN_OPTIONS if one.setting and one.names != ("I",)}
 
 
 def read(root: Path, environ: dict[str, str] | None = None, **options: object) -> Settings:
     environ = {"HOME": str(root / "nobody"), "USER": "kim", **(environ or {})}
     targets = options.pop("targets", ())
     assert isinstance(targets, tuple)
-    return read_settings(Project(root=root, below=Path()), options=options, targets=targets, environ=environ)
+    project = Project(root=root, below=Path())
+    return read_settings(project, options=options, typed=TYPED, targets=targets, environ=environ)
 
 
 @pytest.mark.parametrize("case", CASES["good"], ids=lambda case: case["name"])
@@ -40,7 +44,7 @@ def test_a_value_and_its_source(case: dict[str, Any], tmp_path: Path) -> None:
     )
     for key, (value, source) in case["expect"].items():
         got = getattr(found, key)
-        assert (list(got) if isinstance(got, tuple) else got, found.sources[key]) == (value, source)
+        assert (list(got) if isinstance(got, tuple) else got, str(found.sources[key])) == (value, source)
 
 
 @pytest.mark.parametrize("case", CASES["bad"], ids=lambda case: case["name"])
@@ -60,9 +64,21 @@ def test_every_field_has_its_key() -> None:
 
 
 def test_a_layer_above_wins_whatever_lies_below() -> None:
-    layers = [Layer(source=str(n), values={"region": f"eu-west-{n}"}) for n in (1, 2, 3)]
+    layers = [Layer(source=configured(str(n)), values={"region": f"eu-west-{n}"}) for n in (1, 2, 3)]
     values, sources = merge(layers)
-    assert (values["region"], sources["region"]) == ("eu-west-3", "3")
+    assert (values["region"], str(sources["region"])) == ("eu-west-3", "3")
+
+
+def test_who_asked_for_a_value(tmp_path: Path) -> None:
+    (tmp_path / "ec2.yaml").write_text("idle_stop: 2 h\n")
+    found = read(tmp_path, max_hours="3 h")
+    names = ("name", "pull_every", "idle_stop", "max_hours")
+    assert [(found.given(one), found.by_option(one)) for one in names] == [
+        (False, False),
+        (False, False),
+        (True, False),
+        (True, True),
+    ]
 
 
 JUNK = st.recursive(
@@ -75,7 +91,7 @@ JUNK = st.recursive(
 @given(st.sampled_from(sorted(KEYS_BY_NAME)), JUNK)
 def test_whatever_a_file_holds_gives_a_value_or_a_usage_error(name: str, value: object) -> None:
     try:
-        merge([Layer(source="ec2.yaml", values={name: value})])
+        merge([Layer(source=configured("ec2.yaml"), values={name: value})])
     except UsageError as error:
         assert error.what.startswith("ec2.yaml")  # noqa: PT017  # a value without an error is as good
 

@@ -17,7 +17,7 @@ import pytest
 from conftest import REPO
 from twosides import OWN, Sides, contents, put, snapshot
 
-from ec2tasks import incoming, manifest
+from ec2tasks import incoming, own_folder
 from ec2tasks.errors import Failure
 from ec2tasks.incoming import Calm
 from ec2tasks.job import new_run_id
@@ -151,7 +151,7 @@ def test_rsync_does_not_outlive_a_killed_client(sides: Sides) -> None:
 
 
 def test_what_a_sync_has_started_holds_its_lock(tmp_path: Path) -> None:
-    with manifest.locked(tmp_path) as lock:
+    with own_folder.locked(tmp_path) as lock:
         tool = Tools(held=(lock,)).start(["cat"], stdin=subprocess.PIPE)
     with (tmp_path / OWN / "lock").open("w") as file:
         with pytest.raises(BlockingIOError):

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from conftest import Outcome, Shop
 
-from ec2tasks.phases import Phases, duration
-
-WAITING = "echo here; while [ ! -e done ]; do sleep 0.1; done; echo ended"
+from ec2tasks.forms import duration
+from ec2tasks.phases import Phases
 
 
 def instance(shop: Shop) -> dict[str, Any] | None:

@@ -11,9 +11,9 @@ from ec2tasks.incoming import Calm
 from ec2tasks.job import new_run_id
 from ec2tasks.merge import Change
 from ec2tasks.process import Tools
-from ec2tasks.rsync import There
-from ec2tasks.session import remote_script
+from ec2tasks.scripts import remote_script
 from ec2tasks.sync import Moves, differences, move
+from ec2tasks.there import There
 
 OWN = ".ec2tasks"
 

@@ -1,0 +1,10 @@
+"""The scripts that run on the instance, as they stand in `remote/`."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+
+def remote_script(name: str) -> str:
+    """The text of one of them, by its file's name."""
+    return resources.files("ec2tasks").joinpath("remote", name).read_text(encoding="utf-8")
