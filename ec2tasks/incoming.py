@@ -20,7 +20,7 @@ from ec2tasks.merge import Change, Outcome
 from ec2tasks.outgoing import ROUNDS, Way
 from ec2tasks.placing import HINT, Fetching, Item, incoming, look_staged, only_mode, put_in_place
 from ec2tasks.progress import bar, shows_bar
-from ec2tasks.rsync import BROKEN_CODES, COMPARING, Said, failure, run, vanished
+from ec2tasks.rsync import BROKEN_CODES, COMPARING, Said, failure, left_out, run, vanished
 from ec2tasks.there import ask_there, shell_argv
 from ec2tasks.tree import Entry, alike, encode, parse_found, parse_inodes
 
@@ -53,24 +53,42 @@ def fetch(fetching: Fetching, items: list[Item], *, calm: Calm | None = None) ->
     """
     way = fetching.way
     waiting = _ready(way, items, calm) if calm and items else items
+    unplaced: list[Failure] = []
     for _ in range(1 if calm else ROUNDS):
         if not waiting:
             break
         said = _transfer(way, waiting)
         now = _look_again(way, waiting, said)
-        arrived = {one.source for one in waiting if _is_whole(way, one, now.get(one.source))}
-        for item in sorted(waiting, key=lambda one: one.path):
-            if item.source in arrived:
-                put_in_place(fetching, _as_arrived(way, item))
+        # What the other side could not open is named; all else came to its end.
+        to_its_end = said.complete or said.only(vanished, left_out)
+        arrived = _arrived(way, waiting, now, to_its_end=to_its_end)
+        unplaced += _place(fetching, [one for one in waiting if one.source in arrived])
         if not said.complete and not said.only(vanished):
             raise failure("pull", said, hint=HINT)
         left = [item for item in waiting if item.source not in arrived]
         fetching.vanished |= any(item.source not in now for item in left)
         waiting = [replace(item, there=now[item.source]) for item in left if item.source in now]
+    if unplaced:
+        raise _of_all(unplaced)
     if waiting and not calm:
         names = ", ".join(sorted(item.path for item in waiting)[:3])
         raise Failure(f"pull is not complete: {names} changes there all the time", hint=HINT)
-    shutil.rmtree(incoming(way), ignore_errors=True)
+
+
+def _place(fetching: Fetching, items: list[Item]) -> list[Failure]:
+    """Put these in place; those that can't be written here keep nothing else out."""
+    failures = []
+    for item in sorted(items, key=lambda one: one.path):
+        try:
+            put_in_place(fetching, _as_arrived(fetching.way, item))
+        except Failure as error:
+            failures.append(error)
+    return failures
+
+
+def _of_all(failures: list[Failure]) -> Failure:
+    first, *more = failures
+    return Failure(first.what + (f" (and {len(more)} more)" if more else ""), hint=first.hint)
 
 
 @dataclass(kw_only=True)
@@ -97,10 +115,11 @@ def _ready(way: Way, items: list[Item], calm: Calm) -> list[Item]:
         entry = item.there if item.behind else now.get(item.source)
         if entry is None:
             continue
-        replaced = inodes.get(item.source) != before.get(item.source)
+        inode = inodes.get(item.source, 0)
+        replaced = inode != before.get(item.source)
         is_log = item.source in calm.growing and item.there.size <= entry.size <= LOG_LIMIT
         if entry == item.there or replaced or is_log or calm.last:
-            ready.append(replace(item, there=entry, atomic=replaced))
+            ready.append(replace(item, there=entry, replaced_by=inode if replaced else 0))
         if entry != item.there and not replaced:
             growing.add(item.source)
     calm.growing = growing
@@ -133,7 +152,7 @@ def fetch_argv(way: Way, *, behind: bool, progress: bool) -> list[str]:
 
 
 def _transfer(way: Way, items: list[Item]) -> Said:
-    _make_room(incoming(way), items, whole=not way.quiet)
+    _make_room(incoming(way), items)
     # What has a mode alone to change needs no transfer.
     wanted = [item for item in items if not only_mode(item)]
     total = sum(item.there.size for item in wanted)
@@ -152,31 +171,46 @@ def _ignore(_count: int) -> None:
     pass
 
 
-def _make_room(folder: Path, items: Sequence[Item], *, whole: bool) -> None:
-    """The folder for what arrives, without what an earlier fetch left that is in the way now.
-
-    `whole`: these are all that there is to fetch, and anything else in it only takes up space.
-    """
+def _make_room(folder: Path, items: Sequence[Item]) -> None:
+    """The folder for what arrives, without what an earlier fetch left that is in the way now."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if whole:
-            _clear(folder, {item.source for item in items})
         for item in items:
             stale = folder / item.source
             if stale.is_dir() and not stale.is_symlink() and item.there.kind != "d":
                 shutil.rmtree(stale)
-            elif stale.is_symlink() or (stale.exists() and not os.access(stale, os.W_OK)):
+            elif stale.is_symlink() or (stale.exists() and not _goes_on(stale, item)):
                 stale.unlink()
     except OSError as error:
-        raise Failure(f"`{folder}` can't be written: {error.strerror}", hint="free some space") from error
+        raise _not_written(folder, error) from error
 
 
-def _clear(folder: Path, wanted: set[str]) -> None:
-    for above, _, names in os.walk(folder):
-        for name in names:
-            path = Path(above) / name
-            if str(path.relative_to(folder)) not in wanted:
-                path.unlink()
+def _goes_on(staged: Path, item: Item) -> bool:
+    """Whether rsync can go on with what has arrived of an item."""
+    # Half of a version that is replaced by now would pass for a whole one, once nothing is there any more.
+    return not item.replaced_by and os.access(staged, os.W_OK)
+
+
+def _not_written(folder: Path, error: OSError) -> Failure:
+    return Failure(f"`{folder}` can't be written: {error.strerror}", hint="free some space")
+
+
+def drop_staged(way: Way, wanted: Iterable[Item] = ()) -> None:
+    """Drop what earlier fetches left behind, but for these: a big file goes on where it was cut.
+
+    Raises Failure where it can't be dropped.
+    """
+    folder, keep = incoming(way), {item.source for item in wanted}
+    try:
+        for above, folders, names in os.walk(folder, topdown=False):
+            links = (name for name in folders if os.path.islink(os.path.join(above, name)))
+            for path in (os.path.join(above, name) for name in (*names, *links)):
+                if os.path.relpath(path, folder) not in keep:
+                    os.unlink(path)
+            with contextlib.suppress(OSError):  # something wanted is in it
+                os.rmdir(above)
+    except OSError as error:
+        raise _not_written(folder, error) from error
 
 
 def _look_again(way: Way, items: list[Item], said: Said) -> dict[str, Entry]:
@@ -189,13 +223,39 @@ def _look_again(way: Way, items: list[Item], said: Said) -> dict[str, Entry]:
 
 def _as_arrived(way: Way, item: Item) -> Item:
     """The item, with the one of its versions that has arrived where it is replaced all the time."""
-    staged = look_staged(incoming(way), item) if item.atomic else None
+    staged = look_staged(incoming(way), item) if item.replaced_by else None
     return replace(item, there=staged) if staged else item
 
 
-def _is_whole(way: Way, item: Item, now: Entry | None) -> bool:
-    if item.atomic:
-        return look_staged(incoming(way), item) is not None
+def _arrived(way: Way, items: list[Item], now: dict[str, Entry], *, to_its_end: bool) -> set[str]:
+    """The sources of those that have arrived whole; `to_its_end`: no transfer was cut."""
+    torn = _written_since(way, items) if to_its_end else set()
+    return {
+        one.source
+        for one in items
+        if one.source not in torn and _is_whole(way, one, now.get(one.source), to_its_end=to_its_end)
+    }
+
+
+def _written_since(way: Way, items: list[Item]) -> set[str]:
+    """Those replaced there by a new file that is still being written: no rename of something whole."""
+    replaced = {item.source: item for item in items if item.replaced_by}
+    if not replaced:
+        return set()
+    said = ask_there(way.there, way.tools, "look", stdin=encode(f"./{one}" for one in replaced))
+    now, inodes = parse_found(said), parse_inodes(said)
+    return {
+        source
+        for source, item in replaced.items()
+        if inodes.get(source) == item.replaced_by and now[source] != item.there
+    }
+
+
+def _is_whole(way: Way, item: Item, now: Entry | None, *, to_its_end: bool) -> bool:
+    """Whether all of an item has arrived: rsync sets a file's time once its last byte is here."""
+    if item.replaced_by:
+        # Any version of it is as good as the one looked at, but its size and time do not tell if it was cut.
+        return to_its_end and look_staged(incoming(way), item) is not None
     if now != item.there:
         return False
     if only_mode(item) or item.there.kind == "d":

@@ -47,8 +47,11 @@ def know_as(root: Path, identity: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Hold this project's sync; the kernel frees it when its owner dies."""
+def locked(root: Path) -> Iterator[int]:
+    """Hold this project's sync, by the open file that comes out.
+
+    The kernel frees it when its owner dies, and whoever has inherited it.
+    """
     try:
         lock = (prepare(root) / "lock").open("w")
     except OSError as error:
@@ -60,7 +63,7 @@ def locked(root: Path) -> Iterator[None]:
         if not flock_within(file.fileno(), fcntl.LOCK_EX, PATIENCE):
             report.step("another sync of this project is under way: waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def clock(root: Path) -> int:

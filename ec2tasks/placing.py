@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ class Item:
     """Something to fetch: where it is there, what stands there, where it goes and what stood here.
 
     `besides`: it is to arrive under a name of its own beside what is here. `behind`: it is reached there
-    through a link that leads out of the project. `atomic`: it is replaced as a whole there all the time.
+    through a link that leads out of the project. `replaced_by`: the inode of what has just replaced it as a
+    whole there, and may be replaced itself at any moment; 0 where it stands still.
     """
 
     source: str
@@ -38,7 +40,7 @@ class Item:
     reason: str
     besides: bool = False
     behind: bool = False
-    atomic: bool = False
+    replaced_by: int = 0
 
 
 @dataclass(kw_only=True)
@@ -112,8 +114,7 @@ def put_in_place(fetching: Fetching, item: Item) -> None:
 def _above(root: Path, item: Item) -> str | None:
     """The link or file above, through which nothing is put anywhere."""
     for name in parents(item.path):
-        above = root / name
-        if above.is_symlink() or (above.exists() and not above.is_dir()):
+        if _is_no_folder(root / name):
             return name
     return None
 
@@ -170,14 +171,35 @@ def _keep_replaced(way: Way, target: Path) -> None:
     if target.is_dir() and not target.is_symlink():
         target.rmdir()
         return
-    kept = way.root / way.replaced / target.relative_to(way.root)
-    if os.path.lexists(kept):
+    kept = _kept_at(way, str(target.relative_to(way.root)))
+    if kept is None:
         return
     kept.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(target, kept, follow_symlinks=False)
     except OSError:
         shutil.copy2(target, kept, follow_symlinks=False)
+
+
+def _kept_at(way: Way, path: str) -> Path | None:
+    """Where to keep what stands at a path, beside what else stood there in this run.
+
+    None if it is kept already.
+    """
+    for number in itertools.count():
+        folder = way.root / way.replaced_in(number)
+        if _is_no_folder(folder / path):
+            return None
+        if not os.path.lexists(folder / path) and not any(
+            _is_no_folder(folder / one) for one in parents(path)
+        ):
+            return folder / path
+    raise AssertionError("there is always another number")
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Whether something else than a folder is there."""
+    return os.path.lexists(path) and (path.is_symlink() or not path.is_dir())
 
 
 def _move(staged: Path, target: Path) -> None:

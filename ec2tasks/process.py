@@ -24,16 +24,20 @@ PACKAGES = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "rsync": "r
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
-    """How commands are started here; with `echo`, each is shown first, as Invoke's --echo asks."""
+    """How commands are started here; with `echo`, each is shown first, as Invoke's --echo asks.
+
+    `held`: open files that they inherit, a lock that must not be free before they have ended.
+    """
 
     echo: bool = False
+    held: tuple[int, ...] = ()
 
     def start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a tool. Raises Failure naming the package where it is not installed."""
         if self.echo:
             report.step(f"$ {shown(argv)}")
         try:
-            return subprocess.Popen(argv, **options)
+            return subprocess.Popen(argv, pass_fds=self.held, **options)
         except FileNotFoundError as error:
             raise missing_tool(argv[0]) from error
 
@@ -86,6 +90,17 @@ def _words(text: str) -> list[str]:
 
 def _flat(word: str) -> str:
     return "…" if "\n" in word else word
+
+
+@contextlib.contextmanager
+def ends_with_us(tool: subprocess.Popen[bytes]) -> Iterator[None]:
+    """While inside, end this tool too where we are killed: it would go on with what nobody waits for."""
+    watch = ["sh", "-c", 'read -r over || kill "$0"', str(tool.pid)]  # what we hold is closed when we die
+    with subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True) as watcher:
+        try:
+            yield
+        finally:
+            watcher.communicate(b"\n")
 
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from ec2tasks.errors import Failure
-from ec2tasks.process import Tools
+from ec2tasks.process import Tools, ends_with_us
 from ec2tasks.there import BrokenWayError
 
 # Rsync's exit codes that a user can do something about.
@@ -133,13 +133,16 @@ def run(
     on_bytes: Callable[[int], None] = lambda _count: None,
 ) -> Said:
     """Run rsync to its end, handing on each line it prints and how many bytes have moved so far."""
-    with tools.start(
-        argv,
-        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as rsync:
+    with (
+        tools.start(
+            argv,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as rsync,
+        ends_with_us(rsync),
+    ):
         said: list[bytes] = []
         threads = [_thread(lambda: said.extend(rsync.stderr or ()))]
         if stdin is not None:

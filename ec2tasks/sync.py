@@ -17,7 +17,7 @@ from ec2tasks import manifest, own_folder, report
 from ec2tasks.compare import Comparison, Found, Listing, compare, kind
 from ec2tasks.errors import Failure
 from ec2tasks.ignored import beside, filter_argv, say_default_ignored
-from ec2tasks.incoming import Calm, fetch, items_for
+from ec2tasks.incoming import Calm, drop_staged, fetch, items_for
 from ec2tasks.manifest import Base
 from ec2tasks.merge import Change, Outcome
 from ec2tasks.outgoing import (
@@ -67,23 +67,26 @@ def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> N
         verbose=moves.verbose,
         quiet=moves.calm is not None,
     )
-    _on_base(root, there, tools, lambda now, base: _move(replace(way, there=now), base, moves))
+    _on_base(way, lambda now, base: _move(now, base, moves))
 
 
-def _on_base(root: Path, there: There, tools: Tools, act: Callable[[There, Base], Result]) -> Result:
+def _on_base(way: Way, act: Callable[[Way, Base], Result]) -> Result:
     """Do something on what is kept; where that turns out to be damaged, once more, on nothing."""
-    with own_folder.locked(root):
-        if there.empty:
+    with own_folder.locked(way.root) as lock:
+        # An rsync that outlives us keeps the next sync waiting: it may still be writing.
+        way = replace(way, tools=replace(way.tools, held=(lock,)))
+        if way.there.empty:
             # Another client may have filled it while this one waited for its turn.
-            there = replace(there, empty=ask_there(there, tools, "is_empty") == b"yes")
+            still = ask_there(way.there, way.tools, "is_empty") == b"yes"
+            way = replace(way, there=replace(way.there, empty=still))
         # A folder that was taken away there is no wish to have everything gone.
-        kept = partial(manifest.kept, root, there.instance_id, there.path, filter_argv(root))
+        kept = partial(manifest.kept, way.root, way.there.instance_id, way.there.path, filter_argv(way.root))
         try:
-            with kept(forget=there.empty) as base:
-                return act(there, base)
+            with kept(forget=way.there.empty) as base:
+                return act(way, base)
         except manifest.DamagedError:
             with kept(forget=False) as base:
-                return act(there, base)
+                return act(way, base)
 
 
 def _move(way: Way, base: Base, moves: Moves) -> None:
@@ -122,12 +125,15 @@ def _carry_out(way: Way, base: Base, found: Comparison, moves: Moves) -> bool:
         say_default_ignored(way.root)
         say_left_out(way.root, [*found.left_out, *found.closed])
     fetching = Fetching(way=way, base=base)
+    drop_staged(way, items_for(found.changes, found.there.behind))
     try:
         if moves.push:
             _push(way, base, found, fetching)
         if moves.pull:
             fetch(fetching, _still_to_fetch(way, found, moves), calm=moves.calm)
-            prune_replaced(way.root)
+            prune_replaced(way.root, way.run_id)
+            if not moves.calm:
+                drop_staged(way)
         _settle_the_rest(way.root, base, found.changes, keeps=moves.calm is None)
     finally:
         _say_besides(fetching.besides)
@@ -288,15 +294,18 @@ def list_here(root: Path, tools: Tools) -> dict[str, Entry]:
 
 def differences(root: Path, there: There, tools: Tools) -> list[Change]:
     """What a sync would do, without doing it."""
+    way = Way(root=root, there=there, run_id="", tools=tools)
     found = _on_base(
-        root, there, tools, lambda now, base: compare(root, now, base, tools, verb="push", thorough=True)
+        way, lambda now, base: compare(root, now.there, base, now.tools, verb="push", thorough=True)
     )
     return [one for one in found.changes if one.outcome not in (Outcome.AGREE, Outcome.FORGET)]
 
 
-def prune_replaced(root: Path) -> None:
-    """Keep the replaced files of the last runs only; run ids sort by time."""
+def prune_replaced(root: Path, run_id: str) -> None:
+    """Keep the replaced files of this run and of those before it that replaced something last."""
     folder = root / own_folder.OWN_FOLDER / "replaced"
-    runs = sorted(folder.iterdir()) if folder.is_dir() else []
-    for old in runs[:-KEPT_REPLACED]:
+    # By the time of the folder: the names tell what the clocks of several machines said.
+    found = sorted(folder.iterdir(), key=lambda one: one.lstat().st_mtime_ns) if folder.is_dir() else []
+    earlier = [one for one in found if not one.name.startswith(run_id)]
+    for old in earlier[: max(0, len(found) - KEPT_REPLACED)]:
         shutil.rmtree(old, ignore_errors=True)

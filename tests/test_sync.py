@@ -44,12 +44,15 @@ def test_what_never_moves(tmp_path: Path) -> None:
 
 
 def test_only_the_last_runs_replaced_files_are_kept(tmp_path: Path) -> None:
-    runs = [f"202601{n:02}-000000-abc" for n in range(1, KEPT_REPLACED + 4)]
-    for run in runs:
-        (tmp_path / ".ec2tasks" / "replaced" / run).mkdir(parents=True)
-    prune_replaced(tmp_path)
-    left = sorted(one.name for one in (tmp_path / ".ec2tasks" / "replaced").iterdir())
-    assert left == runs[-KEPT_REPLACED:]
+    folder = tmp_path / ".ec2tasks" / "replaced"
+    # The clock of another machine says otherwise, and so does a name: the older the run, the later its id.
+    runs = [f"202601{n:02}-000000-abc" for n in range(KEPT_REPLACED + 4, 0, -1)]
+    for age, run in enumerate(runs):
+        (folder / run).mkdir(parents=True)
+        os.utime(folder / run, (age, age))
+    current = runs[0]
+    prune_replaced(tmp_path, current)
+    assert {one.name for one in folder.iterdir()} == {current, *runs[1 - KEPT_REPLACED :]}
 
 
 def test_a_move_that_did_not_finish_says_why_and_how_to_go_on() -> None:
