@@ -142,7 +142,8 @@ def start(shop: Shop, *argv: str, stdin: bytes | None = None) -> Client:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    BACKGROUND.append(process)
+    if threading.current_thread() is threading.main_thread():  # else it is not this test's alone
+        BACKGROUND.append(process)
     client = Client(process=process)
     client.attend(stdin or b"")
     return client
