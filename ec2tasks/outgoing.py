@@ -151,14 +151,14 @@ def push(way: Way, changes: list[Change], base: Base, replaced: Expected) -> Non
     """
     waiting = {one.path: one for one in changes}
     expected: dict[str, Entry | None] = {one.path: one.here for one in changes}
+    before: dict[str, Entry | None] = {one.path: one.there for one in changes}
     for round_ in range(ROUNDS):
         if not waiting:
             return
         if round_:
             base.note((path, entry) for path in waiting if (entry := expected[path]))
-        for path, one in waiting.items():
-            before = expected[path] if round_ else one.there
-            replaced[f"{way.replaced_in(round_)}/{path}"] = (path, before)
+        for path in waiting:
+            replaced[f"{way.replaced_in(round_)}/{path}"] = (path, before[path])
         sent = _send_listed(way, list(waiting.values()), round_)
         for path in sorted(sent):
             now = _now(way.root, path)
@@ -166,7 +166,7 @@ def push(way: Way, changes: list[Change], base: Base, replaced: Expected) -> Non
                 base.settle(path, settled(now))
                 del waiting[path]
             else:
-                expected[path] = now
+                before[path], expected[path] = expected[path], now
         # What was not sent can't be read, which was said; what went away here is for the next comparison.
         waiting = {path: one for path, one in waiting.items() if path in sent and expected[path]}
     if waiting:

@@ -85,10 +85,13 @@ esac
 # shellcheck disable=SC1091
 . "$run/variables"
 export EC2TASKS_RUN=$1
-[ -z "$interrupted" ] || exit 130
 if [ -f "$run/command" ]; then
+    # From here on Ctrl-C ends this shell as it would the command.
+    trap - INT
+    [ -z "$interrupted" ] || exit 130
     # In place of this shell, which would have a word to say where a signal ends it.
     exec bash -c "$(<"$run/command")"
 else
+    [ -z "$interrupted" ] || exit 130
     bash -i
 fi
