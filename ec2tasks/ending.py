@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -119,5 +120,6 @@ def _next(facts: Facts, verdict: Verdict) -> str | None:
     if verdict.because and not facts.results_here:
         return f"`ec2tasks down` fetches what is there and ends it; {GIVES_UP}"
     if verdict.because and facts.elsewhere and not facts.others:
-        return f"`ec2tasks down` in that project's folder fetches it and ends the instance; {GIVES_UP}"
+        down = f"`ec2tasks down --remote-dir {shlex.quote(facts.elsewhere)}`"
+        return f"{down} in that project's folder fetches it and ends the instance; {GIVES_UP}"
     return ENDS if verdict.ending is Ending.LEAVE else f"the next run starts it again; {ENDS}"

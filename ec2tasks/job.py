@@ -148,7 +148,7 @@ def on_terminal() -> bool:
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except OSError:
-        return False
+        return True  # not this session's own terminal: no shell moves jobs to its background
 
 
 def shares_terminal(environ: Mapping[str, str]) -> bool:

@@ -105,6 +105,6 @@ def test_two_folders_on_one_instance_do_not_keep_each_other_for_ever(local_shop:
     shop.ec2tasks("run", "--leave", "--no-rsync", "--remote-dir", "one", "true")
     mixed = shop.ec2tasks("run", "--terminate", "--remote-dir", "two", "true")
     assert "stopped, because nobody has fetched what is in `~/one` there" in mixed.err
-    assert "`ec2tasks down` in that project's folder" in mixed.err
+    assert "`ec2tasks down --remote-dir one` in that project's folder" in mixed.err
     ended = shop.ec2tasks("down", "--remote-dir", "one")
     assert (ended.code, state(shop)) == (0, "gone"), ended.err

@@ -11,12 +11,11 @@ from helpers import ONE
 from ec2tasks.fleet_tasks import _table
 from ec2tasks.outlook import facts, words
 
-NOW = datetime.now(timezone.utc)
-
 
 def test_time_and_cost_are_those_since_the_start(capsys: pytest.CaptureFixture[str]) -> None:
-    runs = replace(ONE, state="running", launched=NOW - timedelta(hours=2), price=0.5)
-    stopped = replace(runs, state="stopped", stopped=NOW - timedelta(hours=1))
+    now = datetime.now(timezone.utc)
+    runs = replace(ONE, state="running", launched=now - timedelta(hours=2), price=0.5)
+    stopped = replace(runs, state="stopped", stopped=now - timedelta(hours=1))
     _table([runs, stopped, replace(stopped, stopped=None)])
     heading, *rows = capsys.readouterr().out.splitlines()
     assert "SINCE START" in heading

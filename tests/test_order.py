@@ -124,7 +124,7 @@ def test_the_usual_tags_are_always_there(account: Aws, tmp_path: Path, home: Pat
         ({"security_group": "sg-0123"}, "no security group `sg-0123`"),
         ({"image": "ami-00000000"}, "no image `ami-00000000`"),
         ({"instance_type": ("g5g.xlarge", "g5.xlarge")}, "several architectures"),
-        ({"instance_type": "z9.huge"}, "`z9.huge` is not offered in eu-central-1"),
+        ({"instance_type": "z9.large"}, "`z9.large` is not offered in eu-central-1"),
     ],
 )
 def test_what_is_not_there_is_named_before_anything_is_launched(
