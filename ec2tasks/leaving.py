@@ -14,7 +14,7 @@ from ec2tasks.aws import error_text, explain, passes
 from ec2tasks.ending import ENDS, Ending, Verdict, decide
 from ec2tasks.errors import Failure
 from ec2tasks.instance import Instance
-from ec2tasks.own_folder import OWN_FOLDER
+from ec2tasks.own_folder import prepare
 from ec2tasks.process import uninterrupted
 from ec2tasks.state import lock
 from ec2tasks.stay import Results, Stay
@@ -65,10 +65,10 @@ def tell(stay: Stay, untold: Sequence[str]) -> None:
     """Say how these runs ended, which no client was there to see; what they printed is kept here."""
     if not untold:
         return
-    folder = stay.call.project.root / OWN_FOLDER / "logs"
     try:
+        folder = prepare(stay.call.project.root) / "logs"
         found = [run for run in jobs.runs(stay.host, stay.call.tools) if run.run_id in untold]
-        folder.mkdir(exist_ok=True, parents=True)
+        folder.mkdir(exist_ok=True)
         for run in found:
             words = " ".join((run.command or "a shell").split())
             where = jobs.save_output(stay.host, run.run_id, folder, stay.call.tools)
