@@ -28,6 +28,7 @@ from ec2tasks.moving import fetched_meanwhile, move_files
 from ec2tasks.phases import Phases
 from ec2tasks.project import check_syncable
 from ec2tasks.refusal import NoCapacityError
+from ec2tasks.settings import Settings
 from ec2tasks.stay import Intent, Results, Stay, joined
 from ec2tasks.sync import Moves
 from ec2tasks.sync import differences as compare_trees
@@ -62,7 +63,7 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
     for resumed in itertools.count():
         began = time.monotonic()
         try:
-            return _run_once(_within(call, used), wish, environ, resumed)
+            return _run_once(replace(call, settings=remaining(settings, used)), wish, environ, resumed)
         except SpotTakenError as taken:
             used += time.monotonic() - began
             if not settings.resume or 0 < settings.max_hours <= used:
@@ -77,12 +78,11 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
     raise AssertionError("unreachable")
 
 
-def _within(call: Call, used: float) -> Call:
-    """The same call with what earlier instances of this run have left of its max_hours."""
-    settings = call.settings
+def remaining(settings: Settings, used: float) -> Settings:
+    """The same settings with what earlier instances of a run have left of its max_hours, in seconds."""
     if not used or not settings.max_hours:
-        return call
-    return replace(call, settings=replace(settings, max_hours=max(1, round(settings.max_hours - used))))
+        return settings
+    return replace(settings, max_hours=max(1, round(settings.max_hours - used)))
 
 
 def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) -> int:

@@ -6,10 +6,14 @@ import json
 import re
 from collections.abc import Callable
 
+import pytest
 from conftest import Shop
 from helpers import instance, until
+from test_launch import settings
 
 from ec2tasks.aws import Aws
+from ec2tasks.job import shares_terminal
+from ec2tasks.workflow import remaining
 
 LOOP = "echo {}; until [ -e ~/{} ]; do sleep 0.1; done; exit {}"
 
@@ -108,3 +112,33 @@ def test_two_folders_on_one_instance_do_not_keep_each_other_for_ever(local_shop:
     assert "`ec2tasks down --remote-dir one` in that project's folder" in mixed.err
     ended = shop.ec2tasks("down", "--remote-dir", "one")
     assert (ended.code, state(shop)) == (0, "gone"), ended.err
+
+
+def test_a_command_whose_reader_has_gone_goes_on_to_its_end(warm: Shop) -> None:
+    command = "for i in {1..40}; do echo $i; sleep 0.1; done; echo made > read-by-nobody; exit 3"
+    said = warm.call("bash", "-c", f"ec2tasks run --leave '{command}' | head -n 1; echo ${{PIPESTATUS[0]}}")
+    assert said.out == "1\n3\n"
+    assert said.err.count("nobody reads the output any more") == 1
+    assert warm.read("read-by-nobody") == "made\n"
+
+
+@pytest.mark.parametrize(
+    ("makeflags", "shared"),
+    [
+        ("", False),
+        ("k -- EPOCHS=3", False),
+        ("-j4 --jobserver-auth=3,4", True),
+        (" -j4 --jobserver-auth=fifo:/tmp/GMfifo1 -- A=1", True),
+        ("--jobserver-fds=3,4 -j", True),
+    ],
+)
+def test_in_a_parallel_make_the_terminal_is_for_all_recipes(makeflags: str, shared: bool) -> None:
+    assert shares_terminal({"MAKEFLAGS": makeflags}) is shared
+
+
+@pytest.mark.parametrize(("most", "used", "left"), [(0, 50, 0), (100, 0, 100), (100, 30, 70), (100, 200, 1)])
+def test_a_resumed_run_has_what_its_earlier_instances_left_of_max_hours(
+    most: int, used: float, left: int
+) -> None:
+    asked = settings(max_hours=f"{most} s" if most else "never")
+    assert remaining(asked, used).max_hours == left
