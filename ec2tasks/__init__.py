@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ec2tasks.tasks import connect, ec2, ns
+    from ec2tasks.cli.tasks import connect, ec2, ns
 
 __version__ = "0.1.0"
 __all__ = ["connect", "ec2", "ns"]
@@ -18,7 +18,7 @@ __all__ = ["connect", "ec2", "ns"]
 def __getattr__(name: str) -> Any:
     # Late, so that importing one module of the package does not import all of it.
     if name in __all__:
-        from ec2tasks import tasks
+        from ec2tasks.cli import tasks
 
         return getattr(tasks, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the console script; Ctrl-C is no error of ours, not even while Python still imports it."""
     try:
-        from ec2tasks.program import main as run
+        from ec2tasks.cli.program import main as run
 
         run()
     except KeyboardInterrupt:

@@ -36,10 +36,10 @@ WORKER = """
 import json, resource, sys, time
 from pathlib import Path
 from ec2tasks import sync
-from ec2tasks.job import new_run_id
-from ec2tasks.process import Tools
-from ec2tasks.scripts import remote_script
-from ec2tasks.there import There
+from ec2tasks.remote.job import new_run_id
+from ec2tasks.base.process import Tools
+from ec2tasks.base.scripts import remote_script
+from ec2tasks.remote.folder import There
 root, ssh, login, home, push, pull, empty = json.loads(sys.argv[1])
 import shlex
 there = There(instance_id="i-bench", target=login, shell=ssh, folder="p", home=home, empty=empty,

@@ -20,7 +20,7 @@ unusable value is an error that names its place."""
 
 def said(*words: str) -> str:
     """What `ec2tasks WORDS` prints where no terminal is."""
-    import ec2tasks.tasks  # noqa: F401  # here, as importing it takes most of the time
+    import ec2tasks.cli.tasks  # noqa: F401  # here, as importing it takes most of the time
 
     # Invoke tells a task's help once: each word needs a process of its own.
     with get_context("fork").Pool(1) as pool:
@@ -29,7 +29,7 @@ def said(*words: str) -> str:
 
 def printed(*words: str) -> str:
     """What the console script prints when it runs in this process."""
-    from ec2tasks.program import program
+    from ec2tasks.cli.program import program
 
     with contextlib.redirect_stdout(io.StringIO()) as out:
         program().run(["ec2tasks", *words], exit=False)
@@ -57,7 +57,7 @@ def tasks_page() -> str:
 
 def settings_page() -> str:
     """Where settings come from, then each of them."""
-    from ec2tasks.schema import KEYS
+    from ec2tasks.config.schema import KEYS
 
     rows = ["| key | environment | default | what it is |", "|---|---|---|---|"]
     for key in KEYS:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from ec2tasks.aws import Aws
-from ec2tasks.instance import list_instances
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.instances import list_instances
 from ec2tasks.local import control
 from ec2tasks.local.layout import Layout
 

@@ -15,7 +15,7 @@ from conftest import Outcome
 from helpers import until
 from played import Lane, Play, contents
 
-from ec2tasks.instance import GONE
+from ec2tasks.aws.instances import GONE
 
 BIG = 4_000_000  # bytes of what is pushed and of what is pulled
 RESULTS = {

@@ -21,9 +21,9 @@ from typing import IO, Any, TypeVar
 from botocore.exceptions import ClientError
 from conftest import BACKGROUND, Outcome, Shop, api
 
-from ec2tasks.instance import Instance, list_instances
-from ec2tasks.job import Job
+from ec2tasks.aws.instances import Instance, list_instances
 from ec2tasks.local.layout import Layout
+from ec2tasks.remote.job import Job
 
 PATIENCE = 120.0  # seconds after which something that is waited for never comes
 Answer = TypeVar("Answer")

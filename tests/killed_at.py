@@ -26,7 +26,7 @@ from urllib.parse import parse_qs
 from botocore.exceptions import EndpointConnectionError
 from botocore.httpsession import URLLib3Session
 
-from ec2tasks.program import main
+from ec2tasks.cli.program import main
 
 deed, wanted, log = sys.argv[1], sys.argv[2], Path(sys.argv[3]).open("a")  # noqa: SIM115
 one_at_a_time = threading.Lock()

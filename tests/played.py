@@ -20,8 +20,8 @@ from pathlib import Path
 from conftest import Shop, api, clean_environment
 from helpers import Client, faults, start, until
 
-from ec2tasks.aws import Aws
-from ec2tasks.instance import ALIVE, GONE, Instance, list_instances
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.instances import ALIVE, GONE, Instance, list_instances
 from ec2tasks.local.layout import Layout
 
 HARNESS = Path(__file__).with_name("killed_at.py")

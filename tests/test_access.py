@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks import access
-from ec2tasks.access import Host, console_keys, rsync_shell, ssh_argv, ssh_options
-from ec2tasks.errors import Failure
-from ec2tasks.instance import Instance
-from ec2tasks.process import Tools
+from ec2tasks.aws.instances import Instance
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.process import Tools
+from ec2tasks.ssh import connect as access
+from ec2tasks.ssh.connect import Host, console_keys, rsync_shell, ssh_argv, ssh_options
 
 CONSOLE = """\
 [   12.3] cloud-init: done

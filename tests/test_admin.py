@@ -14,15 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ec2tasks.account import Account, PolicyState, RoleState, observe
-from ec2tasks.admin import Wanted, check_networks, decide, setup, wanted_setup
-from ec2tasks.aws import Aws
-from ec2tasks.endpoint import AWS
-from ec2tasks.errors import Failure, UsageError
-from ec2tasks.launch import usable_subnets
-from ec2tasks.local import control
-from ec2tasks.network import SHARED_GROUP, security_group
-from ec2tasks.policy import (
+from ec2tasks.admin.account import Account, PolicyState, RoleState, observe
+from ec2tasks.admin.policy import (
     FULL_ROLE,
     POLICY_NAME,
     READ_ROLE,
@@ -31,6 +24,13 @@ from ec2tasks.policy import (
     rights,
     trust_document,
 )
+from ec2tasks.admin.setup import Wanted, check_networks, decide, setup, wanted_setup
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.launch import usable_subnets
+from ec2tasks.aws.security_groups import SHARED_GROUP, security_group
+from ec2tasks.base.endpoint import AWS
+from ec2tasks.base.errors import Failure, UsageError
+from ec2tasks.local import control
 
 READ, ALL = bucket_document((), write=False), bucket_document((), write=True)
 ARN = f"arn:aws:iam::123456789012:policy/{POLICY_NAME}"

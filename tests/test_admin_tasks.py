@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import Shop
 
-from ec2tasks.policy import policy_document, rights
+from ec2tasks.admin.policy import policy_document, rights
 
 
 def test_the_policy_is_printed_with_no_account(shop: Shop) -> None:

@@ -11,20 +11,20 @@ import pytest
 from helpers import ONE
 from invoke.context import Context
 
-from ec2tasks import instance as instances
-from ec2tasks import journal
-from ec2tasks.arrival import _settled
-from ec2tasks.aws import Aws
-from ec2tasks.call import Call
-from ec2tasks.edge import make_call
-from ec2tasks.endpoint import AWS
-from ec2tasks.errors import UsageError
-from ec2tasks.instance import Instance
-from ec2tasks.journal import Entry
-from ec2tasks.process import Tools
-from ec2tasks.project import Project
-from ec2tasks.settings import read_settings
-from ec2tasks.state import State, open_state
+from ec2tasks.aws import instances
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.instances import Instance
+from ec2tasks.base.endpoint import AWS
+from ec2tasks.base.errors import UsageError
+from ec2tasks.base.process import Tools
+from ec2tasks.base.project import Project
+from ec2tasks.base.state import State, open_state
+from ec2tasks.cli.task import make_call
+from ec2tasks.config.settings import read_settings
+from ec2tasks.lifecycle import launch_journal as journal
+from ec2tasks.lifecycle.acquire import _settled
+from ec2tasks.lifecycle.context import Call
+from ec2tasks.lifecycle.launch_journal import Entry
 
 
 @pytest.fixture

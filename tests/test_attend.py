@@ -8,7 +8,7 @@ import pytest
 from conftest import Shop, Terminal
 from helpers import instance, start, until_state
 
-from ec2tasks.job import Run, parse_run
+from ec2tasks.remote.job import Run, parse_run
 
 SLOW = (
     "echo here; until [ -e ~/go-on ]; do sleep 0.1; done; rm ~/go-on; echo gone;"

@@ -6,8 +6,8 @@ import pytest
 from botocore import exceptions
 from helpers import client_error
 
-from ec2tasks.aws import HINTS, Aws, error_code, explain
-from ec2tasks.endpoint import AWS
+from ec2tasks.aws.client import HINTS, Aws, error_code, explain
+from ec2tasks.base.endpoint import AWS
 
 
 @pytest.mark.parametrize("code", sorted(HINTS))

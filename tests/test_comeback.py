@@ -11,9 +11,9 @@ from conftest import Shop
 from helpers import instance, until
 from test_launch import settings
 
-from ec2tasks.aws import Aws
-from ec2tasks.job import shares_terminal
-from ec2tasks.workflow import remaining
+from ec2tasks.aws.client import Aws
+from ec2tasks.commands.run import remaining
+from ec2tasks.remote.job import shares_terminal
 
 LOOP = "echo {}; until [ -e ~/{} ]; do sleep 0.1; done; exit {}"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from conftest import Shop
 
-from ec2tasks.errors import UsageError
-from ec2tasks.program import program
+from ec2tasks.base.errors import UsageError
+from ec2tasks.cli.program import program
 
 
 def asked(line: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from conftest import REPO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks.ending import Ending, Facts, Verdict, decide
+from ec2tasks.base.final_state import Ending, Facts, Verdict, decide
 
 CASES = yaml.safe_load((REPO / "tests" / "cases" / "ending.yaml").read_text(encoding="utf-8"))
 USUAL = {

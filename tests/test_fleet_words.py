@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from helpers import ONE
 
-from ec2tasks.fleet_tasks import _table
-from ec2tasks.outlook import facts, words
+from ec2tasks.cli.instances import _table
+from ec2tasks.remote.guard_status import facts, words
 
 
 def test_time_and_cost_are_those_since_the_start(capsys: pytest.CaptureFixture[str]) -> None:

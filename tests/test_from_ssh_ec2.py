@@ -10,8 +10,8 @@ import pytest
 from conftest import REPO, Shop
 from invoke.parser import Parser
 
-from ec2tasks.program import program
-from ec2tasks.schema import ENVIRONMENT_NAMES, KEYS_BY_NAME
+from ec2tasks.cli.program import program
+from ec2tasks.config.schema import ENVIRONMENT_NAMES, KEYS_BY_NAME
 
 PAGE = (REPO / "docs" / "from-ssh-ec2.md").read_text(encoding="utf-8")
 THEIR_OPTIONS = (

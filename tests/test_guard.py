@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_launch import settings
 
-from ec2tasks import guard, outlook
-from ec2tasks.aws import Aws
-from ec2tasks.errors import UsageError
+from ec2tasks.aws import user_data as guard
+from ec2tasks.aws.client import Aws
+from ec2tasks.base.errors import UsageError
 from ec2tasks.local.layout import Layout
 from ec2tasks.local.userdata import split
+from ec2tasks.remote import guard_status as outlook
 
 LINES = st.text(st.characters(codec="utf-8"), max_size=300)
 BEGINNINGS = st.sampled_from(["#!/bin/sh\n", "#cloud-config\n", "From me\n", "#include\nhttps://x/\n", ""])

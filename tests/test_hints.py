@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from conftest import Shop
 
-from ec2tasks import hints, report
-from ec2tasks.edge import told_once
-from ec2tasks.errors import Failure
-from ec2tasks.project import Project
-from ec2tasks.settings import read_settings
-from ec2tasks.tasks import ec2
+from ec2tasks.base import hints
+from ec2tasks.base import output as report
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.project import Project
+from ec2tasks.cli.task import told_once
+from ec2tasks.cli.tasks import ec2
+from ec2tasks.config.settings import read_settings
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ec2tasks.image import OLD_NAMES, login_user, newest, newest_parameter
+from ec2tasks.aws.images import OLD_NAMES, login_user, newest, newest_parameter
 
 BASE = "/aws/service/deeplearning/ami"
 

@@ -1,110 +1,54 @@
-"""The data goes one way: a module imports only those before it, and a library only its owners."""
+"""The data goes one way: a package imports only those before it, and a library only its owners."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 from conftest import REPO
 
-# A run's stages, in the order of the data.
-ORDER = (
-    "hints",
-    "errors",
-    "endpoint",
-    "report",
-    "process",
-    "state",
-    "journal",
-    "project",
-    "ending",
-    "forms",
-    "schema",
-    "settings",
-    "targets",
-    "recipes",
+# The packages, each of which imports only from those before it.
+PACKAGES = (
+    "base",
+    "config",
+    "make",
     "aws",
-    "image",
-    "keypair",
-    "network",
-    "price",
-    "quota",
-    "refusal",
-    "scripts",
-    "guard",
-    "launch",
-    "instance",
-    "memory",
-    "likeness",
-    "access",
-    "outlook",
-    "prepare",
-    "traces",
-    "ports",
-    "session",
-    "there",
-    "tree",
-    "merge",
-    "own_folder",
-    "manifest",
-    "ignored",
-    "rsync",
-    "compare",
-    "progress",
-    "outgoing",
-    "placing",
-    "incoming",
-    "sync",
-    "difference",
-    "job",
-    "stream",
-    "follow",
-    "notebook",
-    "call",
-    "arrival",
-    "checks",
-    "plan",
-    "phases",
-    "stay",
-    "leaving",
-    "boarding",
-    "moving",
-    "attend",
-    "history",
-    "comeback",
-    "workflow",
-    "reap",
-    "policy",
-    "account",
     "admin",
-    "options",
-    "scaffold",
+    "ssh",
+    "remote",
+    "sync",
+    "lifecycle",
+    "commands",
     "local",
-    "edge",
-    "admin_tasks",
-    "run_tasks",
-    "fleet_tasks",
-    "tasks",
-    "program",
-    "__main__",
+    "cli",
 )
+# Who may import a library: a module, or a whole package.
 OWNERS = {
-    "boto3": {"aws"},
-    "botocore": {"aws"},
-    "fabric": {"access"},
-    "paramiko": {"access"},
-    "invoke": {"errors", "options", "edge", "admin_tasks", "run_tasks", "fleet_tasks", "tasks", "program"},
-    "subprocess": {"process", "project", "recipes", "access", "session", "rsync", "follow"},
-    "rich": {"progress"},
-    "yaml": {"settings"},
-    "dotenv": {"settings"},
+    "boto3": {"aws.client"},
+    "botocore": {"aws.client"},
+    "fabric": {"ssh.connect"},
+    "paramiko": {"ssh.connect"},
+    "invoke": {"base.errors", "cli"},
+    "subprocess": {
+        *("base.process", "base.project", "make.goals", "ssh.connect"),
+        *("remote.session", "remote.follow", "sync.rsync"),
+    },
+    "rich": {"sync.progress"},
+    "yaml": {"config.settings"},
+    "dotenv": {"config.settings"},
 }
-PACKAGE = REPO / "ec2tasks"
-MODULES = [path for path in sorted(PACKAGE.glob("*.py")) if path.stem != "__init__"]
+ROOT = REPO / "ec2tasks"
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for path in sorted(ROOT.glob("*/*.py"))
+    if path.stem != "__init__"
+}
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -126,51 +70,93 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def own_imports(path: Path) -> set[str]:
-    parts = (name.split(".") for name in imported(path) if name.startswith("ec2tasks."))
-    return {part[1] for part in parts if part[1] in ORDER}
+    """The project's modules that a file imports, as `package.module`."""
+    names = (name.removeprefix("ec2tasks.") for name in imported(path) if name.startswith("ec2tasks."))
+    return {found for name in names if (found := ".".join(name.split(".")[:2])) in MODULES}
 
 
-def test_every_module_has_its_place() -> None:
-    assert {path.stem for path in MODULES} | {"local"} == set(ORDER)
+def package(module: str) -> str:
+    return module.split(".")[0]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_a_module_imports_only_those_before_it(path: Path) -> None:
-    later = {name for name in own_imports(path) if ORDER.index(name) >= ORDER.index(path.stem)}
+def test_every_package_has_its_place() -> None:
+    assert {package(module) for module in MODULES} == set(PACKAGES)
+    assert [path.stem for path in sorted(ROOT.glob("*.py"))] == ["__init__", "__main__"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_no_later_package(module: str) -> None:
+    place = PACKAGES.index(package(module))
+    later = {name for name in own_imports(MODULES[module]) if PACKAGES.index(package(name)) > place}
     assert not later
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_a_library_is_imported_by_its_owners_alone(path: Path) -> None:
-    roots = {name.split(".")[0] for name in imported(path)}
-    assert not {library for library, owners in OWNERS.items() if library in roots and path.stem not in owners}
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    order = TopologicalSorter({module: own_imports(path) for module, path in MODULES.items()})
+    order.prepare()  # raises CycleError, which names the way round
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_name_with_an_underscore_stays_in_its_package(module: str) -> None:
+    foreign = {
+        name
+        for name in imported(MODULES[module])
+        if name.startswith("ec2tasks.") and name.split(".")[1] != package(module)
+    }
+    assert not {name for name in foreign if any(re.match("_[^_]", part) for part in name.split("."))}
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    modules = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ec2tasks.")
+        for alias in node.names
+        if f"{node.module}.{alias.name}".removeprefix("ec2tasks.") in MODULES
+    }
+    reached = {
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and isinstance(node.value, ast.Name)
+        and node.value.id in modules
+    }
+    assert not reached
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_library_is_imported_by_its_owners_alone(module: str) -> None:
+    if package(module) == "local":
+        return
+    roots = {name.split(".")[0] for name in imported(MODULES[module])}
+    owned = {library for library, owners in OWNERS.items() if not owners & {module, package(module)}}
+    assert not roots & owned
 
 
 def test_the_local_ec2_is_imported_by_the_tasks_and_their_edge_alone() -> None:
-    assert {path.stem for path in MODULES if "local" in own_imports(path)} == {"edge", "tasks"}
+    users = {
+        module
+        for module, path in MODULES.items()
+        if "local" in {package(name) for name in own_imports(path)} and package(module) != "local"
+    }
+    assert users == {"cli.task", "cli.tasks"}
 
 
 def test_the_local_ec2_s_own_modules_build_on_each_other_in_one_order() -> None:
-    folder = PACKAGE / "local"
-    page = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
-    order = [line.split()[0] for line in page.splitlines() if "  " in line]
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-    assert set(order) == modules
-    for name in order:
-        used = {
-            one.split(".")[2] for one in imported(folder / f"{name}.py") if one.startswith("ec2tasks.local.")
-        }
-        later = {one for one in used & modules if order.index(one) >= order.index(name)}
-        assert not later, name
+    page = ast.get_docstring(ast.parse((ROOT / "local" / "__init__.py").read_text(encoding="utf-8"))) or ""
+    order = [f"local.{line.split()[0]}" for line in page.splitlines() if "  " in line]
+    assert set(order) == {module for module in MODULES if package(module) == "local"}
+    for place, module in enumerate(order):
+        assert not own_imports(MODULES[module]) & set(order[place:]), module
 
 
 def test_the_local_ec2_knows_nothing_of_the_stages() -> None:
-    known = {name for path in (PACKAGE / "local").glob("*.py") for name in own_imports(path)} - {"local"}
-    assert known <= {"errors", "endpoint", "report"}
+    modules = [module for module in MODULES if package(module) == "local"]
+    known = {name for module in modules for name in own_imports(MODULES[module]) if package(name) != "local"}
+    assert known <= {"base.errors", "base.endpoint", "base.output"}
 
 
 def test_listing_the_tasks_imports_nothing_that_connects() -> None:
     slow = "('boto3', 'fabric', 'paramiko', 'moto')"
-    code = f"import ec2tasks.tasks, sys; print(*(one for one in {slow} if one in sys.modules))"
+    code = f"import ec2tasks.cli.tasks, sys; print(*(one for one in {slow} if one in sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPO)
     assert said.stdout.split() == []

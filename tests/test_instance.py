@@ -10,10 +10,8 @@ from helpers import NOON, ONE, every_field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks.aws import ATTEMPTS, Aws
-from ec2tasks.endpoint import AWS
-from ec2tasks.errors import Failure, UsageError
-from ec2tasks.instance import (
+from ec2tasks.aws.client import ATTEMPTS, Aws
+from ec2tasks.aws.instances import (
     ALIVE,
     Instance,
     Step,
@@ -22,8 +20,10 @@ from ec2tasks.instance import (
     end,
     next_step,
 )
-from ec2tasks.memory import as_json, from_json
-from ec2tasks.outlook import facts
+from ec2tasks.base.endpoint import AWS
+from ec2tasks.base.errors import Failure, UsageError
+from ec2tasks.lifecycle.instance_cache import as_json, from_json
+from ec2tasks.remote.guard_status import facts
 
 
 def like(**changes: object) -> Instance:

@@ -10,7 +10,7 @@ import pytest
 from conftest import Shop, Terminal
 from helpers import JOB, start
 
-from ec2tasks.job import forward_options, job_files, new_run_id
+from ec2tasks.remote.job import forward_options, job_files, new_run_id
 
 
 def test_streams_stay_apart(warm: Shop) -> None:

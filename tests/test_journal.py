@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks import journal
-from ec2tasks.journal import TOKEN_LIFE, Entry, Place
-from ec2tasks.state import State, open_state
+from ec2tasks.base.state import State, open_state
+from ec2tasks.lifecycle import launch_journal as journal
+from ec2tasks.lifecycle.launch_journal import TOKEN_LIFE, Entry, Place
 
 PLACE = Place(key="k", account="a", region="eu-central-1", owner="kim", name="kim-shop")
 

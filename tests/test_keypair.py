@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from helpers import make_key
 
-from ec2tasks.aws import Aws
-from ec2tasks.errors import Failure, UsageError
-from ec2tasks.keypair import check_private, ensure_key_pair, identity_files, keys_to_offer, public_of
-from ec2tasks.process import Tools
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.key_pairs import check_private, ensure_key_pair, identity_files, keys_to_offer, public_of
+from ec2tasks.base.errors import Failure, UsageError
+from ec2tasks.base.process import Tools
 
 TOOLS = Tools()
 

@@ -9,15 +9,15 @@ from helpers import client_error
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks.aws import Aws
-from ec2tasks.endpoint import AWS
-from ec2tasks.errors import Failure
-from ec2tasks.image import Image
-from ec2tasks.journal import Entry, Place
-from ec2tasks.launch import Candidate, Order, Subnet, candidates, launch, run_instances_request
-from ec2tasks.options import RUN_OPTIONS, setting_values
-from ec2tasks.project import Project
-from ec2tasks.settings import Settings, read_settings
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.images import Image
+from ec2tasks.aws.launch import Candidate, Order, Subnet, candidates, launch, run_instances_request
+from ec2tasks.base.endpoint import AWS
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.project import Project
+from ec2tasks.cli.options import RUN_OPTIONS, setting_values
+from ec2tasks.config.settings import Settings, read_settings
+from ec2tasks.lifecycle.launch_journal import Entry, Place
 
 SUBNETS = [Subnet(id=f"subnet-{zone}", zone=f"eu-central-1{zone}", vpc="vpc-1") for zone in "cab"]
 PLACE = Place(key="k", account="a", region="eu-central-1", owner="kim", name="kim-shop")

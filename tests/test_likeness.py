@@ -7,9 +7,9 @@ import pytest
 from conftest import Shop
 from helpers import ONE
 
-from ec2tasks.likeness import unlike
-from ec2tasks.project import Project
-from ec2tasks.settings import read_settings
+from ec2tasks.base.project import Project
+from ec2tasks.config.settings import read_settings
+from ec2tasks.lifecycle.drift import unlike
 
 THERE = replace(ONE, name="kim-shop", type="g4dn.xlarge", spot=False, image="ami-1")
 

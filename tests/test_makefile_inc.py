@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ec2tasks.recipes import make_argv
+from ec2tasks.make.goals import make_argv
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "templates/Makefile.inc"

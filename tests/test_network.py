@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from ec2tasks.aws import Aws
-from ec2tasks.errors import Failure, UsageError
-from ec2tasks.launch import usable_subnets
-from ec2tasks.network import admit, mark, own_address, security_group, ssh_rule, stale_rules
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.launch import usable_subnets
+from ec2tasks.aws.security_groups import admit, mark, own_address, security_group, ssh_rule, stale_rules
+from ec2tasks.base.errors import Failure, UsageError
 
 
 def rules(aws: Aws, group_id: str) -> set[tuple[str, int]]:

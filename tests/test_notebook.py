@@ -22,7 +22,7 @@ import pytest
 from conftest import Outcome, Shop
 from helpers import PATIENCE, free_port, until
 
-from ec2tasks.notebook import PORT, Page, answers, choose_page, command, guide, has_display, shown
+from ec2tasks.commands.notebook import PORT, Page, answers, choose_page, command, guide, has_display, shown
 
 PAGE = Page(forward=f"9999:localhost:{PORT}")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from ec2tasks.errors import UsageError
-from ec2tasks.options import RUN_OPTIONS, final_state, from_code, is_verbose, setting_values, typed
-from ec2tasks.schema import KEYS_BY_NAME
-from ec2tasks.tasks import connect
+from ec2tasks.base.errors import UsageError
+from ec2tasks.cli.options import RUN_OPTIONS, final_state, from_code, is_verbose, setting_values, typed
+from ec2tasks.cli.tasks import connect
+from ec2tasks.config.schema import KEYS_BY_NAME
 
 
 def test_every_option_that_sets_something_sets_a_setting() -> None:

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from ec2tasks.aws import Aws
-from ec2tasks.errors import UsageError
-from ec2tasks.instance import launch_tags
-from ec2tasks.launch import prepare_order, run_instances_request, usable_subnets
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.instances import launch_tags
+from ec2tasks.aws.launch import prepare_order, run_instances_request, usable_subnets
+from ec2tasks.base.errors import UsageError
+from ec2tasks.base.process import Tools
+from ec2tasks.base.project import Project
+from ec2tasks.config.schema import KEYS_BY_NAME
+from ec2tasks.config.settings import Settings, read_settings
 from ec2tasks.local.userdata import split
-from ec2tasks.process import Tools
-from ec2tasks.project import Project
-from ec2tasks.schema import KEYS_BY_NAME
-from ec2tasks.settings import Settings, read_settings
 
 
 @pytest.fixture(scope="module")

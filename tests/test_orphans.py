@@ -18,8 +18,8 @@ import pytest
 from conftest import Shop
 from helpers import faults, make_key, other_machine, start, until, until_state
 
-from ec2tasks.aws import Aws
-from ec2tasks.instance import ALIVE, FETCHED_TAG, GONE, list_instances
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.instances import ALIVE, FETCHED_TAG, GONE, list_instances
 
 HARNESS = Path(__file__).with_name("killed_at.py")
 REQUEST = "before RunInstances"

@@ -12,9 +12,7 @@ import pytest
 from aws_rights import ACCOUNT, Demand, allowing
 from conftest import REPO
 
-from ec2tasks.errors import UsageError
-from ec2tasks.instance import OWNER_TAG
-from ec2tasks.policy import (
+from ec2tasks.admin.policy import (
     FEATURES,
     FULL_ROLE,
     READ_ROLE,
@@ -26,19 +24,21 @@ from ec2tasks.policy import (
     policy_text,
     rights,
 )
+from ec2tasks.aws.instances import OWNER_TAG
+from ec2tasks.base.errors import UsageError
 
 REGION = "eu-central-1"
 WHOLE = policy_document(rights())
 # AWS demands it of whoever passes a role, but no client ever calls it.
 IMPLIED = {"iam:PassRole"}
-# What sets the account up has an administrator's rights.
-ADMINISTRATORS = {"account", "admin"}
+# The packages whose calls no user makes: what sets the account up has an administrator's rights.
+NO_USERS = {"admin", "local"}
 
 
 def calls_in_the_package() -> set[str]:
     """Every call of AWS in the code of the stages, as an action."""
-    text = {one: one.read_text(encoding="utf-8") for one in (REPO / "ec2tasks").glob("*.py")}
-    trees = [ast.parse(text[one]) for one in text if one.stem not in ADMINISTRATORS]
+    paths = [path for path in (REPO / "ec2tasks").rglob("*.py") if path.parent.name not in NO_USERS]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return {action for node in nodes for action in _called(node)}
 

@@ -9,8 +9,8 @@ import pytest
 from conftest import Shop
 from helpers import PATIENCE, free_port, start
 
-from ec2tasks.errors import UsageError
-from ec2tasks.ports import check_free, local_end
+from ec2tasks.base.errors import UsageError
+from ec2tasks.ssh.ports import check_free, local_end
 
 
 @pytest.mark.parametrize(

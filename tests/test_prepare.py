@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from ec2tasks.prepare import NEEDED, install_command, look_command
+from ec2tasks.ssh.packages import NEEDED, install_command, look_command
 
 
 def test_what_is_missing_is_found() -> None:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ec2tasks.price import cost, hourly_price, price_text
+from ec2tasks.aws.prices import cost, hourly_price, price_text
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from ec2tasks.errors import Failure
-from ec2tasks.process import Tools, check_tools, end_quietly, exit_code, shown, uninterrupted
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.process import Tools, check_tools, end_quietly, exit_code, shown, uninterrupted
 
 
 @pytest.mark.parametrize(("returncode", "code"), [(0, 0), (7, 7), (255, 255), (-9, 137), (-2, 130)])

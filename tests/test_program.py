@@ -7,8 +7,8 @@ import pytest
 from conftest import REPO, Shop
 
 from ec2tasks import __version__
-from ec2tasks.options import RUN_OPTIONS
-from ec2tasks.program import program
+from ec2tasks.cli.options import RUN_OPTIONS
+from ec2tasks.cli.program import program
 
 
 def test_the_page_of_tasks_is_what_the_program_says() -> None:
@@ -38,8 +38,8 @@ def test_a_reader_that_goes_away_is_no_error_of_ours(shop: Shop) -> None:
 
 def test_a_bug_of_ours_ends_with_125_and_its_traceback(shop: Shop) -> None:
     code = (
-        "import ec2tasks.edge, ec2tasks.program as p, sys;"
-        "ec2tasks.edge.find_project = lambda cwd: 1 / 0;"
+        "import ec2tasks.cli.task, ec2tasks.cli.program as p, sys;"
+        "ec2tasks.cli.task.find_project = lambda cwd: 1 / 0;"
         "sys.argv = ['ec2tasks', 'config'];"
         "p.main()"
     )

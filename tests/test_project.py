@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import Shop
 
-from ec2tasks.errors import UsageError
-from ec2tasks.own_folder import know_as, known_as
-from ec2tasks.project import Project, check_syncable, find_project, identity
+from ec2tasks.base.errors import UsageError
+from ec2tasks.base.project import Project, check_syncable, find_project, identity
+from ec2tasks.base.project_dir import know_as, known_as
 
 
 def project(root: Path) -> Project:

@@ -12,8 +12,11 @@ from botocore import xform_name
 from botocore.session import get_session
 from conftest import REPO
 
-from ec2tasks import incoming, moving, schema, sync
-from ec2tasks.forms import USER_DATA_LIMIT
+from ec2tasks.commands import transfer as moving
+from ec2tasks.config import schema
+from ec2tasks.config.parsers import USER_DATA_LIMIT
+from ec2tasks.sync import engine as sync
+from ec2tasks.sync import pull as incoming
 
 PACKAGE = REPO / "ec2tasks"
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
@@ -28,7 +31,7 @@ def calls() -> set[str]:
     """Every call of AWS that is named in the code of the stages, as an attribute or a word."""
     services = [get_session().get_service_model(name) for name in ("ec2", "iam", "ssm", "sts")]
     known = {xform_name(one): one for service in services for one in service.operation_names}
-    nodes = [node for path, tree in TREES.items() if path.parent == PACKAGE for node in ast.walk(tree)]
+    nodes = [node for path, tree in TREES.items() if path.parent.name != "local" for node in ast.walk(tree)]
     named = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     named |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return {known[one] for one in named if one in known}

@@ -11,8 +11,8 @@ from helpers import ONE, every_field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks.instance import ALIVE, Instance, gives_way, stop_time
-from ec2tasks.reap import Sight, judge
+from ec2tasks.aws.instances import ALIVE, Instance, gives_way, stop_time
+from ec2tasks.lifecycle.reap import Sight, judge
 
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
 WEEK = 7 * 86400

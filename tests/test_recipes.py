@@ -15,9 +15,9 @@ from conftest import Shop
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ec2tasks.errors import Failure, UsageError
-from ec2tasks.recipes import asked, carried, check_targets, make_argv
-from ec2tasks.targets import known_targets, unknown_targets
+from ec2tasks.base.errors import Failure, UsageError
+from ec2tasks.make.database import known_targets, unknown_targets
+from ec2tasks.make.goals import asked, carried, check_targets, make_argv
 
 CASES = Path(__file__).parent / "cases"
 ENVIRON = {"PATH": os.environ["PATH"]}

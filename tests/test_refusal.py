@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ec2tasks.quota import quota_of
-from ec2tasks.refusal import Refusal, none_granted
+from ec2tasks.aws.capacity import Refusal, none_granted
+from ec2tasks.aws.quotas import quota_of
 
 CAPACITY, VCPU, SPOT = "InsufficientInstanceCapacity", "VcpuLimitExceeded", "MaxSpotInstanceCountExceeded"
 

@@ -8,7 +8,7 @@ import tty
 
 import pytest
 
-from ec2tasks import report
+from ec2tasks.base import output as report
 
 
 class Screen(io.StringIO):

@@ -24,14 +24,14 @@ from botocore.exceptions import ClientError
 from conftest import Outcome
 from helpers import until
 
-from ec2tasks import admin
-from ec2tasks.aws import Aws
-from ec2tasks.endpoint import Endpoint
-from ec2tasks.launch import usable_subnets
+from ec2tasks.admin import setup as admin
+from ec2tasks.admin.policy import Document, actions, policy_document, rights, without_action
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.launch import usable_subnets
+from ec2tasks.aws.security_groups import own_name, ssh_rule
+from ec2tasks.base.endpoint import Endpoint
+from ec2tasks.cli.program import program
 from ec2tasks.local import control
-from ec2tasks.network import own_name, ssh_rule
-from ec2tasks.policy import Document, actions, policy_document, rights, without_action
-from ec2tasks.program import program
 
 REGION = "eu-central-1"
 WHOLE = policy_document(rights())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import Shop
 
-from ec2tasks.aws import Aws
+from ec2tasks.aws.client import Aws
 
 SECRETS = "hush-hush-credentials"
 

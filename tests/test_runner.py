@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from helpers import JOB, until
 
-from ec2tasks.job import Job, Run, job_files, parse_run
-from ec2tasks.scripts import remote_script
-from ec2tasks.stream import Output
+from ec2tasks.base.scripts import remote_script
+from ec2tasks.remote.job import Job, Run, job_files, parse_run
+from ec2tasks.remote.stream import Output
 
 
 class Keeper:

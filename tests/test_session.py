@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ec2tasks.scripts import remote_script
-from ec2tasks.session import Leaving, handover, parse_leaving
+from ec2tasks.base.scripts import remote_script
+from ec2tasks.remote.session import Leaving, handover, parse_leaving
 
 
 class Client:

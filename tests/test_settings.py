@@ -10,12 +10,12 @@ from conftest import REPO, Shop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks.errors import UsageError
-from ec2tasks.forms import span, span_text
-from ec2tasks.options import RUN_OPTIONS, as_typed
-from ec2tasks.project import Project
-from ec2tasks.schema import KEYS, KEYS_BY_NAME
-from ec2tasks.settings import Layer, Settings, configured, merge, read_settings
+from ec2tasks.base.errors import UsageError
+from ec2tasks.base.project import Project
+from ec2tasks.cli.options import RUN_OPTIONS, as_typed
+from ec2tasks.config.parsers import span, span_text
+from ec2tasks.config.schema import KEYS, KEYS_BY_NAME
+from ec2tasks.config.settings import Layer, Settings, configured, merge, read_settings
 
 CASES = yaml.safe_load((REPO / "tests" / "cases" / "settings.yaml").read_text(encoding="utf-8"))
 

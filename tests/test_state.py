@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ec2tasks.errors import Failure
-from ec2tasks.state import SOCKET_FOLDER_LIMIT, lock, open_state, recall, remember
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.state import SOCKET_FOLDER_LIMIT, lock, open_state, recall, remember
 
 
 def environ(tmp_path: Path, name: str = "h") -> dict[str, str]:
@@ -60,7 +60,7 @@ def test_a_folder_of_sockets_that_others_may_enter_is_refused(tmp_path: Path) ->
 def test_a_lock_goes_with_its_owner(tmp_path: Path) -> None:
     state = open_state(environ(tmp_path))
     code = (
-        "import os, sys; from ec2tasks.state import *; from pathlib import Path\n"
+        "import os, sys; from ec2tasks.base.state import *; from pathlib import Path\n"
         f"with lock(open_state({environ(tmp_path)!r}), 'x'): os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code])

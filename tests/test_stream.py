@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks.stream import FRAME, KEYS_LIMIT, WINDOW, Input, Output, Presses, frames
+from ec2tasks.remote.stream import FRAME, KEYS_LIMIT, WINDOW, Input, Output, Presses, frames
 
 CUTS = st.lists(st.integers(min_value=0, max_value=400), max_size=6)
 

@@ -15,14 +15,14 @@ from conftest import Shop
 from helpers import until
 from twosides import OWN, Sides, put, snapshot
 
-from ec2tasks import own_folder
-from ec2tasks.errors import Failure
-from ec2tasks.ignored import DEFAULT_IGNORED, filter_argv
-from ec2tasks.incoming import Calm
-from ec2tasks.progress import biggest, size_text
-from ec2tasks.rsync import Said, failure, left_out, unescaped
-from ec2tasks.sync import KEPT_REPLACED, prune_replaced
-from ec2tasks.tree import Entry, is_outward
+from ec2tasks.base import project_dir as own_folder
+from ec2tasks.base.errors import Failure
+from ec2tasks.sync.engine import KEPT_REPLACED, prune_replaced
+from ec2tasks.sync.entries import Entry, is_outward
+from ec2tasks.sync.ignore import DEFAULT_IGNORED, filter_argv
+from ec2tasks.sync.progress import biggest, size_text
+from ec2tasks.sync.pull import Calm
+from ec2tasks.sync.rsync import Said, failure, left_out, unescaped
 
 
 @pytest.fixture

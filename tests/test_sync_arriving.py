@@ -17,12 +17,13 @@ import pytest
 from conftest import REPO
 from twosides import OWN, Sides, contents, put, snapshot
 
-from ec2tasks import incoming, own_folder
-from ec2tasks.errors import Failure
-from ec2tasks.incoming import Calm
-from ec2tasks.job import new_run_id
-from ec2tasks.process import Tools
-from ec2tasks.sync import Moves, move
+from ec2tasks.base import project_dir as own_folder
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.process import Tools
+from ec2tasks.remote.job import new_run_id
+from ec2tasks.sync import pull as incoming
+from ec2tasks.sync.engine import Moves, move
+from ec2tasks.sync.pull import Calm
 
 SIZE = 4_000_000
 OLD, NEW, NEWER = (os.urandom(SIZE) for _ in range(3))

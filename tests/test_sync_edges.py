@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from twosides import Sides, put, snapshot
 
-from ec2tasks.errors import UsageError
-from ec2tasks.job import new_run_id
-from ec2tasks.process import Tools
-from ec2tasks.sync import Moves, move
+from ec2tasks.base.errors import UsageError
+from ec2tasks.base.process import Tools
+from ec2tasks.remote.job import new_run_id
+from ec2tasks.sync.engine import Moves, move
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from test_sync_table import cells, do, everything
 from twosides import OWN, Sides, contents, put, snapshot
 
-from ec2tasks import outgoing
-from ec2tasks.errors import Failure
-from ec2tasks.manifest import Base
-from ec2tasks.process import Tools
-from ec2tasks.there import There, ask_there
-from ec2tasks.tree import encode, is_outward
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.process import Tools
+from ec2tasks.remote.folder import There, ask_there
+from ec2tasks.sync import push as outgoing
+from ec2tasks.sync.baseline import Base
+from ec2tasks.sync.entries import encode, is_outward
 
 
 @pytest.fixture

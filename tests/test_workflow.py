@@ -10,8 +10,8 @@ import pytest
 from conftest import Shop
 from helpers import instance, start, until, until_state
 
-from ec2tasks.forms import duration
-from ec2tasks.phases import Phases
+from ec2tasks.config.parsers import duration
+from ec2tasks.lifecycle.timing import Phases
 
 
 def test_a_failing_command_brings_its_code_and_its_files(local_shop: Shop) -> None:

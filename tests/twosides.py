@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ec2tasks.incoming import Calm
-from ec2tasks.job import new_run_id
-from ec2tasks.merge import Change
-from ec2tasks.process import Tools
-from ec2tasks.scripts import remote_script
-from ec2tasks.sync import Moves, differences, move
-from ec2tasks.there import There
+from ec2tasks.base.process import Tools
+from ec2tasks.base.scripts import remote_script
+from ec2tasks.remote.folder import There
+from ec2tasks.remote.job import new_run_id
+from ec2tasks.sync.engine import Moves, differences, move
+from ec2tasks.sync.pull import Calm
+from ec2tasks.sync.reconcile import Change
 
 OWN = ".ec2tasks"
 

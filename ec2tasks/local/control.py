@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ec2tasks.endpoint import Endpoint
-from ec2tasks.errors import Failure
+from ec2tasks.base.endpoint import Endpoint
+from ec2tasks.base.errors import Failure
 from ec2tasks.local import faults as fault_names
 from ec2tasks.local import requirements
 from ec2tasks.local.layout import Layout, this_layout

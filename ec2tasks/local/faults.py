@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ec2tasks.errors import UsageError
+from ec2tasks.base.errors import UsageError
 
 EXAMPLES: dict[str, str] = {
     "capacity": "capacity: [g5.xlarge, g6.xlarge@eu-central-1a]",

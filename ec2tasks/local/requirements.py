@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ec2tasks import report
-from ec2tasks.errors import Failure
+from ec2tasks.base import output as report
+from ec2tasks.base.errors import Failure
 
 # The program and the Debian package that brings it.
 PROGRAMS = {

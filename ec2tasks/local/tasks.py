@@ -11,9 +11,9 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
-from ec2tasks import report
-from ec2tasks.endpoint import Endpoint
-from ec2tasks.errors import UsageError
+from ec2tasks.base import output as report
+from ec2tasks.base.endpoint import Endpoint
+from ec2tasks.base.errors import UsageError
 from ec2tasks.local import control
 
 

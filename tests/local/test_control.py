@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers import until
 
-from ec2tasks.errors import Failure, UsageError
+from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.local import control
 from ec2tasks.local.layout import this_layout
 

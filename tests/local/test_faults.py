@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks.errors import UsageError
+from ec2tasks.base.errors import UsageError
 from ec2tasks.local import faults
 from ec2tasks.local.faults import NONE, ErrorFault, FaultFile, parse
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ec2tasks.errors import Failure
+from ec2tasks.base.errors import Failure
 from ec2tasks.local import requirements
 
 

@@ -7,7 +7,7 @@ import pytest
 from invoke.collection import Collection
 from invoke.program import Program
 
-from ec2tasks.errors import UsageError
+from ec2tasks.base.errors import UsageError
 from ec2tasks.local import control, tasks
 
 

@@ -11,7 +11,7 @@ import boto3
 from botocore.config import Config
 from helpers import until
 
-from ec2tasks.endpoint import Endpoint
+from ec2tasks.base.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_launch import settings
 
-from ec2tasks import guard
+from ec2tasks.aws import user_data as guard
 from vm.machine import Machine, image_folder, metadata, metadata_service
 
 UNIT = "ec2tasks-guard.service"

@@ -1,0 +1,1 @@
+"""What an administrator sets up once in the account: policies, roles, the security group."""

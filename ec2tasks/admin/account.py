@@ -1,0 +1,121 @@
+"""What the account already has of what an administrator sets up: read, and not changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ec2tasks.admin.policy import POLICY_NAME, Document
+from ec2tasks.aws.client import Aws, error_code
+from ec2tasks.aws.launch import usable_subnets
+from ec2tasks.aws.security_groups import SHARED_GROUP, described_networks, find_group
+
+USER_GROUP = "SshEc2"
+INLINE_NAME = "S3"
+RULE_MARK = "ec2tasks admin.setup"
+SPOT_SERVICE = "spot.amazonaws.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyState:
+    """The policy as it is; `versions` are the numbers of the versions that are not in force, oldest first."""
+
+    arn: str
+    document: Document
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleState:
+    """A role as it is: None for what is not there; `profile_roles` those in its instance profile."""
+
+    trust: Document | None = None
+    rights: Document | None = None
+    profile_roles: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What is there. `attached` None: there is no such user group; `networks`: those that setup let in."""
+
+    policy: PolicyState | None = None
+    attached: tuple[str, ...] | None = None
+    roles: Mapping[str, RoleState] = field(default_factory=dict)
+    has_spot_role: bool = False
+    vpc: str | None = None
+    security_group: str | None = None
+    networks: tuple[str, ...] = ()
+
+
+def observe(aws: Aws, *, roles: Iterable[str], with_group: bool) -> Account:
+    """What the account has now, of these roles, and of the security group only `with_group`."""
+    vpc = usable_subnets(aws, None)[0].vpc if with_group else None
+    group = find_group(aws, SHARED_GROUP, vpc) if vpc else None
+    return Account(
+        policy=_policy(aws),
+        attached=_attached(aws),
+        roles={name: _role(aws, name) for name in roles},
+        has_spot_role=_has_spot_role(aws),
+        vpc=vpc,
+        security_group=group["GroupId"] if group else None,
+        # What others wrote there is theirs.
+        networks=described_networks(group, RULE_MARK, aws.endpoint.ssh_port) if group else (),
+    )
+
+
+def _found(ask: Callable[[], Any]) -> Any:
+    """IAM's answer, None where it knows no such thing."""
+    try:
+        return ask()
+    except Exception as error:
+        if error_code(error) != "NoSuchEntity":
+            raise
+        return None
+
+
+def _policy(aws: Aws) -> PolicyState | None:
+    pages = aws.iam.get_paginator("list_policies").paginate(Scope="Local")
+    arns = [one["Arn"] for page in pages for one in page["Policies"] if one["PolicyName"] == POLICY_NAME]
+    if not arns:
+        return None
+    versions = aws.iam.list_policy_versions(PolicyArn=arns[0])["Versions"]
+    in_force = next(one["VersionId"] for one in versions if one["IsDefaultVersion"])
+    others = [one["VersionId"] for one in versions if not one["IsDefaultVersion"]]
+    answer = aws.iam.get_policy_version(PolicyArn=arns[0], VersionId=in_force)
+    return PolicyState(
+        arn=arns[0],
+        document=_document(answer["PolicyVersion"]["Document"]),
+        versions=tuple(sorted(others, key=lambda one: int(one.removeprefix("v")))),
+    )
+
+
+def _document(found: Any) -> Document:
+    """A policy; boto3 hands it out as text where it could not read it."""
+    document: Document = json.loads(found) if isinstance(found, str) else found
+    return document
+
+
+def _attached(aws: Aws) -> tuple[str, ...] | None:
+    if _found(lambda: aws.iam.get_group(GroupName=USER_GROUP, MaxItems=1)) is None:
+        return None
+    pages = aws.iam.get_paginator("list_attached_group_policies").paginate(GroupName=USER_GROUP)
+    return tuple(one["PolicyArn"] for page in pages for one in page["AttachedPolicies"])
+
+
+def _role(aws: Aws, name: str) -> RoleState:
+    role = _found(lambda: aws.iam.get_role(RoleName=name))
+    inline = role and _found(lambda: aws.iam.get_role_policy(RoleName=name, PolicyName=INLINE_NAME))
+    profile = _found(lambda: aws.iam.get_instance_profile(InstanceProfileName=name))
+    held = tuple(one["RoleName"] for one in profile["InstanceProfile"]["Roles"]) if profile else None
+    return RoleState(
+        trust=_document(role["Role"]["AssumeRolePolicyDocument"]) if role else None,
+        rights=_document(inline["PolicyDocument"]) if inline else None,
+        profile_roles=held,
+    )
+
+
+def _has_spot_role(aws: Aws) -> bool:
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html."""
+    return bool(aws.iam.list_roles(PathPrefix=f"/aws-service-role/{SPOT_SERVICE}/")["Roles"])

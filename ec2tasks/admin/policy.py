@@ -1,0 +1,249 @@
+"""The IAM policies that ec2tasks needs, as pure functions: what each right is for, and no more than that.
+
+Statements are limited as far as AWS lets them be: by resource, and by the conditions that
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html lists per action.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ec2tasks.aws.images import PARAMETERS
+from ec2tasks.aws.instances import FETCHED_TAG, OWNER_TAG
+from ec2tasks.aws.launch import DEFAULT_PROFILE
+from ec2tasks.base.errors import UsageError
+
+Document = dict[str, Any]
+Statement = dict[str, Any]
+
+POLICY_NAME = "SshEc2Access"
+GROUP_TAG = "ec2tasks"  # on the security groups that ec2tasks makes
+READ_ROLE = DEFAULT_PROFILE
+FULL_ROLE = "EC2FullAccessToS3"
+VERSION = "2012-10-17"
+EC2_SERVICE = "ec2.amazonaws.com"
+ANY_OWNER = "*"
+FEATURES = {
+    "key-import": "import the public half of a user's key where the region has no key pair of that name",
+    "own-group": "make a security group per user, open to that user's address alone",
+    "roles": "give instances a role, so that they reach S3 with no credentials on them",
+    "all-regions": "`ec2tasks ls --all-regions`, `ec2tasks reap --all-regions`",
+    "spot": "launch at the spot price",
+    "any-image": "launch images that are not Amazon's, named by their id",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rights:
+    """What the users may do.
+
+    `features` are names of FEATURES; `roles` the roles, and instance profiles of the same names, that an
+    instance may be given; `owner` limits the instances and groups that a user may touch to those whose owner
+    (the key name of who launched them) matches: `*` for any, `${aws:username}` where key pairs are named
+    after the IAM users.
+    """
+
+    features: frozenset[str] = frozenset(FEATURES)
+    roles: tuple[str, ...] = (READ_ROLE, FULL_ROLE)
+    owner: str = ANY_OWNER
+
+
+def rights(*, without: Iterable[str] = (), roles: Sequence[str] = (), owner: str | None = None) -> Rights:
+    """The rights that the options of `admin.policy` mean. Raises UsageError for an unknown feature."""
+    left_out = set(without)
+    unknown = sorted(left_out - set(FEATURES))
+    if unknown:
+        raise UsageError(f"no feature `{unknown[0]}`", hint=f"one of: {', '.join(FEATURES)}")
+    for role in roles:
+        # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+        if not re.fullmatch(r"[\w+=,.@-]{1,64}", role, re.ASCII):
+            raise UsageError(f"`{role}` is no name of a role", hint="`aws iam list-roles` lists them")
+    named = tuple(dict.fromkeys(roles)) or (READ_ROLE, FULL_ROLE)
+    return Rights(features=frozenset(FEATURES) - left_out, roles=named, owner=owner or ANY_OWNER)
+
+
+def policy_document(wanted: Rights) -> Document:
+    """The policy `SshEc2Access`: every call that ec2tasks makes for these features, and no other."""
+    found = [
+        _look_statement(wanted),
+        _images_statement(),
+        *_launch_statements(wanted),
+        *_life_statements(wanted),
+    ]
+    if "key-import" in wanted.features:
+        found.append(_allow("ImportKey", ["ec2:ImportKeyPair"], [_ec2("key-pair")]))
+    if "own-group" in wanted.features:
+        found += _group_statements(wanted)
+    if "roles" in wanted.features:
+        found += _role_statements(wanted)
+    return {"Version": VERSION, "Statement": found}
+
+
+def policy_text(wanted: Rights) -> str:
+    """The policy as the AWS console and CLI take it."""
+    return json.dumps(policy_document(wanted), indent=2)
+
+
+def policy_size(document: Mapping[str, Any]) -> int:
+    """How many characters IAM counts of a policy: it skips white space.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    return len("".join(json.dumps(document).split()))
+
+
+def actions(document: Mapping[str, Any]) -> list[str]:
+    """The actions that a policy allows, in its order, each once."""
+    return list(dict.fromkeys(action for one in document["Statement"] for action in one["Action"]))
+
+
+def without_action(document: Mapping[str, Any], action: str) -> Document:
+    """The same policy but for one action."""
+    kept = [
+        {**one, "Action": [each for each in one["Action"] if each != action]} for one in document["Statement"]
+    ]
+    return {**document, "Statement": [one for one in kept if one["Action"]]}
+
+
+def _ec2(kind: str) -> str:
+    """The ARN of all the account's resources of a kind, in any region."""
+    account = "" if kind in ("image", "snapshot") else "*"
+    return f"arn:aws:ec2:*:{account}:{kind}/*"
+
+
+def _allow(
+    sid: str, allowed: Sequence[str], resources: Sequence[str], condition: Mapping[str, Any] | None = None
+) -> Statement:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": list(allowed), "Resource": list(resources)}
+    return {**statement, "Condition": dict(condition)} if condition else statement
+
+
+def _look_statement(wanted: Rights) -> Statement:
+    """AWS knows no resources for these: one may describe all or nothing."""
+    regions = ["ec2:DescribeRegions"] if "all-regions" in wanted.features else []
+    looks = [
+        "ec2:DescribeInstances",
+        "ec2:DescribeInstanceTypes",
+        "ec2:DescribeInstanceTypeOfferings",
+        "ec2:DescribeImages",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeKeyPairs",
+    ]
+    return _allow("Look", [*looks, *regions], ["*"])
+
+
+def _images_statement() -> Statement:
+    """Public parameters belong to no account.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
+    """
+    return _allow("FindNewestImage", ["ssm:GetParametersByPath"], [f"arn:aws:ssm:*:*:parameter{PARAMETERS}*"])
+
+
+def _launch_statements(wanted: Rights) -> list[Statement]:
+    """A launch needs a right to every resource it touches; only the instance itself carries conditions.
+
+    An instance that does not say whose it is, or that answers the older metadata service, is refused.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html#iam-example-runinstances
+    """
+    spot = "spot" in wanted.features
+    market = {} if spot else {"ec2:InstanceMarketType": "on-demand"}
+    tagged = {
+        "StringLike": {f"aws:RequestTag/{OWNER_TAG}": wanted.owner},
+        "StringEquals": {"ec2:MetadataHttpTokens": "required", **market},
+    }
+    kinds = ["volume", "network-interface", "subnet", "security-group", "key-pair"]
+    parts = [_ec2(kind) for kind in (*kinds, *(["spot-instances-request"] if spot else []))]
+    amazon = None if "any-image" in wanted.features else {"StringEquals": {"ec2:Owner": "amazon"}}
+    on_launch = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
+    tagged_kinds = ("instance", "volume", "network-interface")
+    return [
+        _allow("Launch", ["ec2:RunInstances"], [_ec2("instance")], tagged),
+        _allow("LaunchImage", ["ec2:RunInstances"], [_ec2("image")], amazon),
+        _allow("LaunchWith", ["ec2:RunInstances"], parts),
+        _allow("TagAtLaunch", ["ec2:CreateTags"], [_ec2(kind) for kind in tagged_kinds], on_launch),
+    ]
+
+
+def _life_statements(wanted: Rights) -> list[Statement]:
+    """Ending and starting instances, those of ec2tasks alone; and the one tag that they get later."""
+    own = {"StringLike": {f"aws:ResourceTag/{OWNER_TAG}": wanted.owner}}
+    only_fetched = {
+        "ForAllValues:StringEquals": {"aws:TagKeys": [FETCHED_TAG]},
+        # Without a tag in the request, "all values" would hold of none.
+        "Null": {"aws:TagKeys": "false"},
+    }
+    life = ["ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances", "ec2:GetConsoleOutput"]
+    return [
+        _allow("OwnInstances", life, [_ec2("instance")], own),
+        _allow("MarkFetched", ["ec2:CreateTags"], [_ec2("instance")], {**own, **only_fetched}),
+    ]
+
+
+def _group_statements(wanted: Rights) -> list[Statement]:
+    """Groups that carry the tag of ec2tasks from their making on; no other can get it afterwards.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+    """
+    making = {"StringLike": {f"aws:RequestTag/{GROUP_TAG}": wanted.owner}}
+    made = {"StringLike": {f"aws:ResourceTag/{GROUP_TAG}": wanted.owner}}
+    on_making = {"StringEquals": {"ec2:CreateAction": "CreateSecurityGroup"}}
+    rules = ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"]
+    group = [_ec2("security-group")]
+    return [
+        _allow("MakeGroup", ["ec2:CreateSecurityGroup"], group, making),
+        _allow("MakeGroupIn", ["ec2:CreateSecurityGroup"], [_ec2("vpc")]),
+        _allow("TagGroup", ["ec2:CreateTags"], group, on_making),
+        _allow("OwnGroups", rules, group, made),
+    ]
+
+
+def _role_statements(wanted: Rights) -> list[Statement]:
+    """Only the named roles, and only to EC2: a user must not lend a mightier role to a machine of theirs.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+    """
+    profiles = [f"arn:aws:iam::*:instance-profile/{name}" for name in wanted.roles]
+    passed = [f"arn:aws:iam::*:role/{name}" for name in wanted.roles]
+    to_ec2 = {"StringEquals": {"iam:PassedToService": EC2_SERVICE}}
+    return [
+        _allow("FindRole", ["iam:GetInstanceProfile"], profiles),
+        _allow("LendRole", ["iam:PassRole"], passed, to_ec2),
+    ]
+
+
+def trust_document() -> Document:
+    """Who may take on a role: EC2 alone, for the instance that it was lent to."""
+    statement = {"Effect": "Allow", "Principal": {"Service": EC2_SERVICE}, "Action": "sts:AssumeRole"}
+    return {"Version": VERSION, "Statement": [statement]}
+
+
+def bucket_document(buckets: Sequence[str], *, write: bool) -> Document:
+    """What a role may do with S3: read, or everything; in these buckets alone, where any are named.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+    """
+    arns = [arn for name in buckets for arn in (f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*")]
+    return {
+        "Version": VERSION,
+        "Statement": [
+            _allow("Buckets", ["s3:*"] if write else ["s3:Get*", "s3:List*"], arns or ["*"]),
+        ],
+    }
+
+
+def check_buckets(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of buckets, each once. Raises UsageError for a name that no bucket can have.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    found = tuple(dict.fromkeys(name.removeprefix("s3://").rstrip("/") for name in names))
+    for name in found:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
+            raise UsageError(f"`{name}` is no name of a bucket", hint="`aws s3 ls` lists them")
+    return found

@@ -1,0 +1,166 @@
+"""Which image to launch, for which architecture, and who logs in on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ec2tasks.aws.client import Aws, does_without, error_code
+from ec2tasks.base import output as report
+from ec2tasks.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from types_boto3_ec2.type_defs import ImageTypeDef
+
+# https://docs.aws.amazon.com/dlami/latest/devguide/find-dlami-id.html
+PARAMETERS = "/aws/service/deeplearning/ami"
+FAMILIES = {
+    "pytorch": r"oss-nvidia-driver-gpu-pytorch-(?P<version>[\d.]+)-ubuntu-(?P<os>[\d.]+)",
+    "base": r"base-oss-nvidia-driver-gpu-ubuntu-(?P<os>[\d.]+)",
+}
+NAME_PATTERNS = {
+    "pytorch": "Deep Learning OSS Nvidia Driver AMI GPU PyTorch*(Ubuntu *",
+    "base": "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu *",
+}
+# Names of images that Amazon no longer publishes, as ssh-ec2's users wrote them.
+OLD_NAMES = re.compile(r"Deep Learning AMI \((Ubuntu|Amazon Linux)[^)]*\).*")
+LOGIN_USERS = (
+    (r"ubuntu", "ubuntu"),
+    (r"amazon linux|amzn|al2023", "ec2-user"),
+    (r"debian", "admin"),
+    (r"rocky", "rocky"),
+    (r"suse|rhel|red hat|fedora", "ec2-user"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image that can be launched; `user` logs in on it, `root_device` is its first disk."""
+
+    id: str
+    name: str
+    user: str
+    root_device: str
+
+
+def newest_parameter(names: Iterable[str], family: str, arch: str) -> str | None:
+    """The public parameter with the highest framework version, then system, of an image family."""
+    form = re.compile(rf"{PARAMETERS}/{arch}/{FAMILIES[family]}/latest/ami-id")
+    found = [(match, name) for name in names if (match := form.fullmatch(name))]
+    if not found:
+        return None
+    return max(found, key=lambda one: (_numbers(one[0].groupdict().get("version")), _numbers(one[0]["os"])))[
+        1
+    ]
+
+
+def _numbers(version: str | None) -> tuple[int, ...]:
+    return tuple(int(part) for part in (version or "0").split(".") if part)
+
+
+def login_user(description: str) -> str | None:
+    """The login user of an image by its name and description, None where they don't tell."""
+    return next((user for form, user in LOGIN_USERS if re.search(form, description, re.IGNORECASE)), None)
+
+
+def newest(images: Sequence[ImageTypeDef]) -> ImageTypeDef | None:
+    """The image made last."""
+    return max(images, key=lambda one: one.get("CreationDate", ""), default=None)
+
+
+def architecture(aws: Aws, instance_types: Sequence[str]) -> str:
+    """The processor architecture that all these instance types share. Raises UsageError otherwise."""
+    answer = aws.ec2.describe_instance_types(
+        Filters=[{"Name": "instance-type", "Values": list(instance_types)}]
+    )
+    by_type = {
+        one["InstanceType"]: one["ProcessorInfo"]["SupportedArchitectures"][-1]
+        for one in answer["InstanceTypes"]
+    }
+    if len(set(by_type.values())) != 1:
+        words = ", ".join(f"`{name}` is {arch}" for name, arch in by_type.items())
+        raise UsageError(f"one image can't serve types of several architectures: {words}", hint="choose one")
+    return str(next(iter(by_type.values())))
+
+
+def choose_image(aws: Aws, wanted: str, *, arch: str, user: str | None) -> Image:
+    """The image that the setting `image` means. Raises UsageError where there is none."""
+    if OLD_NAMES.fullmatch(wanted):
+        report.warning(
+            f"image `{wanted}` is no longer published by Amazon; using `pytorch`",
+            hint="image: pytorch   (in ec2.yaml, or AWS_IMAGE_NAME=pytorch)",
+        )
+        wanted = "pytorch"
+    found = _by_id(aws, wanted) if wanted.startswith("ami-") else _by_name(aws, wanted, arch)
+    if found is None:
+        raise UsageError(
+            f"no image `{wanted}` for {arch} in {aws.region} is owned by Amazon",
+            hint="image: pytorch, base, an ami-… id, or a name of `aws ec2 describe-images --owners amazon`",
+        )
+    return _checked(found, arch, user)
+
+
+def _by_id(aws: Aws, image_id: str) -> ImageTypeDef | None:
+    try:
+        images = aws.ec2.describe_images(ImageIds=[image_id])["Images"]
+    except Exception as error:
+        if not error_code(error).startswith("InvalidAMIID"):
+            raise
+        return None
+    return images[0] if images else None
+
+
+def _by_name(aws: Aws, wanted: str, arch: str) -> ImageTypeDef | None:
+    if wanted in FAMILIES:
+        image_id = _public_parameter(aws, wanted, arch)
+        if image_id:
+            return _by_id(aws, image_id)
+    pattern = NAME_PATTERNS.get(wanted, wanted)
+    # Without an owner, any stranger's image of that name would do ("whoAMI"):
+    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-allowed-images.html
+    answer = aws.ec2.describe_images(
+        Owners=["amazon"],
+        Filters=[
+            {"Name": "name", "Values": [pattern]},
+            {"Name": "architecture", "Values": [arch]},
+            {"Name": "state", "Values": ["available"]},
+        ],
+    )
+    return newest(answer["Images"])
+
+
+def _public_parameter(aws: Aws, family: str, arch: str) -> str | None:
+    pages = aws.ssm.get_paginator("get_parameters_by_path").paginate(
+        Path=f"{PARAMETERS}/{arch}/", Recursive=True
+    )
+    try:
+        values: Mapping[str, str] = {
+            one["Name"]: one["Value"] for page in pages for one in page["Parameters"]
+        }
+    except Exception as error:
+        instead = "the image is looked for by its name instead"
+        if error_code(error) != "ParameterNotFound" and not does_without(error, instead):
+            raise
+        return None
+    name = newest_parameter(values, family, arch)
+    return values[name] if name else None
+
+
+def _checked(image: ImageTypeDef, arch: str, user: str | None) -> Image:
+    name = image.get("Name", "")
+    if image.get("Architecture", arch) != arch:
+        raise UsageError(
+            f"image `{image['ImageId']}` ({name}) is for {image['Architecture']}, the type is {arch}",
+            hint="choose an image or a --type of the other's architecture",
+        )
+    found = user or login_user(f"{name} {image.get('Description', '')}")
+    if found is None:
+        raise UsageError(
+            f"nothing tells who logs in on image `{image['ImageId']}` ({name})",
+            hint="user: NAME   (in ec2.yaml, or AWS_INSTANCE_USER=NAME)",
+        )
+    return Image(
+        id=image["ImageId"], name=name, user=found, root_device=image.get("RootDeviceName", "/dev/sda1")
+    )

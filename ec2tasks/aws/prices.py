@@ -1,0 +1,30 @@
+"""What an instance costs per hour, as far as is known without asking."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import cache
+from importlib import resources
+
+
+@cache
+def _prices() -> dict[str, dict[str, float]]:
+    text = resources.files("ec2tasks").joinpath("aws", "prices.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, float]] = json.loads(text)["usd_per_hour"]
+    return found
+
+
+def hourly_price(instance_type: str, region: str) -> float | None:
+    """US dollars per hour on demand under Linux, None where the list does not hold it."""
+    return _prices().get(region, {}).get(instance_type)
+
+
+def price_text(price: float | None) -> str:
+    """A price per hour in words."""
+    return f"≈ ${price:.2f}/h" if price else "price: see https://aws.amazon.com/ec2/pricing/on-demand/"
+
+
+def cost(price: float | None, since: datetime, until: datetime) -> float | None:
+    """What the time between two moments costs, in US dollars; EC2 bills by the second."""
+    return None if price is None else price * (until - since).total_seconds() / 3600

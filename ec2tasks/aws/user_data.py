@@ -1,0 +1,104 @@
+"""The guard: the user data that makes an instance end its own bill, whatever becomes of the client."""
+
+from __future__ import annotations
+
+import email
+import email.encoders
+import io
+from email.generator import BytesGenerator
+from email.message import Message
+from email.mime.multipart import MIMEMultipart
+
+from ec2tasks.base.errors import UsageError
+from ec2tasks.base.scripts import remote_script
+from ec2tasks.config.parsers import USER_DATA_LIMIT
+from ec2tasks.config.settings import Settings
+
+# What cloud-init takes a part for, by how it begins: https://docs.cloud-init.io/en/latest/explanation/format.html
+CONTENT_TYPES = {
+    "#cloud-config-archive": "text/cloud-config-archive",
+    "#cloud-config-jsonp": "text/cloud-config-jsonp",
+    "#cloud-config": "text/cloud-config",
+    "#cloud-boothook": "text/cloud-boothook",
+    "#include-once": "text/x-include-once-url",
+    "#include": "text/x-include-url",
+    "#part-handler": "text/part-handler",
+    "## template: jinja": "text/jinja2",
+    "#!": "text/x-shellscript",
+}
+MIME_HEADERS = ("content-type:", "mime-version:")
+BOUNDARY = "==ec2tasks=="
+
+
+def user_data(settings: Settings) -> str:
+    """The user data of a launch: the guard, which cloud-init runs first, then the user's own as it is.
+
+    Raises UsageError where both together are more than AWS takes.
+    """
+    own = settings.user_data or ""
+    found = multipart([_part(boothook(settings), "text/cloud-boothook"), *([own_part(own)] if own else [])])
+    size = len(found.encode())
+    if size > USER_DATA_LIMIT:
+        rest = size - len(own.encode())
+        raise UsageError(
+            f"user_data holds {len(own.encode())} bytes and the guard of ec2tasks {rest};"
+            f" AWS takes {USER_DATA_LIMIT} for both",
+            hint="let the script fetch its bigger half, from S3 for instance",
+        )
+    return found
+
+
+def settings_text(settings: Settings) -> str:
+    """The guard's settings as its file holds them: seconds, 0 for never."""
+    values = {"idle_stop": settings.idle_stop, "max_seconds": settings.max_hours, "spot": int(settings.spot)}
+    return "".join(f"{name} {value}\n" for name, value in values.items())
+
+
+def boothook(settings: Settings) -> str:
+    """The script that arms the guard at each boot; it carries all that it writes."""
+    files = {
+        "guard_text": without_comments(remote_script("guard.sh")),
+        "unit_text": without_comments(remote_script("ec2tasks-guard.service")),
+        "settings_text": settings_text(settings),
+    }
+    functions = [f"{name}() {{ cat <<'EC2TASKS'\n{text}EC2TASKS\n}}\n" for name, text in files.items()]
+    return "".join(["#!/bin/bash\n", *functions, without_comments(remote_script("arm.sh"))])
+
+
+def without_comments(script: str) -> str:
+    """A script without the lines that are comments or empty: user data is short of room."""
+    lines = (line for line in script.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def own_part(text: str) -> Message:
+    """The user's own user data as a part: what it holds is not changed by a byte."""
+    start = text.lstrip().lower()
+    if start.startswith(MIME_HEADERS):
+        return email.message_from_bytes(text.encode())
+    kind = next((kind for begin, kind in CONTENT_TYPES.items() if start.startswith(begin)), "text/plain")
+    return _part(text, kind)
+
+
+def multipart(parts: list[Message]) -> str:
+    """The parts as one MIME message, in their order."""
+    boundary, texts = BOUNDARY, [part.as_string() for part in parts]
+    while any(boundary in text for text in texts):
+        boundary += "="
+    whole = MIMEMultipart(boundary=boundary)
+    for part in parts:
+        whole.attach(part)
+    out = io.BytesIO()
+    BytesGenerator(out, mangle_from_=False, maxheaderlen=0).flatten(whole)
+    return out.getvalue().decode()
+
+
+def _part(text: str, kind: str) -> Message:
+    part = Message()
+    part["Content-Type"] = f'{kind}; charset="utf-8"'
+    if text.isascii() and "\r" not in text:
+        part.set_payload(text)
+    else:
+        part.set_payload(text.encode())
+        email.encoders.encode_base64(part)
+    return part

@@ -1,0 +1,1 @@
+"""What everything else stands on: errors and hints, output, processes, the project, this machine's state."""

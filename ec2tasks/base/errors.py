@@ -1,0 +1,40 @@
+"""What ec2tasks says when something that a user or AWS can cause goes wrong.
+
+Invoke prints the message of an `Exit` on stderr without a traceback and exits with its code
+(https://docs.pyinvoke.org/en/stable/api/exceptions.html#invoke.exceptions.Exit).
+"""
+
+from __future__ import annotations
+
+from invoke.exceptions import Exit
+
+from ec2tasks.base.hints import whole
+
+USAGE_CODE = 2
+FAILURE_CODE = 125
+INTERRUPTED_CODE = 130
+
+
+class Failure(Exit):
+    """Something expected went wrong: what happened, with the value, then what to type."""
+
+    exit_code = FAILURE_CODE
+
+    def __init__(self, what: str, *, hint: str | None = None) -> None:
+        self.what = what
+        self.hint = hint
+        text = f"ec2tasks: {what}" + (f"\nhint: {whole(hint)}" if hint else "")
+        super().__init__(message=text, code=self.exit_code)
+
+
+class UsageError(Failure):
+    """What was asked for can't be understood or contradicts itself; nothing was done."""
+
+    exit_code = USAGE_CODE
+
+
+class CommandFailed(Exit):
+    """The command on the instance ended with a code other than 0; ec2tasks ends with the same."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(message=None, code=code)

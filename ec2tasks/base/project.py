@@ -1,0 +1,63 @@
+"""The project: the folder that travels, and what tells it from another of the same name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ec2tasks.base.errors import UsageError
+
+SETTINGS_FILE = "ec2.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """The folder `root`, and where below it the user stands (`.` for the root itself)."""
+
+    root: Path
+    below: Path
+
+    @property
+    def label(self) -> str:
+        """The folder's name as a word that AWS, paths and shells take as it is."""
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", self.root.name).strip("-.") or "project"
+
+
+def find_project(cwd: Path) -> Project:
+    """The nearest folder upwards that holds ec2.yaml, else this one."""
+    root = next((folder for folder in (cwd, *cwd.parents) if (folder / SETTINGS_FILE).is_file()), cwd)
+    return Project(root=root, below=cwd.relative_to(root))
+
+
+def check_syncable(project: Project, home: Path) -> None:
+    """Refuse to send a whole home or disk."""
+    if project.root in (home, *home.parents):
+        raise UsageError(
+            f"`{project.root}` holds your whole home and is no project to send to an instance",
+            hint="cd into the project first, or add --no-rsync",
+        )
+
+
+def identity(project: Project) -> str:
+    """The same for each clone of one git repository, different for two projects of one name."""
+    first_commits = (_git(project.root, "rev-list", "--max-parents=0", "HEAD") or "").split()
+    below = _git(project.root, "rev-parse", "--show-prefix")  # of the repository, with a slash at its end
+    if first_commits and below is not None:
+        origin = f"{min(first_commits)}:{Path(below)}"
+    else:
+        origin = f"{socket.gethostname()}:{os.fspath(project.root)}"
+    return hashlib.sha256(os.fsencode(origin)).hexdigest()[:16]
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """What git says there; None where it is no repository, has no commit, or git is missing."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None

@@ -1,0 +1,136 @@
+"""What ec2tasks keeps on this machine: pinned host keys, locks, sockets, and where an instance was last seen.
+
+Nothing here decides anything: AWS says whether an instance lives, its host key proves which one it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ec2tasks.base.errors import Failure
+
+# A socket's path must stay under 104 bytes on macOS: beside the folder it holds a slash, %C (40), seven of
+# the instance's id, and 17 that ssh adds while it makes one.
+SOCKET_FOLDER_LIMIT = 103 - 1 - 40 - 7 - 17
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """The folder of ec2tasks on this machine, and the short one for its sockets."""
+
+    folder: Path
+    sockets: Path
+
+    @property
+    def known_hosts(self) -> Path:
+        """The pinned host keys, by instance id."""
+        return self.folder / "known_hosts"
+
+
+def open_state(environ: Mapping[str, str] = os.environ) -> State:
+    """The state folders, made where they are missing."""
+    home = Path(environ.get("HOME") or Path.home())
+    folder = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "ec2tasks"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(
+            f"`{folder}` can't be made: {error.strerror}", hint="set XDG_STATE_HOME to a folder"
+        ) from error
+    return State(folder=folder, sockets=_socket_folder(folder, environ))
+
+
+def _socket_folder(folder: Path, environ: Mapping[str, str]) -> Path:
+    """A folder of the user's own with a path short enough for a socket."""
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    wanted = [Path(runtime) / "ec2tasks"] if runtime and Path(runtime).is_dir() else []
+    short = hashlib.sha256(os.fspath(folder).encode()).hexdigest()[:8]
+    wanted += [
+        folder / "s",
+        Path(tempfile.gettempdir()) / f"ec2tasks-{os.getuid()}-{short}",
+        Path("/tmp") / f"ec2tasks-{os.getuid()}-{short}",  # noqa: S108  # made and checked below
+    ]
+    chosen = next((one for one in wanted if len(os.fspath(one)) <= SOCKET_FOLDER_LIMIT), wanted[-1])
+    chosen.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = chosen.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise Failure(f"`{chosen}` is not a folder of yours alone", hint=f"remove it: rm -r {chosen}")
+    return chosen
+
+
+@contextlib.contextmanager
+def lock(state: State, name: str, *, shared: bool = False, patience: float | None = None) -> Iterator[bool]:
+    """Hold a lock of this machine; the kernel frees it when its owner dies.
+
+    With `patience`, go on without it after so many seconds. Yields whether it is held.
+    """
+    folder = state.folder / "locks"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with (folder / digest(name)).open("w") as file:
+        if patience is None:
+            fcntl.flock(file, kind)
+            yield True
+        else:
+            yield flock_within(file.fileno(), kind, patience)
+
+
+def flock_within(file: int, kind: int, patience: float) -> bool:
+    """Take a lock of flock(2) on an open file, trying for so many seconds; whether it is held."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
+
+
+def digest(*parts: str) -> str:
+    """A short file name for these words."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def recall(state: State, key: str) -> dict[str, object] | None:
+    """Where an instance was last seen; a hint that its host key and AWS confirm or not."""
+    try:
+        found = json.loads((state.folder / "seen" / key).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def remember(state: State, key: str, values: Mapping[str, object]) -> None:
+    """Keep where an instance was seen, for the next call's head start."""
+    keep(state.folder / "seen" / key, json.dumps(values))
+
+
+def keep(path: Path, text: str, *, for_sure: bool = False) -> None:
+    """Write a file in one piece; with `for_sure`, it survives a power cut once this returns."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8") as file:
+        draft.chmod(0o600)
+        file.write(text)
+        file.flush()
+        if for_sure:
+            os.fsync(file.fileno())
+    draft.replace(path)
+    if for_sure:
+        # The name is the folder's to keep, and survives a power cut only once that is on the disk too.
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)

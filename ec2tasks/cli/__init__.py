@@ -1,0 +1,1 @@
+"""Invoke's side: tasks, their options and help, the console script."""

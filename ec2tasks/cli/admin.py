@@ -1,0 +1,41 @@
+"""The tasks of an administrator: `admin.policy`, `admin.setup`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.context import Context
+
+from ec2tasks.admin import setup as admin
+from ec2tasks.admin.policy import Rights, policy_text, rights
+from ec2tasks.base import output as report
+from ec2tasks.cli.options import ADMIN_OPTIONS, SETUP_OPTIONS
+from ec2tasks.cli.task import ec2_task, is_dry, make_call
+
+
+def _rights(given: Mapping[str, Any]) -> Rights:
+    return rights(without=given["without"], roles=given["role"], owner=given["owner"])
+
+
+@ec2_task(*ADMIN_OPTIONS)
+def policy(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it asks nothing of Invoke
+    """Print the least IAM policy that lets users use ec2tasks, as the AWS console takes it."""
+    report.data(policy_text(_rights(given)))
+
+
+@ec2_task(*SETUP_OPTIONS)
+def setup(c: Context, given: Mapping[str, Any]) -> None:
+    """Create what users need in the account: policy, group, roles for S3; with --network a security group.
+
+    What is there already is kept and completed; run again, it changes nothing. With --dry-run it only
+    shows what it would change.
+    """
+    allowed = _rights(given)
+    call = make_call(c, given, asks_anyway=True)
+    wanted = admin.wanted_setup(call.aws, allowed, buckets=given["bucket"], networks=given["network"])
+    admin.setup(call.aws, wanted, dry=is_dry(c, given))
+
+
+ns = Collection("admin", policy, setup)

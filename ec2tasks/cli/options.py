@@ -1,0 +1,245 @@
+"""The options of the tasks: one table, from which Invoke's parser, the help and the settings are fed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from invoke.parser.argument import Argument
+from invoke.tasks import Task
+
+from ec2tasks.base.errors import UsageError
+from ec2tasks.base.final_state import Ending
+from ec2tasks.config.schema import KEYS_BY_NAME, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option. `names` are Invoke's, its value arrives under the first; `setting` is what it sets.
+
+    Without a `help` of its own it has its setting's.
+    """
+
+    names: tuple[str, ...]
+    help: str = ""
+    kind: type = str
+    setting: str | None = None
+    positional: bool = False
+
+
+END_OPTIONS = (
+    Option(names=("leave", "l"), kind=bool, help="leave the instance running afterwards"),
+    Option(
+        names=("stop", "s"),
+        kind=bool,
+        help="stop it afterwards: its disk stays, the next run starts it again",
+    ),
+    Option(names=("terminate", "t"), kind=bool, help="terminate it afterwards (the default)"),
+)
+HOLD_OPTIONS = (
+    Option(names=("detach", "d"), kind=bool, help="start the command and return at once; the instance stays"),
+    Option(names=("multi",), setting="multiplex"),
+)
+DEFAULT_END = Option(
+    names=("default_end",),
+    help="leave, stop or terminate, where neither a setting nor an option says it",
+)
+PLAN_OPTIONS = (
+    Option(names=("dry",), kind=bool, help="show what would be done, and do nothing"),
+    Option(names=("echo",), kind=bool, help="show each command of ssh and rsync"),
+)
+PLACE_OPTIONS = (
+    Option(names=("name",), setting="name"),
+    Option(names=("region",), setting="region"),
+    Option(names=("local",), kind=bool, setting="endpoint", help="on the local EC2: no account, no bill"),
+)
+KEY_OPTIONS = (
+    Option(names=("i",), setting="key_file"),
+    Option(names=("I",), setting="key_file", help="the same as -i, as ssh-ec2 had it"),
+    Option(names=("user",), setting="user"),
+)
+LAUNCH_OPTIONS = (
+    Option(
+        names=("type",), setting="instance_type", help="instance type, or several with commas, tried in order"
+    ),
+    Option(names=("image",), setting="image"),
+    Option(names=("key_name",), setting="key_name"),
+    Option(names=("iam_instance_profile",), setting="iam_instance_profile"),
+    Option(names=("security_group",), setting="security_group"),
+    Option(names=("subnet",), setting="subnet"),
+    Option(names=("disk_gb",), setting="disk_gb"),
+    Option(names=("user_data",), setting="user_data"),
+    Option(
+        names=("tag",),
+        kind=list,
+        setting="tags",
+        help="a tag key=value for what is launched; may be repeated",
+    ),
+    Option(names=("spot",), kind=bool, setting="spot"),
+    Option(names=("spot_fallback",), kind=bool, setting="spot_fallback"),
+)
+GUARD_OPTIONS = (
+    Option(names=("idle_stop",), setting="idle_stop"),
+    Option(names=("max_hours",), setting="max_hours"),
+)
+SYNC_OPTIONS = (
+    Option(names=("no_rsync",), kind=bool, help="move no files, neither there nor back"),
+    Option(names=("verbose", "v"), kind=bool, help="show each file that moves"),
+    Option(names=("no_quiet",), kind=bool, help="the same as --verbose"),
+    Option(names=("quiet",), kind=bool, help="show no files that move (the default)"),
+)
+JOB_OPTIONS = (
+    Option(names=("env",), setting="env"),
+    Option(
+        names=("L",),
+        kind=list,
+        setting="ports",
+        help="a port there to reach here: 8888 or 8888:localhost:8888; may be repeated",
+    ),
+    Option(
+        names=("R",),
+        kind=list,
+        setting="reverse_ports",
+        help="a port here that the instance reaches: 9000:localhost:9000; may be repeated",
+    ),
+)
+BROWSER_OPTION = Option(names=("no_browser",), kind=bool, help="say where Jupyter is, and open no browser")
+FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir")
+REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS, FOLDER_OPTION)
+UP_OPTIONS = (*LAUNCH_OPTIONS, *GUARD_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
+RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
+CONNECT_OPTIONS = tuple(one for one in RUN_OPTIONS if one.setting or one.names == ("echo",))
+ADMIN_OPTIONS = (
+    Option(
+        names=("without",),
+        kind=list,
+        help="a feature that users don't get: key-import, own-group, roles, all-regions, spot or any-image;"
+        " may be repeated",
+    ),
+    Option(
+        names=("role",),
+        kind=list,
+        help="a role that instances may be given, in place of the two for S3; may be repeated",
+    ),
+    Option(
+        names=("owner",), help="whose instances a user may touch: '*' (the default), or '${aws:username}'"
+    ),
+)
+SETUP_OPTIONS = (
+    *ADMIN_OPTIONS,
+    Option(names=("bucket",), kind=list, help="a bucket that the roles are limited to; may be repeated"),
+    Option(
+        names=("network",),
+        kind=list,
+        help="a network that may use SSH through the security group SshEC2; may be repeated",
+    ),
+    Option(names=("dry", "dry_run"), kind=bool, help="show what would be changed, and change nothing"),
+    *(one for one in PLACE_OPTIONS if one.names[0] != "name"),
+)
+JOB_OPTION = Option(
+    names=("job",), help="the run: its id, or the beginning of it; the newest if it is not given"
+)
+JSON_OPTION = Option(names=("json",), kind=bool, help="as JSON")
+
+
+class Ec2Task(Task[Callable[..., None]]):
+    """A task whose options come from the table above rather than from its signature.
+
+    Invoke derives a task's options from its parameters; here several tasks share twenty, so they are handed
+    to its parser as they stand in the table (https://docs.pyinvoke.org/en/stable/api/parser.html).
+    """
+
+    def __init__(self, body: Callable[..., Any], *, options: Sequence[Option], **rest: Any) -> None:
+        super().__init__(body, **rest)
+        self.options = tuple(options)
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002  # Invoke's signature
+        """The options as Invoke's parser takes them."""
+        ordered = sorted(self.options, key=lambda one: not one.positional)
+        return [_argument(option) for option in ordered]
+
+
+def _argument(option: Option) -> Argument:
+    names = tuple(name.replace("_", "-") for name in option.names)
+    return Argument(
+        names=names,
+        # A name that is an alias of itself sends the parser into an endless loop.
+        attr_name=option.names[0] if option.names[0] != names[0] else None,
+        kind=option.kind,
+        default=False if option.kind is bool else None,
+        help=option.help or (KEYS_BY_NAME[option.setting].about if option.setting else ""),
+        positional=option.positional,
+    )
+
+
+def setting_values(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, object]:
+    """What the options given say of the settings, the end of life among them."""
+    found: dict[str, object] = {}
+    for option in options:
+        value = given.get(option.names[0])
+        if option.setting and value not in (None, False, []):
+            found[option.setting] = "local" if option.setting == "endpoint" and value is True else value
+    end = final_state(given)
+    return {**found, "final_state": end} if end else found
+
+
+def typed(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, str]:
+    """The same options as the user types them, by the setting that each sets."""
+    found = {
+        option.setting: as_typed(option.names[0])
+        for option in options
+        if option.setting and given.get(option.names[0]) not in (None, False, [])
+    }
+    end = final_state(given)
+    return {**found, "final_state": as_typed(end)} if end else found
+
+
+def as_typed(name: str) -> str:
+    """An option's name with its dashes."""
+    return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+
+
+def from_code(given: Mapping[str, object]) -> dict[str, object]:
+    """What Python code gives `connect`, each value under its option's first name.
+
+    An option goes by any of its names or by that of its setting. Raises UsageError for any other name, and
+    for two names of one option.
+    """
+    known = {
+        name: option.names[0]
+        for option in reversed(CONNECT_OPTIONS)
+        for name in (option.setting, *option.names)
+        if name
+    }
+    found: dict[str, object] = {}
+    for name, value in given.items():
+        if name not in known:
+            like = nearest(name, known)
+            raise UsageError(
+                f"connect knows no option `{name}`" + (f"; did you mean `{like}`?" if like else ""),
+                hint=f"it knows {', '.join(sorted(known))}; ec2.yaml takes every setting",
+            )
+        if known[name] in found:
+            raise UsageError(f"connect is given `{name}` under two names", hint="give one of them")
+        found[known[name]] = value
+    return found
+
+
+def final_state(given: Mapping[str, Any]) -> str | None:
+    """The end of life asked for by option. Raises UsageError for more than one."""
+    ends = [one.value for one in Ending if given.get(one.value)]
+    if len(ends) > 1:
+        raise UsageError(
+            f"{' and '.join(f'--{name}' for name in ends)} contradict each other",
+            hint=f"give one of them, say --{ends[0]}",
+        )
+    return ends[0] if ends else None
+
+
+def is_verbose(given: Mapping[str, Any]) -> bool:
+    """Whether each file that moves is shown. Raises UsageError where both are asked for."""
+    verbose = bool(given.get("verbose") or given.get("no_quiet"))
+    if verbose and given.get("quiet"):
+        raise UsageError("--quiet and --verbose contradict each other", hint="give one of them")
+    return verbose

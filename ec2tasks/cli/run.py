@@ -1,0 +1,195 @@
+"""The tasks that run something on the instance, come back to it, and tell what ran."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+
+from ec2tasks.base import output as report
+from ec2tasks.base.errors import UsageError
+from ec2tasks.base.project import find_project
+from ec2tasks.cli.options import (
+    BROWSER_OPTION,
+    END_OPTIONS,
+    JOB_OPTION,
+    JSON_OPTION,
+    REACH_OPTIONS,
+    RUN_OPTIONS,
+    SYNC_OPTIONS,
+    Option,
+    is_verbose,
+)
+from ec2tasks.cli.task import ec2_task, is_dry, make_call, make_settings, show_plan
+from ec2tasks.commands import attach as comeback
+from ec2tasks.commands import history, plan
+from ec2tasks.commands import run as workflow
+from ec2tasks.commands.notebook import choose_page, has_display, shown
+from ec2tasks.commands.notebook import command as notebook_command
+from ec2tasks.commands.preflight import check_run, foretell
+from ec2tasks.lifecycle.context import Call
+from ec2tasks.make.database import Targets, unknown_targets
+from ec2tasks.make.goals import asked, check_targets, make_argv
+
+
+def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
+    if given["detach"] and command is None:
+        raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
+    call, wish = make_call(c, given, targets), _wish(given, command)
+    if is_dry(c, given):
+        _check_plan(call, wish)
+        show_plan(plan.run_lines(call, command, sync=wish.sync))
+        return 0
+    return workflow.run(call, wish)
+
+
+def _check_plan(call: Call, wish: workflow.Wish) -> None:
+    """Refuse what the run itself would refuse, as far as that costs nothing."""
+    check_run(call, sync=wish.sync)
+    foretell(call)
+
+
+def _wish(given: Mapping[str, Any], command: str | None, **more: Any) -> workflow.Wish:
+    sync, verbose = not given["no_rsync"], is_verbose(given)
+    return workflow.Wish(command=command, sync=sync, verbose=verbose, detach=given["detach"], **more)
+
+
+def _words(text: str, usage: str) -> str:
+    """What to run. Raises UsageError where nothing is, or where Invoke took an unknown option for it."""
+    if not text.strip():
+        raise UsageError("there is nothing to run", hint=usage)
+    if re.fullmatch(r"--?[A-Za-z][\w-]*", text):
+        known = [f"--{name.replace('_', '-')}" for one in RUN_OPTIONS for name in one.names]
+        near = difflib.get_close_matches(text, known, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else "`ec2tasks TASK --help` lists the options"
+        raise UsageError(f"no option `{text}`", hint=hint)
+    return text
+
+
+@ec2_task(Option(names=("command",), positional=True, help="the command, as one text"), *RUN_OPTIONS)
+def run(c: Context, given: Mapping[str, Any]) -> int:
+    """Run a command in the project's folder on the instance: up, push, run, pull, end of life.
+
+    The command is one text, as bash reads it: `ec2tasks run "make eval | tee log"`. Ends with the
+    command's own exit code: 128 + n where signal n ended it, 130 after Ctrl-C, 125 where ec2tasks failed.
+    """
+    command = _words(given["command"], '`ec2tasks run "COMMAND"`, or `ec2tasks shell`')
+    return _run(c, given, command)
+
+
+@ec2_task(
+    Option(names=("targets",), positional=True, help="the target, or several as one text"),
+    *RUN_OPTIONS,
+    name="make",
+)
+def make_(c: Context, given: Mapping[str, Any]) -> int:
+    """Run targets of the project's Makefile on the instance, as `make on-ec2-TARGET` does.
+
+    Called by make, it carries over that make's flags and command-line variables. A target that the
+    Makefile does not have is refused before anything is launched.
+    """
+    targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
+    found = check_targets(targets, directory=Path.cwd())
+    goals = asked(targets).goals
+    _say_strange(make_settings(c, given, goals).recipes, found)
+    command = shlex.join(make_argv(targets, makeflags=os.environ.get("MAKEFLAGS", "")))
+    return _run(c, given, command, goals)
+
+
+def _say_strange(recipes: Iterable[str], found: Targets) -> None:
+    """Say which recipes of the settings the Makefile lacks: by a slip in the name they never count."""
+    if find_project(Path.cwd()).below != Path():
+        return  # the Makefile of a folder below; they may be for another
+    for name in unknown_targets(list(recipes), found, lambda name: Path(name).exists()):
+        near = difflib.get_close_matches(name, found.names, n=1)
+        report.warning(
+            f"recipes: the Makefile has no `{name}`, so what stands there never counts",
+            hint=f"did you mean `{near[0]}`?" if near else None,
+        )
+
+
+@ec2_task(*RUN_OPTIONS)
+def shell(c: Context, given: Mapping[str, Any]) -> int:
+    """Open a shell in the project's folder on the instance; afterwards pull and end of life as for `run`."""
+    return _run(c, given, None)
+
+
+@ec2_task(BROWSER_OPTION, *RUN_OPTIONS)
+def notebook(c: Context, given: Mapping[str, Any]) -> int:
+    """Run Jupyter in the project's folder on the instance, its page in the browser here; Ctrl-C ends it.
+
+    The page is at port 8888 here, or at the next one that is free; `-L 9999:localhost:8888` takes another.
+    Afterwards pull and end of life as for `run`.
+    """
+    if given["detach"]:
+        raise UsageError("a notebook can't be detached: its port here is open as long as the run")
+    call = make_call(c, given)
+    page = choose_page(call.settings.ports)
+    ports = tuple(dict.fromkeys((*call.settings.ports, page.forward)))
+    call = replace(call, settings=replace(call.settings, ports=ports))
+    beside = partial(shown, page, browser=not given["no_browser"] and has_display())
+    wish = _wish(given, notebook_command(page), variables=page.variables, beside=beside)
+    if is_dry(c, given):
+        _check_plan(call, wish)
+        show_plan(plan.run_lines(call, f"Jupyter, its page at {page.site}", sync=wish.sync))
+        return 0
+    return workflow.run(call, wish)
+
+
+@ec2_task(JOB_OPTION, *REACH_OPTIONS)
+def attach(c: Context, given: Mapping[str, Any]) -> int:
+    """Come back to a command that runs on the instance: its terminal, or what it prints: `attach [JOB]`.
+
+    Ctrl-C is for the command, a second one leaves it; so do, in a multiplexer, its own keys (Ctrl-B d in
+    tmux, Ctrl-A d in screen). Ends with the command's exit code if it ends meanwhile. In `inv` the run is
+    named by --job.
+    """
+    return comeback.attach(make_call(c, given), given["job"] or "")
+
+
+@ec2_task(JOB_OPTION, *END_OPTIONS, *SYNC_OPTIONS, *REACH_OPTIONS)
+def finish(c: Context, given: Mapping[str, Any]) -> int:
+    """Attach, wait for the command's end, pull, then the end of life: `finish [JOB]`.
+
+    The end of life is the one asked for last: now, by a later session, or when the command was started. In
+    `inv` the run is named by --job.
+    """
+    verbose, job = is_verbose(given), given["job"] or ""
+    return comeback.finish(make_call(c, given), job, fetch=not given["no_rsync"], verbose=verbose)
+
+
+@ec2_task(JSON_OPTION, *REACH_OPTIONS)
+def jobs(c: Context, given: Mapping[str, Any]) -> None:
+    """List what ran and runs on the instance: run, state, exit code, times, command.
+
+    Nothing is launched or started for it. `lost` is what a restart of the instance ended.
+    """
+    found = history.there(make_call(c, given))
+    if given["json"]:
+        report.data(json.dumps([history.described(one) for one in found], indent=2))
+    elif found:
+        report.data(report.columns(history.rows(found)))
+    else:
+        report.step("nothing has run on the instance yet")
+
+
+@ec2_task(
+    JOB_OPTION,
+    Option(names=("follow", "f"), kind=bool, help="show what is still to come, until its end"),
+    *REACH_OPTIONS,
+)
+def logs(c: Context, given: Mapping[str, Any]) -> None:
+    """Show the output of a run on the instance, the newest if none is named: `logs [-f] [JOB]`.
+
+    Nothing is launched or started for it, and Ctrl-C ends only the looking. In `inv` it is named by --job.
+    """
+    history.show(make_call(c, given), given["job"] or "", follow=given["follow"])

@@ -1,0 +1,76 @@
+"""The files that `ec2tasks init` puts into a project, and the text of Makefile.inc."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from ec2tasks.base.errors import Failure
+from ec2tasks.make.goals import MAKEFILES
+from ec2tasks.sync.ignore import DEFAULT_IGNORED, IGNORE_FILE
+
+SETTINGS_TEXT = """\
+# Settings of ec2tasks for this project; `ec2tasks config` shows all of them, with values and sources.
+# region: eu-central-1
+# instance_type: [g4dn.xlarge, g6.xlarge]   # tried in this order
+# final_state: terminate                    # or stop, leave
+# recipes:                                  # settings for one target of the Makefile
+#   train:
+#     instance_type: g5.xlarge
+"""
+INCLUDE = re.compile(rb"^ *(?:-include|sinclude|include)[ \t][^#\n]*\bMakefile\.inc\b", re.MULTILINE)
+TASKS_TEXT = "from ec2tasks import ns  # noqa: F401  # `inv --list` shows what this brings\n"
+
+
+def makefile_text() -> str:
+    """The text of Makefile.inc: from the installed package, or from the checkout it was installed from."""
+    packaged = resources.files("ec2tasks").joinpath("templates", "Makefile.inc")
+    beside = Path(__file__).parent.parent.parent / "templates" / "Makefile.inc"
+    source = packaged if packaged.is_file() else beside
+    try:
+        return source.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Failure(
+            "Makefile.inc is missing from this installation", hint="pip install --force-reinstall ec2tasks"
+        ) from error
+
+
+def init_project(folder: Path) -> Iterator[str]:
+    """Write the files that are missing in this folder, and include ours in its Makefile; a line for each."""
+    files = {
+        "Makefile.inc": makefile_text(),
+        "ec2.yaml": SETTINGS_TEXT,
+        IGNORE_FILE: "".join(f"{one}\n" for one in DEFAULT_IGNORED),
+        "tasks.py": TASKS_TEXT,
+    }
+    for name, text in files.items():
+        try:
+            with (folder / name).open("x", encoding="utf-8") as file:
+                file.write(text)
+            yield f"wrote {name}"
+        except FileExistsError:
+            yield f"kept {name} as it is"
+        except OSError as error:
+            raise Failure(f"`{folder / name}` can't be written: {error.strerror}") from error
+    makefile = next((folder / name for name in MAKEFILES if (folder / name).is_file()), None)
+    if makefile:
+        yield _with_include(makefile)
+
+
+def _with_include(makefile: Path) -> str:
+    """Let a Makefile include Makefile.inc, as its last line; what became of it."""
+    try:
+        text = makefile.read_bytes()
+        if INCLUDE.search(text):
+            return f"kept {makefile.name} as it is: it includes Makefile.inc"
+        # A last line that goes on, or is not ended, would swallow ours.
+        gap = b"" if (text.endswith(b"\n") and not text.endswith(b"\\\n")) or not text else b"\n"
+        with makefile.open("ab") as file:
+            file.write(gap + b"include Makefile.inc\n")
+    except OSError as error:
+        raise Failure(
+            f"`{makefile}` can't be changed: {error.strerror}", hint="its last line: include Makefile.inc"
+        ) from error
+    return f"added `include Makefile.inc` to {makefile.name}, as its last line"

@@ -1,0 +1,131 @@
+"""The edge between Invoke and the stages: options become a call, errors one line, results the exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from ec2tasks.aws.client import Aws, explain
+from ec2tasks.base import hints
+from ec2tasks.base import output as report
+from ec2tasks.base.endpoint import AWS, Endpoint
+from ec2tasks.base.errors import INTERRUPTED_CODE, CommandFailed
+from ec2tasks.base.process import Tools
+from ec2tasks.base.project import find_project
+from ec2tasks.base.state import open_state
+from ec2tasks.cli.options import RUN_OPTIONS, Ec2Task, Option, setting_values, typed
+from ec2tasks.config.schema import KEYS_BY_NAME
+from ec2tasks.config.settings import Kind, Settings, plain_values, read_settings
+from ec2tasks.lifecycle.context import Call
+from ec2tasks.make.goals import carried
+
+Result = TypeVar("Result")
+# What chooses the account; the secret that goes with a key is not looked at.
+ACCOUNT_NAMES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL")
+
+
+def ec2_task(*options: Option, name: str | None = None) -> Callable[[Callable[..., int | None]], Ec2Task]:
+    """Make a function a task with these options; its errors become one line, its result the exit code."""
+
+    def decorate(body: Callable[..., int | None]) -> Ec2Task:
+        @functools.wraps(body)
+        def edge(c: Context, **given: Any) -> None:
+            code = translated(lambda: body(c, given))
+            if code:
+                raise CommandFailed(code)
+
+        return Ec2Task(edge, options=options, name=name or body.__name__.strip("_").replace("_", "-"))
+
+    return decorate
+
+
+def translated(work: Callable[[], Result]) -> Result:
+    """Do the work; what a user or AWS can cause becomes a Failure, the rest flies as it is."""
+    try:
+        return work()
+    except Exit:
+        raise
+    except KeyboardInterrupt as error:
+        raise Exit(message="ec2tasks: interrupted", code=INTERRUPTED_CODE) from error
+    except Exception as error:
+        failure = explain(error)
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def make_settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ()) -> Settings:
+    """The settings of a task called with these options. Raises UsageError for any that is unusable."""
+    return read_settings(
+        find_project(Path.cwd()),
+        options=setting_values(RUN_OPTIONS, given),
+        typed=typed(RUN_OPTIONS, given),
+        defaults={"final_state": given.get("default_end")},
+        invoke_values=plain_values(c.config.get("ec2", {})),
+        targets=targets,
+    )
+
+
+def make_call(
+    c: Context, given: Mapping[str, Any], targets: Sequence[str] = (), *, asks_anyway: bool = False
+) -> Call:
+    """Everything a task knows before it asks AWS. Starts the local EC2 where that is the endpoint.
+
+    A dry run does not start it, but for a task that `asks_anyway`, dry or not.
+    """
+    settings = make_settings(c, given, targets)
+    hints.repeat(told_once(settings))
+    endpoint = _endpoint(settings, dry=is_dry(c, given) and not asks_anyway)
+    return Call(
+        settings=settings,
+        project=find_project(Path.cwd()),
+        aws=Aws(endpoint=endpoint, region=settings.region),
+        state=open_state(),
+        tools=Tools(echo=bool(given.get("echo") or c.config.run.echo)),
+        home=Path.home(),
+        account=" ".join(os.environ.get(name, "") for name in ACCOUNT_NAMES),
+    )
+
+
+def told_once(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What this call was told of the instance and a plain `ec2tasks down` in this folder would not know.
+
+    That is by an option, for one recipe, by Invoke's own configuration or by the make around it: a variable
+    of its command line, or one that a Makefile exports.
+    """
+    of_make = {
+        word.partition("=")[0].rstrip(" :+?!") for word in carried(environ.get("MAKEFLAGS", ""), jobs=1)[1]
+    }
+    found = {}
+    for name in (*hints.REACHED, "key_name"):
+        kind = settings.sources[name].kind
+        exported = "MAKELEVEL" in environ and name in ("region", "name")
+        from_make = exported or of_make.intersection(KEYS_BY_NAME[name].environment)
+        if kind in (Kind.OPTION, Kind.PASSING) or (kind is Kind.VARIABLE and from_make):
+            found[name] = str(getattr(settings, name))
+    return found
+
+
+def is_dry(c: Context, given: Mapping[str, Any]) -> bool:
+    """Whether only the plan is wanted: by the task's own option, or by Invoke's before the task's name."""
+    return bool(given.get("dry") or c.config.run.dry)
+
+
+def _endpoint(settings: Settings, *, dry: bool) -> Endpoint:
+    if settings.endpoint != "local":
+        return AWS
+    from ec2tasks.local import control
+
+    return control.running() or Endpoint(name="local") if dry else control.up()
+
+
+def show_plan(lines: Sequence[str]) -> None:
+    """Print what would be done, a line each."""
+    for line in lines:
+        report.data(f"would {line}")

@@ -1,0 +1,202 @@
+"""The other tasks, and the collection of all: each reads its options, then calls its stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.collection import Collection
+from invoke.context import Context
+
+from ec2tasks.aws.prices import price_text
+from ec2tasks.base import output as report
+from ec2tasks.base.errors import UsageError
+from ec2tasks.base.final_state import Ending
+from ec2tasks.cli import instances as fleet_tasks
+from ec2tasks.cli import run as run_tasks
+from ec2tasks.cli.admin import ns as admin
+from ec2tasks.cli.options import (
+    END_OPTIONS,
+    JSON_OPTION,
+    PLAN_OPTIONS,
+    REACH_OPTIONS,
+    RUN_OPTIONS,
+    SYNC_OPTIONS,
+    UP_OPTIONS,
+    Option,
+    final_state,
+    from_code,
+    is_verbose,
+)
+from ec2tasks.cli.scaffold import init_project, makefile_text
+from ec2tasks.cli.task import ec2_task, is_dry, make_call, make_settings, show_plan, translated
+from ec2tasks.commands import plan
+from ec2tasks.commands import run as workflow
+from ec2tasks.commands.preflight import check_push, foretell
+from ec2tasks.config.settings import printable
+from ec2tasks.lifecycle.acquire import Arrival, check_here, get_on
+from ec2tasks.local.tasks import ns as local
+from ec2tasks.make.goals import MAKEFILES
+from ec2tasks.ssh.connect import connection
+from ec2tasks.sync import diff_view as difference
+
+if TYPE_CHECKING:
+    from fabric import Connection
+
+
+@ec2_task(*UP_OPTIONS)
+def up(c: Context, given: Mapping[str, Any]) -> None:
+    """Find, launch or start the project's instance, and wait until it takes commands.
+
+    Prints where it is, what it costs per hour and what to type next.
+    """
+    call = make_call(c, given)
+    if is_dry(c, given):
+        check_here(call)
+        foretell(call)
+        return show_plan(plan.up_lines(call))
+    found = workflow.up(call)
+    report.data(f"{found.where} at {found.address}, {price_text(found.price)}")
+    report.hint('`ec2tasks run "COMMAND"` runs there, `ec2tasks down` ends it')
+    return None
+
+
+@ec2_task(
+    Option(names=("push",), kind=bool, help="only from here to there"),
+    Option(names=("pull",), kind=bool, help="only from there to here"),
+    Option(names=("diff",), kind=bool, help="only show what would move, and why"),
+    JSON_OPTION,
+    *(one for one in SYNC_OPTIONS if one.names[0] != "no_rsync"),
+    *REACH_OPTIONS,
+    *PLAN_OPTIONS,
+)
+def sync(c: Context, given: Mapping[str, Any]) -> None:
+    """Push the project's files to its instance, then pull what is new there.
+
+    What changed on both sides is kept twice: yours stays, the instance's arrives as NAME.ec2-RUN. Nothing is
+    overwritten or deleted without a copy in .ec2tasks/replaced/ of that side.
+    """
+    if given["json"] and not given["diff"]:
+        raise UsageError("--json goes with --diff alone", hint="`ec2tasks sync --diff --json`")
+    both = given["push"] == given["pull"]
+    verbose = is_verbose(given)
+    call = make_call(c, given)
+    if given["diff"]:
+        changes = workflow.differences(call)
+        return difference.show_json(changes) if given["json"] else difference.show(changes)
+    check_here(call)
+    if both or given["push"]:
+        check_push(call)
+    if is_dry(c, given):
+        return show_plan(plan.sync_lines(call, push=both or given["push"], pull=both or given["pull"]))
+    workflow.sync(call, push=both or given["push"], pull=both or given["pull"], verbose=verbose)
+    return None
+
+
+@ec2_task(
+    *(one for one in END_OPTIONS if one.names[0] != "leave"), *SYNC_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS
+)
+def down(c: Context, given: Mapping[str, Any]) -> int:
+    """Pull what is on the instance, then terminate it (`--stop`: stop it).
+
+    With `--no-rsync` what is there and not here is given up. Where the results can't be fetched whole, the
+    instance is stopped, not terminated.
+    """
+    wanted = Ending(final_state(given) or "terminate")
+    fetch, verbose = not given["no_rsync"], is_verbose(given)
+    call = make_call(c, given)
+    if is_dry(c, given):
+        show_plan(plan.down_lines(call, wanted, fetch=fetch))
+        return 0
+    return workflow.down(call, wanted, fetch=fetch, verbose=verbose)
+
+
+@ec2_task(JSON_OPTION, *(one for one in RUN_OPTIONS if one.setting), *END_OPTIONS)
+def config(c: Context, given: Mapping[str, Any]) -> None:
+    """Show every setting, its value, and where it came from."""
+    rows = printable(make_settings(c, given))
+    if given["json"]:
+        report.data(
+            json.dumps({name: {"value": value, "source": source} for name, value, source in rows}, indent=2)
+        )
+        return
+    texts = [(name, _value_text(value), source) for name, value, source in rows]
+    report.data(report.columns([("SETTING", "VALUE", "FROM"), *texts]))
+
+
+def _value_text(value: object) -> str:
+    if value is None or value in ((), {}):
+        return "-"
+    if isinstance(value, tuple):
+        return ", ".join(str(one) for one in value)
+    return (
+        json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value).replace("\n", "\\n")
+    )
+
+
+@ec2_task()
+def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
+    """Put Makefile.inc, ec2.yaml, .rsyncignore and tasks.py into this folder, never over an existing file.
+
+    A Makefile that does not include Makefile.inc yet gets that as its last line.
+    """
+    for line in init_project(Path.cwd()):
+        report.step(line)
+    makes = any((Path.cwd() / name).is_file() for name in MAKEFILES)
+    first = "" if makes else "a Makefile with `include Makefile.inc`, then "
+    report.hint(
+        f"{first}`make on-ec2-TARGET` runs a target there; `make -n on-ec2-TARGET` shows what it calls"
+    )
+
+
+@ec2_task()
+def makefile(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
+    """Print Makefile.inc, the rules that make `make on-ec2-TARGET` work."""
+    report.data(makefile_text().rstrip("\n"))
+
+
+@contextmanager
+def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
+    """A Fabric Connection to the project's running instance, for tasks of your own.
+
+    `options` are those of the tasks, or their settings, by name (`region="eu-west-1"`). Starts a stopped
+    instance and launches none. Raises Failure where there is none, UsageError for a name that no option has.
+    https://docs.fabfile.org/en/stable/api/connection.html
+
+        with connect() as there:
+            there.run("nvidia-smi")
+    """
+    context = c or Context()
+    call = make_call(context, from_code(options))
+    check_here(call)
+    host = translated(lambda: get_on(call, Arrival(), may_launch=False))
+    with connection(host) as there:
+        yield there
+
+
+ec2 = Collection(
+    "ec2",
+    up,
+    run_tasks.run,
+    run_tasks.make_,
+    run_tasks.shell,
+    run_tasks.notebook,
+    run_tasks.attach,
+    run_tasks.finish,
+    run_tasks.jobs,
+    run_tasks.logs,
+    sync,
+    down,
+    fleet_tasks.status,
+    fleet_tasks.ls,
+    fleet_tasks.reap,
+    config,
+    init,
+    makefile,
+    local,
+    admin,
+)
+ns = Collection(ec2)

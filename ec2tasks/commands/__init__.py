@@ -1,0 +1,1 @@
+"""What each task does, a function a task."""

@@ -1,0 +1,69 @@
+"""What a run looks at before anything costs money, and its plan too."""
+
+from __future__ import annotations
+
+from ec2tasks.base import output as report
+from ec2tasks.base.errors import UsageError
+from ec2tasks.base.project import check_syncable
+from ec2tasks.config.settings import dotenv_text
+from ec2tasks.lifecycle.acquire import check_here, host_of, last_seen
+from ec2tasks.lifecycle.context import Call
+from ec2tasks.lifecycle.drift import say_unlike
+from ec2tasks.ssh.connect import is_connected
+from ec2tasks.ssh.ports import check_free
+from ec2tasks.sync.ignore import IGNORE_FILE, filter_argv
+
+DOTENV = ".env"
+KEY_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+def check_run(call: Call, *, sync: bool) -> None:
+    """Raise UsageError or Failure for what a run can't begin with, as far as this machine alone can tell."""
+    settings = call.settings
+    check_here(call)
+    check_free(settings.ports)
+    if settings.spot and settings.final_state == "stop":
+        raise UsageError("a spot instance can't be stopped", hint="--leave or --terminate; or without --spot")
+    if sync:
+        check_push(call)
+
+
+def check_push(call: Call) -> None:
+    """Raise UsageError for a folder that is no project to send; say where AWS keys would travel with it."""
+    check_syncable(call.project, call.home)
+    names = [name for name in KEY_NAMES if dotenv_text(call.project.root / DOTENV).get(name)]
+    if names and _travels(call, DOTENV):
+        line = f"the line `{DOTENV}` in {IGNORE_FILE} keeps it here"
+        there = (call.project.root / IGNORE_FILE).is_file()
+        report.warning(
+            f"{DOTENV} holds AWS keys ({', '.join(names)}) and goes to the instance"
+            ", whose role makes them unneeded",
+            hint=line if there else f"{line}; `ec2tasks init` writes that file",
+        )
+
+
+def _travels(call: Call, name: str) -> bool:
+    """Whether a file of the project's top folder is sent; rsync alone reads its patterns."""
+    argv = ["rsync", "--dirs", "--list-only", *filter_argv(call.project.root), f"{call.project.root}/"]
+    listed = call.tools.capture(argv).stdout.decode(errors="replace").splitlines()
+    return any(line.endswith(f" {name}") for line in listed)
+
+
+def foretell(call: Call) -> None:
+    """Say in a plan what AWS would, as far as this machine knows it: a plan needs no credentials.
+
+    Raises UsageError for a region that AWS does not have.
+    """
+    settings = call.settings
+    if settings.given("region"):
+        call.aws.check_region()
+    if settings.given("instance_type"):
+        for name in settings.instance_type:
+            if (like := call.aws.types_like(name)) != [name]:
+                report.warning(
+                    f"boto3 here knows no instance type `{name}`",
+                    hint=f"did you mean {' or '.join(f'`{one}`' for one in like)}?" if like else None,
+                )
+    seen = last_seen(call)
+    if seen and is_connected(host_of(call, seen), call.tools):
+        say_unlike(seen, settings)

@@ -1,0 +1,1 @@
+"""An instance acquired and released around an operation, whatever happens in between."""

@@ -1,0 +1,52 @@
+"""What one call of ec2tasks knows before it asks AWS anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ec2tasks.aws.client import Aws
+from ec2tasks.base.process import Tools
+from ec2tasks.base.project import Project
+from ec2tasks.base.state import State, digest
+from ec2tasks.config.settings import Settings
+from ec2tasks.lifecycle import launch_journal as journal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What one call of ec2tasks knows before it asks AWS anything."""
+
+    settings: Settings
+    project: Project
+    aws: Aws
+    state: State
+    tools: Tools
+    home: Path
+    account: str = ""  # what tells one AWS account's credentials here from another's
+
+    @property
+    def key(self) -> str:
+        """The instance's name among all that this machine knows."""
+        return self.key_of(self.aws.region, self.settings.name)
+
+    def key_of(self, region: str, name: str) -> str:
+        """The same for this user's instance of another name or region."""
+        return digest(self.aws.endpoint.name, self.account, region, self.settings.key_name, name)
+
+    @property
+    def place(self) -> journal.Place:
+        """The same for the journal."""
+        return journal.Place(
+            key=self.key,
+            account=digest(self.aws.endpoint.name, self.account),
+            region=self.aws.region,
+            owner=self.settings.key_name,
+            name=self.settings.name,
+        )
+
+    @property
+    def public_key(self) -> Path:
+        """Where the public key of the user's key pair in this region is kept, so that ssh offers no other."""
+        name = digest(self.aws.endpoint.name, self.account, self.aws.region, self.settings.key_name)
+        return self.state.folder / "keys" / f"{name}.pub"

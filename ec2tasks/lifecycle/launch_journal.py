@@ -1,0 +1,108 @@
+"""Launches that this machine has begun and not brought to an end, each written down before AWS is asked.
+
+A client may die, or lose AWS's answer, between the request and the first command. What stands here lets the
+next one ask with the same token, so that AWS launches nothing twice, and lets `reap` tell an instance that
+nobody ever got on from one that is in use. It decides nothing about what exists: that is AWS's to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ec2tasks.base.state import State, keep
+
+# A lost launch shows in AWS's lists long before; until then its token is asked with again. AWS says of
+# tokens only that they are kept for some time: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+TOKEN_LIFE = 3600.0  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What a launch is for: an owner's instance of that name in a region; `key` is unique on this machine."""
+
+    key: str
+    account: str
+    region: str
+    owner: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A launch that was begun (seconds since the epoch) and that no client has got on yet."""
+
+    place: Place
+    nonce: str
+    began: float
+
+    def token(self, request: Mapping[str, Any]) -> str:
+        """The client token of a request: equal requests get the same, different ones a different one.
+
+        AWS refuses a token that comes with other parameters than before, and takes 64 characters at most.
+        """
+        said = json.dumps({**request, "ClientToken": ""}, sort_keys=True, default=str)
+        return f"{self.nonce}-{hashlib.sha256(said.encode()).hexdigest()[:24]}"
+
+    def is_old(self, clock: Callable[[], float] = time.time) -> bool:
+        """Whether its token is too old to be used again, or from the future, which a wrong clock wrote."""
+        return not 0 <= clock() - self.began < TOKEN_LIFE
+
+    def asked_for(self, token: str) -> bool:
+        """Whether an instance with this token comes from this launch."""
+        return token.startswith(f"{self.nonce}-")
+
+
+def begin(state: State, place: Place, *, anew: bool = False, clock: Callable[[], float] = time.time) -> Entry:
+    """The launch that stands here for this place, where it is young enough, else a new one.
+
+    It is on the disk before this returns. With `anew` it is a new one in any case.
+    """
+    known = read(state, place.key)
+    if known and not anew and not known.is_old(clock):
+        return known
+    entry = Entry(place=place, nonce=secrets.token_hex(16), began=clock())
+    keep(_folder(state) / place.key, json.dumps(asdict(entry)), for_sure=True)
+    return entry
+
+
+def read(state: State, key: str) -> Entry | None:
+    """The launch that stands here under this key; None where none does, or none that can be read."""
+    try:
+        found = json.loads((_folder(state) / key).read_text(encoding="utf-8"))
+        return Entry(**{**found, "place": Place(**found["place"]), "began": float(found["began"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def finish(state: State, key: str) -> None:
+    """Strike a launch off: somebody got on its instance, or it has come to nothing."""
+    with contextlib.suppress(FileNotFoundError):
+        (_folder(state) / key).unlink()
+
+
+def standing(state: State) -> list[Entry]:
+    """All launches that stand here, oldest first."""
+    names = (path.name for path in _folder(state).iterdir() if not path.name.startswith("."))
+    return sorted((one for name in names if (one := read(state, name))), key=lambda one: one.began)
+
+
+def sweep(state: State, clock: Callable[[], float] = time.time) -> None:
+    """Remove the drafts of clients that died while they wrote here."""
+    for draft in _folder(state).glob(".*"):
+        with contextlib.suppress(FileNotFoundError):
+            if clock() - draft.stat().st_mtime > TOKEN_LIFE:
+                draft.unlink()
+
+
+def _folder(state: State) -> Path:
+    folder = state.folder / "launches"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

@@ -1,0 +1,1 @@
+"""What this make was asked, and what a Makefile can make."""

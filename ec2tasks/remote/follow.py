@@ -1,0 +1,309 @@
+"""Being with a command from here: its output shown, keys and input handed on, over however many connections.
+
+The main thread moves what the command prints; another one what it is given, so that neither waits for the
+other. Signals are handled in the main thread: Ctrl-C is for the command, all else leaves it running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import select
+import selectors
+import signal
+import subprocess
+import termios
+import threading
+import tty
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from ec2tasks.base import output as report
+from ec2tasks.base.process import PIPE, Tools, handled
+from ec2tasks.remote.stream import FRAME, INTERRUPT_KEY, Input, Output, Presses, frames
+
+HEARTBEAT = 15.0  # seconds; the instance takes a client that says nothing for 60 for gone
+BLOCK = 256 * 1024
+SENDING_LIMIT = 5.0  # seconds
+INTERRUPTED, HUNG_UP = 128 + signal.SIGINT, 128 + signal.SIGHUP
+MEBIBYTE = 1024 * 1024
+
+
+class Detached(BaseException):  # no error: the user's way to leave a command running
+    """The user, or what ends this process, leaves the command running; `code` is this client's exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def feeds(stdin: int = 0) -> bool:
+    """Whether there is input to hand on: an input that is closed or /dev/null needs no pipe there."""
+    try:
+        found, nothing = os.fstat(stdin), os.stat(os.devnull)  # noqa: PTH116  # a file descriptor
+    except OSError:
+        return False
+    return (found.st_mode, found.st_rdev) != (nothing.st_mode, nothing.st_rdev)
+
+
+def terminal_size() -> tuple[int, int]:
+    """Rows and columns of the terminal here."""
+    columns, rows = os.get_terminal_size(0)
+    return rows, columns
+
+
+@dataclass(kw_only=True)
+class View:
+    """A client's look at one command.
+
+    `raw`: the terminal here is the command's own, with its keys; `fed`: the input here is handed on;
+    `leaves`: two Ctrl-C in a row among the keys leave the command running. `interrupt` sends Ctrl-C
+    there; `on_meeting` is called whenever a connection stands, `unread` when nobody reads the output now.
+    """
+
+    tools: Tools
+    raw: bool = False
+    fed: bool = False
+    leaves: bool = True
+    interrupt: Callable[[], None] = lambda: None
+    on_meeting: Callable[[], None] = lambda: None
+    unread: Callable[[], None] = lambda: None
+    out: Output = field(default_factory=Output)
+    err: Output = field(default_factory=Output)
+    input: Input = field(default_factory=Input)
+    interrupts: int = 0
+    met: bool = False
+    connected: bool = False
+    _leaving: int | None = None
+    _channel: int | None = None
+    _sending: threading.Lock = field(default_factory=threading.Lock)
+    _asked: deque[Callable[[], None]] = field(default_factory=deque)
+    _keys: Presses = field(default_factory=Presses)
+    _deaf: set[int] = field(default_factory=set)
+    _wake: tuple[int, int] = (-1, -1)
+    _over: bool = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the connection, or the last one, got as far as the command."""
+        return self.out.begun and self.err.begun
+
+    def interrupted(self, code: int) -> bool:
+        """Whether Ctrl-C ended the command; as a key it may be a program's usual end, a success then."""
+        return self.interrupts > 0 or (self._keys.armed and code != 0)
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Take over the terminal, the input and the signals here, and give them back whatever happens."""
+        self._wake = os.pipe()
+        # A daemon: it may be waiting for input that never comes.
+        feeder = threading.Thread(target=self._feed, daemon=True)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._signals())
+            if self.raw:
+                stack.enter_context(raw_terminal())
+                stack.enter_context(handled((signal.SIGWINCH,), lambda: self._ask(self._send_size)))
+            feeder.start()
+            stack.callback(self._end_feeding)
+            yield
+
+    def once(self, argv: Callable[[str], list[str]]) -> tuple[int, str]:
+        """Follow over one connection: ssh's exit code, and what it or a login said before it began."""
+        word = secrets.token_hex(8)
+        self.out.reopen(word)
+        self.err.reopen(word)
+        ssh = self.tools.start(
+            argv(word), stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0, start_new_session=True
+        )
+        with ssh:
+            try:
+                self._pump(ssh)
+                code = ssh.wait()
+            except BaseException:
+                ssh.kill()
+                raise
+            finally:
+                self._disconnect()
+        return code, "" if self.begun else self.err.before.decode(errors="replace").strip()
+
+    def _disconnect(self) -> None:
+        # The pipe's number may be the next one's: nothing may still be written to it. Its reader has gone.
+        held = self._sending.acquire(timeout=SENDING_LIMIT)
+        self._channel, self.connected = None, False
+        if held:
+            self._sending.release()
+
+    # What the command prints
+
+    def _pump(self, ssh: subprocess.Popen[bytes]) -> None:
+        assert ssh.stdin is not None
+        assert ssh.stdout is not None
+        assert ssh.stderr is not None
+        with selectors.DefaultSelector() as selector:
+            for pipe, stream, here in ((ssh.stdout, self.out, 1), (ssh.stderr, self.err, 2)):
+                selector.register(pipe, selectors.EVENT_READ, (stream, here))
+            while selector.get_map():
+                for key, _ in selector.select():
+                    block = os.read(key.fd, BLOCK)
+                    if not block:
+                        selector.unregister(key.fileobj)
+                        continue
+                    stream, here = key.data
+                    self._show(stream, here, block)
+                    if not self.connected and self.begun:
+                        self._meet(ssh.stdin.fileno())
+
+    def _meet(self, channel: int) -> None:
+        """The connection stands: from now on, what the command is given goes there."""
+        taken = self.out.taken
+
+        def begin() -> None:
+            self._channel = channel
+            self._send_size()
+            self._send_frames(self.input.since(taken))
+            if self.input.closed:
+                self._send(b"eof\n")
+
+        self.connected = self.met = True
+        self.on_meeting()
+        self._ask(begin)
+
+    def _show(self, stream: Output, here: int, block: bytes) -> None:
+        payload = stream.take(block)
+        if stream.missing:
+            missing, stream.missing = stream.missing / MEBIBYTE, 0
+            report.warning(
+                f"{missing:.1f} MiB of the output came and went while nobody was here",
+                hint="log_mb in ec2.yaml sets how much of it is kept there",
+            )
+        if here not in self._deaf and not write_all(here, payload):
+            self._deaf.add(here)
+            if here == 1:
+                self.unread()
+
+    # What the command is given: all of it in a thread of its own
+
+    def _feed(self) -> None:
+        while not self._over:
+            # What is read while there is no connection would pile up; keys are few, and may be Ctrl-C.
+            reads = self.fed and not self.input.closed and (self.raw or self._channel is not None)
+            ready = select.select([self._wake[0], *([0] if reads else [])], [], [], HEARTBEAT)[0]
+            if self._wake[0] in ready:
+                os.read(self._wake[0], 1024)
+                while self._asked:
+                    self._asked.popleft()()
+            if 0 in ready:
+                self._read()
+            if not ready:
+                self._send(b"alive\n")
+
+    def _read(self) -> None:
+        try:
+            block = os.read(0, FRAME)
+        except OSError:
+            block = b""  # a terminal that is gone, or another job's
+        if not block:
+            self.input.closed = True
+            if self.raw:
+                self._leave(HUNG_UP)
+            else:
+                self._send(b"eof\n")
+            return
+        leave = False
+        if self.raw and self.leaves:
+            block, leave = self._keys.upto_detach(block)
+            leave = leave or (not self.connected and INTERRUPT_KEY in block)
+        self.input.add(block)
+        self._send_frames(block)
+        if leave:
+            self._leave(INTERRUPTED)
+
+    def _send_size(self) -> None:
+        if self.raw:
+            with contextlib.suppress(OSError):
+                self._send("size {} {}\n".format(*terminal_size()).encode())
+
+    def _send_frames(self, block: bytes) -> None:
+        for frame in frames(block):
+            self._send(frame)
+
+    def _send(self, text: bytes) -> None:
+        with self._sending:
+            # A connection that broke meanwhile: what was for it is sent again over the next.
+            if self._channel is not None and not write_all(self._channel, text):
+                self._channel = None
+
+    def _ask(self, what: Callable[[], None]) -> None:
+        self._asked.append(what)
+        with contextlib.suppress(OSError):
+            os.write(self._wake[1], b".")
+
+    def _end_feeding(self) -> None:
+        self._over = True
+        self._ask(lambda: None)
+
+    # Signals
+
+    def _leave(self, code: int) -> None:
+        """Leave the command, said by another thread than the one that follows."""
+        self._leaving = code
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        with (
+            handled((signal.SIGINT,), self._on_interrupt),
+            handled((signal.SIGTERM,), lambda: leave(128 + signal.SIGTERM)),
+            handled((signal.SIGHUP,), lambda: leave(HUNG_UP)),
+            # Reading the terminal from the background is then an error rather than a stop.
+            handled((signal.SIGTTIN,), lambda: None),
+        ):
+            signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+            yield
+
+    def _on_interrupt(self) -> None:
+        if self._leaving is not None:
+            leave(self._leaving)
+        self.interrupts += 1
+        if self.interrupts > 1 or (self.met and not self.connected):
+            leave(INTERRUPTED)
+        # Not here: it takes a connection, and its output goes on meanwhile.
+        threading.Thread(target=self.interrupt, daemon=True).start()
+
+
+def leave(code: int) -> None:
+    """Leave the command running."""
+    raise Detached(code)
+
+
+@contextlib.contextmanager
+def raw_terminal() -> Iterator[None]:
+    """Every key of the terminal here is for the command; afterwards it is as it was."""
+    before = termios.tcgetattr(0)
+
+    def take() -> None:
+        tty.setraw(0, termios.TCSADRAIN)
+
+    try:
+        # After a stop, the shell here has put its own settings back.
+        with handled((signal.SIGCONT,), take):
+            take()
+            yield
+    finally:
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def write_all(there: int, block: bytes) -> bool:
+    """Write all of it; False where whoever reads that has gone."""
+    rest = memoryview(block)
+    while rest:
+        try:
+            rest = rest[os.write(there, rest) :]
+        except BlockingIOError:
+            select.select([], [there], [])
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,119 @@
+"""What the guard says of its instance: who is on it, when it will end and why."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.instances import HALTED, UP, Instance
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.process import Tools
+from ec2tasks.config.parsers import duration
+from ec2tasks.ssh.connect import Host, console, is_pinned, ssh_argv
+
+STATE_FILE = "/run/ec2tasks-guard/state"
+ASK_LIMIT = 8.0  # seconds; who asks for the status must not wait for an instance that hangs
+LAST_WORDS = re.compile(r"ec2tasks-guard(?:\[\d+\])?: (powering off after .*)")
+BY_ITSELF = "Instance initiated shutdown"
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+REASONS = {
+    "UserInitiated": "it was stopped on request: by ec2tasks, or in AWS's console",
+    "SpotInstance": "AWS took it back: it ran at the spot price",
+    "InternalError": "AWS stopped it for an error of its own",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """The guard's own words; `ends_in` in seconds, None for never as things stand."""
+
+    reason: str
+    ends_in: int | None
+    because: str
+    end: str
+
+
+def read_state(text: str) -> Outlook | None:
+    """The outlook in the guard's state file; None where there is none, or no whole one."""
+    lines = (line.partition(" ") for line in text.splitlines())
+    found = {name: value.strip() for name, _, value in lines}
+    ends_in = found.get("ends_in", "")
+    if not re.fullmatch(r"-|\d{1,10}", ends_in) or not {"reason", "because", "end"} <= set(found):
+        return None
+    return Outlook(
+        reason=found["reason"],
+        ends_in=None if ends_in == "-" else int(ends_in),
+        because=found["because"],
+        end="terminate" if found["end"] == "terminate" else "stop",
+    )
+
+
+def ask(host: Host, tools: Tools) -> Outlook | None:
+    """What the guard of a running instance says, over the kept connection or a new one.
+
+    None where it can't be asked within seconds, or does not answer; nothing is started, and no new host key
+    is taken for good.
+    """
+    if not is_pinned(host):
+        return None
+    options = ("-T", "-o", "ConnectTimeout=5")
+    try:
+        done = tools.capture(ssh_argv(host, "cat", STATE_FILE, options=options), timeout=ASK_LIMIT)
+    except Failure:
+        return None
+    return read_state(done.stdout.decode(errors="replace")) if done.returncode == 0 else None
+
+
+def last_words(aws: Aws, found: Instance) -> str | None:
+    """Why the guard stopped the instance, as it said on the console; None where that is not known."""
+    words = LAST_WORDS.findall(console(aws, found.id, instead="why it stopped is not known"))
+    return words[-1].strip() if words else None
+
+
+def words(found: Instance, outlook: Outlook | None, said: str | None = None) -> list[str]:
+    """What `status` says below the table; `said` are the guard's last words."""
+    if found.state == "running":
+        return _running(outlook)
+    if found.state in HALTED and BY_ITSELF in found.reason:
+        return [f"it stopped itself: {said}" if said else "it stopped itself, or was shut down from inside"]
+    if found.state in HALTED:
+        known = next((words for code, words in REASONS.items() if code in found.reason), None)
+        return [known or f"stopped: {found.reason}"] if found.reason else []
+    return []
+
+
+def _running(outlook: Outlook | None) -> list[str]:
+    if outlook is None:
+        return ["its guard could not be asked when it will end"]
+    verb = "terminates itself" if outlook.end == "terminate" else "stops itself"
+    if outlook.ends_in is None:
+        return [outlook.reason, f"it does not end by itself as things stand: {outlook.because}"]
+    return [outlook.reason, f"it {verb} in {duration(outlook.ends_in)} ({outlook.because.partition(':')[0]})"]
+
+
+def described(outlook: Outlook | None, lines: list[str]) -> dict[str, object]:
+    """The same as JSON can hold it."""
+    return {"guard": asdict(outlook) if outlook else None, "outlook": lines}
+
+
+def facts(instance: Instance, *, now: datetime | None = None) -> dict[str, object]:
+    """What `status` and `ls` tell of an instance, as JSON can hold it."""
+    moment = now or datetime.now(timezone.utc)
+    spent, runs = instance.cost_until(moment), instance.state in UP
+    return {
+        "name": instance.name,
+        "id": instance.id,
+        "state": instance.state,
+        "type": instance.type,
+        "zone": instance.zone,
+        "address": instance.address,
+        "user": instance.user,
+        "spot": instance.spot,
+        "started": instance.launched.isoformat(),
+        "stopped": instance.stopped.isoformat() if instance.stopped else None,
+        "age_seconds": round((moment - instance.launched).total_seconds()) if runs else None,
+        "price_per_hour": instance.price,
+        "cost": None if spent is None else round(spent, 4),
+    }

@@ -1,0 +1,28 @@
+"""What tells, on an instance, whether anybody has ever been there."""
+
+from __future__ import annotations
+
+from ec2tasks.aws.client import Aws
+from ec2tasks.base.process import Tools
+from ec2tasks.ssh.connect import Host, is_pinned, pin_from_console, ssh_argv
+
+MARK = ".ec2tasks/used"  # in the home there
+LIMIT = 15.0  # seconds for an answer
+# A session leaves its lock file; who came by hand leaves a shell history, or is still logged in.
+LOOK = (
+    f'if [ -e {MARK} ] || [ -e .ec2tasks/sessions.lock ] || [ -e .bash_history ] || [ -n "$(who)" ];'
+    " then echo used; else echo unused; fi"
+)
+
+
+def mark(host: Host, tools: Tools) -> None:
+    """Mark the instance as used by a client that holds no session: its user may work there by hand."""
+    tools.capture(ssh_argv(host, "mkdir", "-p", MARK), timeout=LIMIT)
+
+
+def was_used(host: Host, aws: Aws, tools: Tools) -> bool | None:
+    """Whether anybody has ever been on a running instance; None where it gives no answer."""
+    strict = is_pinned(host) or pin_from_console(aws, host)
+    options = ["-o", "ConnectTimeout=5", *([] if strict else ["-o", "StrictHostKeyChecking=accept-new"])]
+    said = tools.capture(ssh_argv(host, "sh", "-c", LOOK, options=options), timeout=LIMIT)
+    return {b"used": True, b"unused": False}.get(said.stdout.strip())

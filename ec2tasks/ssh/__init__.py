@@ -1,0 +1,1 @@
+"""The way onto an instance: host keys, keys, the connection, ports, what the image lacks."""

@@ -1,0 +1,1 @@
+"""The project's files, there and back: scanned, reconciled, pushed, pulled, applied."""
