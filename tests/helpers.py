@@ -217,7 +217,7 @@ ONE = Instance(
     fetched=False,
 )
 JOB = Job(
-    run_id="r",
+    job_id="r",
     command="make train",
     remote_dir="shop",
     below=".",

@@ -8,7 +8,7 @@ import pytest
 from conftest import Shop, Terminal
 from helpers import instance, start, until_state
 
-from ec2tasks.remote.job import Run, parse_run
+from ec2tasks.remote.job import JobStatus, parse_status
 
 SLOW = (
     "echo here; until [ -e ~/go-on ]; do sleep 0.1; done; rm ~/go-on; echo gone;"
@@ -26,9 +26,9 @@ LINE = "r tmux stop {} yes - 1700000000 {} 10 0 {}"
 def test_what_the_instance_says_of_a_run(
     code: str, ended: str, known: int | None, lost: bool, state: str
 ) -> None:
-    run = parse_run(LINE.format(code, ended, "bWFrZSB0cmFpbg=="))
-    assert run == Run(
-        run_id="r",
+    run = parse_status(LINE.format(code, ended, "bWFrZSB0cmFpbg=="))
+    assert run == JobStatus(
+        job_id="r",
         multi="tmux",
         final_state="stop",
         code=known,
@@ -48,7 +48,7 @@ def test_what_the_instance_says_of_a_run(
     "line", ["", "Welcome to Ubuntu", LINE.format("x", "-", "-"), LINE.format("1", "-", "é")]
 )
 def test_what_else_a_login_may_print_is_no_run(line: str) -> None:
-    assert parse_run(line) is None
+    assert parse_status(line) is None
 
 
 def go_on(shop: Shop) -> None:

@@ -89,7 +89,7 @@ STATE = "armed 3\nnow 100\nlast_active 90\nreason x is y\nends_in {}\nbecause z\
 @pytest.mark.parametrize(("word", "ends_in"), [("-", None), ("0", 0), ("1800", 1800)])
 def test_the_guard_s_words_are_read(word: str, ends_in: int | None) -> None:
     found = outlook.read_state(STATE.format(word))
-    assert found == outlook.Outlook(reason="x is y", ends_in=ends_in, because="z", end="stop")
+    assert found == outlook.GuardStatus(reason="x is y", ends_in=ends_in, because="z", end="stop")
 
 
 @given(st.text())

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Shop
 
-from ec2tasks.base import hints
-from ec2tasks.base import output as report
+from ec2tasks.base import hints, output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project import Project
 from ec2tasks.cli.task import told_once
@@ -52,8 +51,8 @@ def test_a_hint_repeats_what_names_the_instance(text: str, told: str | None) -> 
 def test_failures_warnings_and_hints_all_do(capsys: pytest.CaptureFixture[str]) -> None:
     hints.repeat({"region": "us-east-1"})
     hint = "`ec2tasks down` ends it"
-    report.warning("late", hint=hint)
-    report.hint(hint)
+    output.warning("late", hint=hint)
+    output.hint(hint)
     shown = f"{capsys.readouterr().err}{Failure('late', hint=hint).message}"
     assert shown.count("`ec2tasks down --region us-east-1` ends it") == 3
 

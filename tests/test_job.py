@@ -10,7 +10,7 @@ import pytest
 from conftest import Shop, Terminal
 from helpers import JOB, start
 
-from ec2tasks.remote.job import forward_options, job_files, new_run_id
+from ec2tasks.remote.job import forward_options, job_files, new_job_id
 
 
 def test_streams_stay_apart(warm: Shop) -> None:
@@ -152,7 +152,7 @@ def test_a_run_with_ports_has_a_connection_of_its_own() -> None:
 
 
 def test_run_ids_sort_by_time() -> None:
-    early = new_run_id(datetime(2026, 9, 1, tzinfo=timezone.utc))
-    late = new_run_id(datetime(2026, 11, 1, tzinfo=timezone.utc))
+    early = new_job_id(datetime(2026, 9, 1, tzinfo=timezone.utc))
+    late = new_job_id(datetime(2026, 11, 1, tzinfo=timezone.utc))
     assert early < late
-    assert new_run_id() != new_run_id()
+    assert new_job_id() != new_job_id()

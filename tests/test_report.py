@@ -8,7 +8,7 @@ import tty
 
 import pytest
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 
 
 class Screen(io.StringIO):
@@ -29,13 +29,13 @@ class Screen(io.StringIO):
 def test_colour_is_for_terminals_that_want_it(
     stream: io.StringIO, environ: dict[str, str], colour: bool
 ) -> None:
-    assert report.wants_colour(stream, environ) is colour
+    assert output.wants_colour(stream, environ) is colour
 
 
 def test_progress_goes_to_stderr_and_data_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    report.step("launching")
-    report.warning("late", hint="wait")
-    report.data("i-1")
+    output.step("launching")
+    output.warning("late", hint="wait")
+    output.data("i-1")
     said = capsys.readouterr()
     assert said.out == "i-1\n"
     assert said.err == "ec2: launching\nec2: warning: late\nhint: wait\n"
@@ -43,7 +43,7 @@ def test_progress_goes_to_stderr_and_data_to_stdout(capsys: pytest.CaptureFixtur
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
     rows = [("NAME", "STATE"), ("a-long-name", "up"), ("b", "stopped")]
-    assert report.columns(rows).splitlines() == [
+    assert output.columns(rows).splitlines() == [
         "NAME         STATE",
         "a-long-name  up",
         "b            stopped",
@@ -52,8 +52,8 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
 
 def test_a_table_too_wide_for_the_terminal_is_shown_cell_by_cell() -> None:
     rows = [("NAME", "ZONE"), ("a" * 30, "x"), ("b", "y" * 30)]
-    assert report.columns(rows, room=80).count("\n") == 2
-    assert report.columns(rows, room=60).splitlines() == [
+    assert output.columns(rows, room=80).count("\n") == 2
+    assert output.columns(rows, room=60).splitlines() == [
         "NAME  " + "a" * 30,
         "ZONE  x",
         "",
@@ -73,7 +73,7 @@ def test_a_closed_stderr_stops_nothing() -> None:
 def test_a_line_ends_at_the_margin_of_a_terminal_in_raw_mode_too() -> None:
     ours, its = pty.openpty()
     with open(ours, "rb"), open(its, "w") as stream:  # noqa: PTH123  # these are no paths
-        assert report.line_end(stream) == "\n"
+        assert output.line_end(stream) == "\n"
         tty.setraw(its)
-        assert report.line_end(stream) == "\r\n"
-    assert report.line_end(io.StringIO()) == "\n"
+        assert output.line_end(stream) == "\r\n"
+    assert output.line_end(io.StringIO()) == "\n"

@@ -11,7 +11,7 @@ import pytest
 from helpers import JOB, until
 
 from ec2tasks.base.scripts import remote_script
-from ec2tasks.remote.job import Job, Run, job_files, parse_run
+from ec2tasks.remote.job import Job, JobStatus, job_files, parse_status
 from ec2tasks.remote.stream import Output
 
 
@@ -25,14 +25,14 @@ class Keeper:
     def begin(self, job: Job, **changes: str) -> None:
         """Start a job, with these words of runner.sh changed."""
         (self.home / job.remote_dir).mkdir(exist_ok=True)
-        folder = self.runs / job.run_id
+        folder = self.runs / job.job_id
         folder.mkdir(parents=True)
         for name, text in job_files(job).items():
             for old, new in changes.items():
                 text = text.replace(old, new) if name == "runner.sh" else text
             (folder / name).write_text(text)
-        self.begun.append(job.run_id)
-        assert self.ask("begin", job.run_id).returncode == 0
+        self.begun.append(job.job_id)
+        assert self.ask("begin", job.job_id).returncode == 0
 
     def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
         argv = ["bash", "-c", remote_script("follow.sh"), "follow.sh", *words]
@@ -41,23 +41,23 @@ class Keeper:
             argv, env=environ, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
 
-    def state(self, run_id: str = "") -> Run:
-        found = parse_run(self.ask("state", run_id).stdout)
+    def state(self, job_id: str = "") -> JobStatus:
+        found = parse_status(self.ask("state", job_id).stdout)
         assert found
         return found
 
-    def wait(self, run_id: str) -> Run:
-        until(lambda: self.state(run_id).over, "over")
-        return self.state(run_id)
+    def wait(self, job_id: str) -> JobStatus:
+        until(lambda: self.state(job_id).over, "over")
+        return self.state(job_id)
 
 
 @pytest.fixture
 def keeper(tmp_path: Path) -> Iterator[Keeper]:
     found = Keeper(tmp_path)
     yield found
-    for run_id in found.begun:
-        if not found.state(run_id).over:
-            found.ask("signal", run_id, "KILL")
+    for job_id in found.begun:
+        if not found.state(job_id).over:
+            found.ask("signal", job_id, "KILL")
 
 
 PLAIN = replace(JOB, ports=(), env="none")
@@ -113,26 +113,26 @@ def test_what_neither_runs_nor_ended_was_lost(keeper: Keeper) -> None:
 
 
 def test_the_one_to_come_back_to(keeper: Keeper) -> None:
-    keeper.begin(replace(PLAIN, run_id="1", command="sleep 600"))
-    for run_id in ("2", "3"):
-        keeper.begin(replace(PLAIN, run_id=run_id, command="true"))
-        keeper.wait(run_id)
-    assert keeper.state().run_id == "1"  # it runs
+    keeper.begin(replace(PLAIN, job_id="1", command="sleep 600"))
+    for job_id in ("2", "3"):
+        keeper.begin(replace(PLAIN, job_id=job_id, command="true"))
+        keeper.wait(job_id)
+    assert keeper.state().job_id == "1"  # it runs
     keeper.ask("signal", "1", "KILL")
     keeper.wait("1")
     (keeper.runs / "3" / "told").touch()
-    assert keeper.state().run_id == "2"  # nobody has been told
-    for run_id in "12":
-        (keeper.runs / run_id / "told").touch()
-    assert keeper.state().run_id == "3"
+    assert keeper.state().job_id == "2"  # nobody has been told
+    for job_id in "12":
+        (keeper.runs / job_id / "told").touch()
+    assert keeper.state().job_id == "3"
     assert len(keeper.ask("jobs").stdout.splitlines()) == 3
 
 
 def test_a_shell_that_was_left_at_its_prompt_ends_and_one_at_work_does_not(keeper: Keeper) -> None:
     quick = {"TICK=5": "TICK=0.1", "IDLE_SHELL_TICKS=120": "IDLE_SHELL_TICKS=5"}
     shell = replace(PLAIN, command=None, terminal=True, fed=True)
-    keeper.begin(replace(shell, run_id="idle"), **quick)
-    keeper.begin(replace(shell, run_id="busy"), **quick)
+    keeper.begin(replace(shell, job_id="idle"), **quick)
+    keeper.begin(replace(shell, job_id="busy"), **quick)
     with (keeper.runs / "busy" / "in").open("w") as keys:
         keys.write("sleep 600\n")
     assert keeper.wait("idle").code is not None
@@ -140,10 +140,10 @@ def test_a_shell_that_was_left_at_its_prompt_ends_and_one_at_work_does_not(keepe
 
 
 def test_old_runs_go_but_for_those_that_still_run(keeper: Keeper) -> None:
-    keeper.begin(replace(PLAIN, run_id="0", command="sleep 600"))
+    keeper.begin(replace(PLAIN, job_id="0", command="sleep 600"))
     for number in range(1, 60):
         (keeper.runs / f"1{number:03}").mkdir()
-    keeper.begin(replace(PLAIN, run_id="2", command="sleep 1"), **{"TICK=5": "TICK=0.1"})
+    keeper.begin(replace(PLAIN, job_id="2", command="sleep 1"), **{"TICK=5": "TICK=0.1"})
     until(lambda: not (keeper.runs / "1001").exists(), "tidied")
     assert (keeper.runs / "0").exists()
     assert len(list(keeper.runs.iterdir())) == 51

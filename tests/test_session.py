@@ -18,8 +18,8 @@ from ec2tasks.remote.session import Leaving, handover, parse_leaving
 class Client:
     """One client's session.sh."""
 
-    def __init__(self, home: Path, end: str, run_id: str) -> None:
-        argv = ["bash", "-c", remote_script("session.sh"), "session.sh", end, run_id, "shop"]
+    def __init__(self, home: Path, end: str, job_id: str) -> None:
+        argv = ["bash", "-c", remote_script("session.sh"), "session.sh", end, job_id, "shop"]
         self.process = subprocess.Popen(
             argv,
             env={"HOME": str(home), "PATH": "/usr/bin:/bin"},

@@ -181,15 +181,15 @@ def test_links_that_lead_out_are_never_replaced_here(sides: Sides, tmp_path: Pat
     put(sides.there / "linked/rows", "file theirs")
     put(sides.there / "linked/cache", "file made there")
     put(sides.there / "one", "file other")
-    run_id = sides.sync()
+    job_id = sides.sync()
     assert (sides.here / "linked").readlink() == outside
     assert (sides.here / "one").readlink() == outside / "rows"
     assert (outside / "rows").read_text() == "1"
-    assert snapshot(sides.here / f"linked.ec2-{run_id}") == {
+    assert snapshot(sides.here / f"linked.ec2-{job_id}") == {
         "rows": "file theirs",
         "cache": "file made there",
     }
-    assert (sides.here / f"one.ec2-{run_id}").read_text() == "other"
+    assert (sides.here / f"one.ec2-{job_id}").read_text() == "other"
     assert sides.differences() == []
 
 
@@ -254,18 +254,18 @@ def test_an_edit_between_comparing_and_fetching_stays(sides: Sides) -> None:
     put(sides.there / "code.py", "file theirs")
     edit = f"printf mine >'{sides.here}/code.py'"
     sides.use_shell(f'case "$*" in *--sender*) {edit} ;; esac\nexec sh -c "$*"')
-    run_id = sides.sync(push=False)
+    job_id = sides.sync(push=False)
     assert (sides.here / "code.py").read_text() == "mine"
-    assert (sides.here / f"code.py.ec2-{run_id}").read_text() == "theirs"
+    assert (sides.here / f"code.py.ec2-{job_id}").read_text() == "theirs"
 
 
 def test_a_change_there_between_comparing_and_sending_comes_home(sides: Sides) -> None:
     put(sides.here / "code.py", "file mine")
     change = f"printf result >'{sides.there}/code.py'"
     sides.use_shell(f'case "$*" in *--backup-dir*) {change} ;; esac\nexec sh -c "$*"')
-    run_id = sides.sync(pull=False)
+    job_id = sides.sync(pull=False)
     assert (sides.there / "code.py").read_text() == "mine"
-    assert (sides.here / f"code.py.ec2-{run_id}").read_text() == "result"
+    assert (sides.here / f"code.py.ec2-{job_id}").read_text() == "result"
 
 
 # The way there dies after some of the bytes of the first transfer, as ssh does when the network goes.

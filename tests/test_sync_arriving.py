@@ -20,7 +20,7 @@ from twosides import OWN, Sides, contents, put, snapshot
 from ec2tasks.base import project_dir as own_folder
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
-from ec2tasks.remote.job import new_run_id
+from ec2tasks.remote.job import new_job_id
 from ec2tasks.sync import pull as incoming
 from ec2tasks.sync.engine import Moves, move
 from ec2tasks.sync.pull import Calm
@@ -200,7 +200,7 @@ def test_a_path_may_become_another_thing_again_and_again_in_one_run(
     between_looks(monkeypatch, lambda: None)
     put(sides.here / "it", "file base")
     sides.sync()
-    run_id = new_run_id()
+    job_id = new_job_id()
     for name, what in [
         ("it", "file first"),
         ("it", "folder second"),
@@ -209,6 +209,6 @@ def test_a_path_may_become_another_thing_again_and_again_in_one_run(
         ("it/inner/inner", "file fifth"),
     ]:
         put(sides.there / name, what)
-        move(sides.here, sides.way(), run_id, Tools(), Moves(pull=True, calm=Calm()))
+        move(sides.here, sides.way(), job_id, Tools(), Moves(pull=True, calm=Calm()))
         assert snapshot(sides.here) == snapshot(sides.there)
     assert {"file base", "file second", "file fourth"} <= contents(sides.here)

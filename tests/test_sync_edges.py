@@ -11,7 +11,7 @@ from twosides import Sides, put, snapshot
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import Tools
-from ec2tasks.remote.job import new_run_id
+from ec2tasks.remote.job import new_job_id
 from ec2tasks.sync.engine import Moves, move
 
 
@@ -113,7 +113,7 @@ def test_a_push_to_what_another_client_has_filled_meanwhile_replaces_nothing_the
     assert late.empty
     sides.sync(pull=False)
     put(sides.there / "a", "file new")
-    move(sides.here, late, new_run_id(), Tools(), Moves(push=True))
+    move(sides.here, late, new_job_id(), Tools(), Moves(push=True))
     assert (sides.there / "a").read_text() == "new"
     sides.sync()
     assert (sides.here / "a").read_text() == "new"

@@ -20,7 +20,7 @@ from twosides import OWN, Sides, contents, put, snapshot
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
-from ec2tasks.remote.folder import There, ask_there
+from ec2tasks.remote.folder import RemoteFolder, ask_tree
 from ec2tasks.sync import push as outgoing
 from ec2tasks.sync.baseline import Base
 from ec2tasks.sync.entries import encode, is_outward
@@ -61,10 +61,10 @@ DEEDS = {
 WITHIN = {("link", "now a folder"): "m", ("folder", "changed"): "inner"}
 
 
-def below(found: dict[str, str], name: str, run_id: str) -> tuple[dict[str, str], bool]:
+def below(found: dict[str, str], name: str, job_id: str) -> tuple[dict[str, str], bool]:
     """What stands at a name and below it, and whether something arrived beside it."""
     own = {path: one for path, one in found.items() if f"{path}.".startswith((f"{name}.", f"{name}/"))}
-    return {path: one for path, one in own.items() if run_id not in path}, any(run_id in one for one in own)
+    return {path: one for path, one in own.items() if job_id not in path}, any(job_id in one for one in own)
 
 
 def test_the_cells_of_what_was_a_link_or_a_folder(sides: Sides) -> None:
@@ -84,11 +84,11 @@ def test_the_cells_of_what_was_a_link_or_a_folder(sides: Sides) -> None:
             if (now := DEEDS[which][deed]) is not None:
                 put(root / name / inner, now.format(side=f"{name} {side}" if "file" in now else side))
     before_here, before_there, had = snapshot(sides.here), snapshot(sides.there), everything(sides)
-    run_id = sides.sync()
+    job_id = sides.sync()
     now_here, now_there = snapshot(sides.here), snapshot(sides.there)
     assert had <= everything(sides), "something is gone for good"
     for name, (*case, cell) in {"store": ("=",), **tried}.items():
-        was_here, was_there = below(before_here, name, run_id)[0], below(before_there, name, run_id)[0]
+        was_here, was_there = below(before_here, name, job_id)[0], below(before_there, name, job_id)[0]
         expected = {
             "=": (was_here, was_there, False),
             "to there": (was_here, was_here, False),
@@ -98,8 +98,8 @@ def test_the_cells_of_what_was_a_link_or_a_folder(sides: Sides) -> None:
             "both stay": (was_here, was_there, True),
             "merge": (was_here, was_here, True),
         }[cell]
-        is_here, arrived = below(now_here, name, run_id)
-        assert (is_here, below(now_there, name, run_id)[0], arrived) == expected, (case, cell)
+        is_here, arrived = below(now_here, name, job_id)
+        assert (is_here, below(now_there, name, job_id)[0], arrived) == expected, (case, cell)
     assert sides.differences() == []
 
 
@@ -131,7 +131,7 @@ def test_links_that_lead_somewhere_lose_nothing(
 
 def test_nothing_is_deleted_or_put_through_a_link(sides: Sides) -> None:
     (sides.there / "way").symlink_to("store")
-    stayed = ask_there(
+    stayed = ask_tree(
         sides.way(), Tools(), "clear", "20260101-000000-abc", stdin=encode(["way/m", "", "way/m"])
     )
     assert stayed == b"way/m\0"
@@ -158,9 +158,9 @@ def during(sides: Sides, tool: str, *, before: str = "true", after: str = "true"
 
 
 def _wrap(sides: Sides, words: list[str]) -> None:
-    plain: Callable[[], There] = sides.way
+    plain: Callable[[], RemoteFolder] = sides.way
 
-    def way() -> There:
+    def way() -> RemoteFolder:
         there = plain()
         return replace(there, script=lambda name, given: [*words, *there.script(name, given)])
 
@@ -194,9 +194,9 @@ def test_there_the_copies_of_this_run_are_never_pruned(sides: Sides) -> None:
         time.sleep(0.01)
     (sides.here / "code.py").unlink()
     during(sides, "mv", before=f"printf result >'{sides.there}/code.py'")
-    run_id = sides.sync()
+    job_id = sides.sync()
     left = {one.name for one in replaced.iterdir()}
-    assert left == {run_id, *(f"209901{31 - number}-000000-abc" for number in range(3, 12))}
+    assert left == {job_id, *(f"209901{31 - number}-000000-abc" for number in range(3, 12))}
     assert beside(sides.here) == {"result"}
 
 
@@ -240,7 +240,7 @@ def test_another_folder_there_is_another_memory(sides: Sides) -> None:
     first = sides.there
     plain = sides.way
 
-    def elsewhere() -> There:
+    def elsewhere() -> RemoteFolder:
         return replace(plain(), folder="other")
 
     put(sides.home / "other/cfg", "file of somebody else")

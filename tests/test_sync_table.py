@@ -68,9 +68,9 @@ def test_a_cell(which: str, here: str, there: str, cell: str, tmp_path: Path) ->
             put(root / "it", now.format(side=side))
     before_here, before_there = snapshot(sides.here), snapshot(sides.there)
     had = everything(sides)
-    run_id = sides.sync()
+    job_id = sides.sync()
     now_here, now_there = snapshot(sides.here), snapshot(sides.there)
-    beside = {path: one for path, one in now_here.items() if f".ec2-{run_id}" in path}
+    beside = {path: one for path, one in now_here.items() if f".ec2-{job_id}" in path}
     own_here = {path: one for path, one in now_here.items() if path not in beside}
     assert had <= everything(sides), "something is gone for good"
     expected = {
@@ -134,7 +134,7 @@ def test_the_page_names_what_arrives_beside(tmp_path: Path) -> None:
     sides.sync()
     put(sides.here / "a.ipynb", "file mine!")
     put(sides.there / "a.ipynb", "file theirs!!")
-    run_id = sides.sync(push=False)
+    job_id = sides.sync(push=False)
     assert re.search(r"`NAME\.ec2-RUN`", PAGE.read_text(encoding="utf-8"))
-    assert (sides.here / f"a.ipynb.ec2-{run_id}").read_text() == "theirs!!"
+    assert (sides.here / f"a.ipynb.ec2-{job_id}").read_text() == "theirs!!"
     assert (sides.here / "a.ipynb").read_text() == "mine!"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ec2tasks.base.process import Tools
 from ec2tasks.base.scripts import remote_script
-from ec2tasks.remote.folder import There
-from ec2tasks.remote.job import new_run_id
+from ec2tasks.remote.folder import RemoteFolder
+from ec2tasks.remote.job import new_job_id
 from ec2tasks.sync.engine import Moves, differences, move
 from ec2tasks.sync.pull import Calm
 from ec2tasks.sync.reconcile import Change
@@ -29,18 +29,18 @@ class Sides:
             one.mkdir(parents=True, exist_ok=True)
         self.shell = folder / "shell"
         self.use_shell('exec sh -c "$*"')
-        self.run_id = ""
+        self.job_id = ""
 
     def use_shell(self, last_line: str) -> None:
         """What happens where ssh would run rsync's other half: its words are the arguments."""
         self.shell.write_text(f"#!/bin/bash\nshift\nexport HOME='{self.home}'\ncd\n{last_line}\n")
         self.shell.chmod(0o755)
 
-    def way(self) -> There:
+    def way(self) -> RemoteFolder:
         """The way there, as a session would tell it."""
         found = [one.name for one in self.there.iterdir()] if self.there.is_dir() else []
         (self.there / OWN / "incoming").mkdir(parents=True, exist_ok=True)
-        return There(
+        return RemoteFolder(
             instance_id=self.instance_id,
             target="there",
             shell=str(self.shell),
@@ -62,10 +62,10 @@ class Sides:
         self, *, push: bool = True, pull: bool = True, verbose: bool = False, calm: Calm | None = None
     ) -> str:
         """One sync, of a run of its own; the run's id."""
-        self.run_id = new_run_id()
+        self.job_id = new_job_id()
         moves = Moves(push=push, pull=pull, verbose=verbose, calm=calm)
-        move(self.here, self.way(), self.run_id, Tools(), moves)
-        return self.run_id
+        move(self.here, self.way(), self.job_id, Tools(), moves)
+        return self.job_id
 
     def differences(self) -> list[Change]:
         """What a sync would do."""

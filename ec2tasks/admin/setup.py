@@ -36,7 +36,7 @@ from ec2tasks.admin.policy import (
 )
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.security_groups import SHARED_GROUP, ssh_rule
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
 
 KEPT_VERSIONS = 5  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -113,14 +113,14 @@ def setup(aws: Aws, wanted: Wanted, *, dry: bool) -> None:
     """Bring the account to what is wanted, showing each change; dry, only show them."""
     todo = decide(wanted, observe(aws, roles=wanted.roles, with_group=bool(wanted.networks)))
     if not todo:
-        report.step("all is there already: nothing to change")
+        output.step("all is there already: nothing to change")
     elif dry:
         for action in todo:
-            report.data(f"would {action.line}")
+            output.data(f"would {action.line}")
     else:
         act(aws, todo)
     if not dry:
-        report.hint(f"`aws iam add-user-to-group --group-name {USER_GROUP} --user-name NAME` lets a user in")
+        output.hint(f"`aws iam add-user-to-group --group-name {USER_GROUP} --user-name NAME` lets a user in")
 
 
 def decide(wanted: Wanted, account: Account) -> list[Action]:
@@ -281,7 +281,7 @@ def act(aws: Aws, todo: Sequence[Action]) -> None:
     clients: Mapping[str, Any] = {"iam": aws.iam, "ec2": aws.ec2}
     known: dict[str, Any] = {}
     for action in todo:
-        report.step(action.line)
+        output.step(action.line)
         needed = {parameter: known[answer] for parameter, answer in action.needs.items()}
         answer = getattr(clients[action.service], action.operation)(**action.request, **needed)
         if action.gives:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.base.errors import Failure, UsageError
 
@@ -241,5 +241,5 @@ def does_without(error: Exception, instead: str) -> bool:
     """Whether a right is missing, which a warning then says, and `instead`: how the work goes on without."""
     failure = explain(error) if error_code(error) in DENIED else None
     if failure:
-        report.warning(f"{failure.what}: {instead}", hint=failure.hint)
+        output.warning(f"{failure.what}: {instead}", hint=failure.hint)
     return failure is not None

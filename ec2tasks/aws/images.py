@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ec2tasks.aws.client import Aws, does_without, error_code
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def architecture(aws: Aws, instance_types: Sequence[str]) -> str:
 def choose_image(aws: Aws, wanted: str, *, arch: str, user: str | None) -> Image:
     """The image that the setting `image` means. Raises UsageError where there is none."""
     if OLD_NAMES.fullmatch(wanted):
-        report.warning(
+        output.warning(
             f"image `{wanted}` is no longer published by Amazon; using `pytorch`",
             hint="image: pytorch   (in ec2.yaml, or AWS_IMAGE_NAME=pytorch)",
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ec2tasks.aws.client import Aws, does_without, error_code, error_text
 from ec2tasks.aws.prices import cost
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.config.settings import Settings
 
@@ -222,7 +222,7 @@ def bring_up(
             instance = still_alive(watch(mine.id) or mine)
         step = next_step(instance)
         if instance and step is not Step.LAUNCH and step is not said:
-            report.step(f"{instance.where}: {step.value}")
+            output.step(f"{instance.where}: {step.value}")
         said = step
         if step is Step.USE and instance:
             return instance

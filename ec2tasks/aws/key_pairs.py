@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.aws.client import Aws, error_code
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.process import Tools
 
@@ -155,7 +155,7 @@ def _import_key(aws: Aws, key_name: str, key_file: Path | None, home: Path, tool
         if error_code(error) != "InvalidKeyPair.Duplicate":  # another client was quicker
             raise
         return _public_key_in_aws(aws, key_name) or ""
-    report.step(f"key pair {key_name} imported into {aws.region} from {path}.pub")
+    output.step(f"key pair {key_name} imported into {aws.region} from {path}.pub")
     return public
 
 
@@ -170,7 +170,7 @@ def _generate(path: Path, tools: Tools) -> None:
     try:
         os.link(f"{draft}.pub", f"{path}.pub")
         os.link(draft, path)
-        report.step(f"made the SSH key {path}")
+        output.step(f"made the SSH key {path}")
     except FileExistsError:
         pass
     finally:

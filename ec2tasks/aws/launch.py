@@ -14,7 +14,7 @@ from ec2tasks.aws.key_pairs import ensure_key_pair
 from ec2tasks.aws.prices import hourly_price
 from ec2tasks.aws.security_groups import admit, security_group
 from ec2tasks.aws.user_data import user_data
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.process import Tools
 from ec2tasks.config.schema import DEFAULT_TYPES
@@ -246,7 +246,7 @@ def instance_profile(aws: Aws, wanted: str | None) -> str | None:
             f"no instance profile `{wanted}` in the account",
             hint="`aws iam list-instance-profiles` lists them",
         )
-    report.step(f"no instance profile {DEFAULT_PROFILE} in the account: the instance gets no AWS rights")
+    output.step(f"no instance profile {DEFAULT_PROFILE} in the account: the instance gets no AWS rights")
     return None
 
 
@@ -259,7 +259,7 @@ def launch(aws: Aws, order: Order, token: Callable[[Mapping[str, Any]], str]) ->
     refusals: list[Refusal] = []
     for priced in _prices_to_try(order):
         if priced is not order:
-            report.step("no spot capacity anywhere: launching on demand")
+            output.step("no spot capacity anywhere: launching on demand")
         spot = priced.settings.spot
         for one in order.candidates:
             if any(refusal.holds_for(one.instance_type, spot=spot) for refusal in refusals):
@@ -273,7 +273,7 @@ def launch(aws: Aws, order: Order, token: Callable[[Mapping[str, Any]], str]) ->
                     raise
                 zone = one.subnet.zone
                 refusals.append(Refusal(instance_type=one.instance_type, zone=zone, spot=spot, code=code))
-                report.step(f"no {refusals[-1].what} in {zone}: {refusals[-1].why}")
+                output.step(f"no {refusals[-1].what} in {zone}: {refusals[-1].why}")
     raise none_granted(refusals, order.settings.region)
 
 

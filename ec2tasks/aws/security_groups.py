@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ec2tasks.aws.client import Aws, error_code
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _create(aws: Aws, owner: str, vpc: str) -> str:
                 {"ResourceType": "security-group", "Tags": [{"Key": "ec2tasks", "Value": owner}]}
             ],
         )["GroupId"]
-        report.step(f"made security group {name}")
+        output.step(f"made security group {name}")
         return group_id
     except Exception as error:
         group = find_group(aws, name, vpc) if error_code(error) == "InvalidGroup.Duplicate" else None

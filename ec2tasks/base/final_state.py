@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 
-class Ending(Enum):
+class FinalState(Enum):
     """The end of life of an instance; the values are the words shown."""
 
     LEAVE = "leave"
@@ -19,7 +19,7 @@ class Ending(Enum):
 class Verdict:
     """What to do with the instance; where it is not what was asked for, why; what to type next."""
 
-    ending: Ending
+    ending: FinalState
     because: str | None = None
     hint: str | None = None
 
@@ -37,7 +37,7 @@ class Facts:
     working there on purpose. `detached`: this call leaves a command running, after Ctrl-C where `pressed`.
     """
 
-    wanted: Ending
+    wanted: FinalState
     explicit: bool
     launched: bool
     started: bool
@@ -63,17 +63,21 @@ def _decide(facts: Facts) -> Verdict:
     if not facts.joined:
         return _never_got_on(facts)
     if facts.others:
-        return Verdict(ending=Ending.LEAVE, because=None if facts.wanted is Ending.LEAVE else _who(facts))
-    if facts.left and facts.wanted is not Ending.LEAVE and not facts.explicit:
-        return Verdict(ending=Ending.LEAVE, because=f"`{facts.left}`, which a command left there, goes on")
-    if facts.wanted is Ending.TERMINATE and facts.touched:
+        return Verdict(
+            ending=FinalState.LEAVE, because=None if facts.wanted is FinalState.LEAVE else _who(facts)
+        )
+    if facts.left and facts.wanted is not FinalState.LEAVE and not facts.explicit:
+        return Verdict(
+            ending=FinalState.LEAVE, because=f"`{facts.left}`, which a command left there, goes on"
+        )
+    if facts.wanted is FinalState.TERMINATE and facts.touched:
         if not facts.results_here:
             return _stopped(facts, "its results could not be fetched whole")
         if facts.elsewhere:
             return _stopped(facts, f"nobody has fetched what is in `~/{facts.elsewhere}` there")
         if facts.others is None:
             return _stopped(facts, "it could not be asked whether another session is on it")
-    if facts.wanted is Ending.STOP:
+    if facts.wanted is FinalState.STOP:
         return _stopped(facts, None)
     return Verdict(ending=facts.wanted)
 
@@ -84,20 +88,22 @@ def _who(facts: Facts) -> str:
 
 def _never_got_on(facts: Facts) -> Verdict:
     if facts.others:
-        return Verdict(ending=Ending.LEAVE, because="another client has got on it")
+        return Verdict(ending=FinalState.LEAVE, because="another client has got on it")
     why = "this call was interrupted" if facts.pressed else "it takes no commands"
     if facts.launched and not facts.touched:
-        return Verdict(ending=Ending.TERMINATE, because=f"{why}, and nothing is on it")
+        return Verdict(ending=FinalState.TERMINATE, because=f"{why}, and nothing is on it")
     if facts.started or facts.explicit:
         return _stopped(facts, why)
-    return Verdict(ending=Ending.LEAVE, because="it ran before, and this call never got on it")
+    return Verdict(ending=FinalState.LEAVE, because="it ran before, and this call never got on it")
 
 
 def _stopped(facts: Facts, because: str | None) -> Verdict:
     if facts.can_stop:
-        return Verdict(ending=Ending.STOP, because=because)
+        return Verdict(ending=FinalState.STOP, because=because)
     words = [because] if because else []
-    return Verdict(ending=Ending.LEAVE, because=", and ".join([*words, "a spot instance can't be stopped"]))
+    return Verdict(
+        ending=FinalState.LEAVE, because=", and ".join([*words, "a spot instance can't be stopped"])
+    )
 
 
 ENDS = "`ec2tasks down` ends it"
@@ -107,7 +113,7 @@ FINISHES = "`ec2tasks finish` waits for its end, fetches its results and applies
 
 def _next(facts: Facts, verdict: Verdict) -> str | None:
     """What to type next, None for nothing."""
-    if verdict.ending is Ending.TERMINATE:
+    if verdict.ending is FinalState.TERMINATE:
         return None
     if facts.detached and facts.pressed:
         return f"it was sent Ctrl-C and may end; `ec2tasks attach` comes back to it, {FINISHES}"
@@ -122,4 +128,4 @@ def _next(facts: Facts, verdict: Verdict) -> str | None:
     if verdict.because and facts.elsewhere and not facts.others:
         down = f"`ec2tasks down --remote-dir {shlex.quote(facts.elsewhere)}`"
         return f"{down} in that project's folder fetches it and ends the instance; {GIVES_UP}"
-    return ENDS if verdict.ending is Ending.LEAVE else f"the next run starts it again; {ENDS}"
+    return ENDS if verdict.ending is FinalState.LEAVE else f"the next run starts it again; {ENDS}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import IO, Any, TypeVar, cast
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 
 Answer = TypeVar("Answer")
@@ -35,7 +35,7 @@ class Tools:
     def start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a tool. Raises Failure naming the package where it is not installed."""
         if self.echo:
-            report.step(f"$ {shown(argv)}")
+            output.step(f"$ {shown(argv)}")
         try:
             return subprocess.Popen(argv, pass_fds=self.held, **options)
         except FileNotFoundError as error:

@@ -7,7 +7,7 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.state import flock_within
 
@@ -61,7 +61,7 @@ def locked(root: Path) -> Iterator[int]:
         ) from error
     with lock as file:
         if not flock_within(file.fileno(), fcntl.LOCK_EX, PATIENCE):
-            report.step("another sync of this project is under way: waiting for it")
+            output.step("another sync of this project is under way: waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
 

@@ -10,7 +10,7 @@ from invoke.context import Context
 
 from ec2tasks.admin import setup as admin
 from ec2tasks.admin.policy import Rights, policy_text, rights
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.cli.options import ADMIN_OPTIONS, SETUP_OPTIONS
 from ec2tasks.cli.task import ec2_task, is_dry, make_call
 
@@ -22,7 +22,7 @@ def _rights(given: Mapping[str, Any]) -> Rights:
 @ec2_task(*ADMIN_OPTIONS)
 def policy(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it asks nothing of Invoke
     """Print the least IAM policy that lets users use ec2tasks, as the AWS console takes it."""
-    report.data(policy_text(_rights(given)))
+    output.data(policy_text(_rights(given)))
 
 
 @ec2_task(*SETUP_OPTIONS)

@@ -12,7 +12,7 @@ from invoke.context import Context
 
 from ec2tasks.aws import instances
 from ec2tasks.aws.client import explain
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.cli.options import JSON_OPTION, PLACE_OPTIONS, Option
 from ec2tasks.cli.task import ec2_task, is_dry, make_call
@@ -40,22 +40,22 @@ def status(c: Context, given: Mapping[str, Any]) -> None:
     found = find(call)
     if found is None:
         if given["json"]:
-            report.data("null")
+            output.data("null")
         else:
-            report.step(f"no instance `{call.settings.name}` in {call.aws.region}")
-            report.hint("`ec2tasks up` launches it, `ec2tasks ls` lists yours")
+            output.step(f"no instance `{call.settings.name}` in {call.aws.region}")
+            output.hint("`ec2tasks up` launches it, `ec2tasks ls` lists yours")
         return
     foreseen, lines = _foreseen(call, found)
     if given["json"]:
         whole = {**outlook.facts(found), **outlook.described(foreseen, lines)}
-        report.data(json.dumps(whole, indent=2))
+        output.data(json.dumps(whole, indent=2))
     else:
         _table([found])
         for line in lines:
-            report.data(line)
+            output.data(line)
 
 
-def _foreseen(call: Call, found: instances.Instance) -> tuple[outlook.Outlook | None, list[str]]:
+def _foreseen(call: Call, found: instances.Instance) -> tuple[outlook.GuardStatus | None, list[str]]:
     """What the instance's guard says, asked where it runs; nothing is started for it."""
     foreseen, said = None, None
     if found.state == "running" and found.address and (call.settings.user or found.user):
@@ -81,11 +81,11 @@ def ls(c: Context, given: Mapping[str, Any]) -> None:
     with ThreadPoolExecutor(max_workers=8) as pool:
         found = [one for many in pool.map(ask, regions) for one in many]
     if given["json"]:
-        report.data(json.dumps([outlook.facts(one) for one in found], indent=2))
+        output.data(json.dumps([outlook.facts(one) for one in found], indent=2))
     elif found:
         _table(found)
     else:
-        report.step(f"no instance of `{call.settings.key_name}` in {', '.join(regions)}")
+        output.step(f"no instance of `{call.settings.key_name}` in {', '.join(regions)}")
     _say_unfinished(call, found, regions)
 
 
@@ -95,7 +95,7 @@ def _say_unfinished(call: Call, found: Sequence[instances.Instance], regions: Se
         if entry.is_old() or any(entry.asked_for(one.token) for one in found):
             continue
         place = entry.place
-        report.warning(
+        output.warning(
             f"a launch of `{place.name}` in {place.region} was begun and not ended",
             hint="`ec2tasks run` goes on with it; AWS may take a minute to show what it launched"
             if place.region in regions
@@ -123,7 +123,7 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
     regions = regions_to_look_in(call, everywhere)
     found = find_forgotten(call, regions, force=force)
     if given["json"]:
-        report.data(json.dumps([_forgotten_as_json(one) for one in found], indent=2))
+        output.data(json.dumps([_forgotten_as_json(one) for one in found], indent=2))
     else:
         _show_forgotten(found, regions)
     doomed = [one for one in found if one.fate.ends]
@@ -143,16 +143,16 @@ def _forgotten_as_json(one: Forgotten) -> dict[str, object]:
 
 def _show_forgotten(found: Sequence[Forgotten], regions: Sequence[str]) -> None:
     if not found:
-        report.step(f"nothing forgotten in {', '.join(regions)}")
+        output.step(f"nothing forgotten in {', '.join(regions)}")
         return
     rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "FATE", "WHY")]
     for one in found:
         that = one.instance
         fate = "end" if one.fate.ends else "keep"
         rows.append((that.name, that.id, that.state, that.type, that.zone, fate, one.fate.why))
-    report.data(report.columns(rows))
+    output.data(output.columns(rows))
     for hint in dict.fromkeys(_hint(one) for one in found if one.fate.hint and not one.fate.ends):
-        report.hint(hint)
+        output.hint(hint)
 
 
 def _hint(one: Forgotten) -> str:
@@ -164,9 +164,9 @@ def _hint(one: Forgotten) -> str:
 
 def _agreed(doomed: Sequence[Forgotten]) -> bool:
     many = f"{len(doomed)} instances" if len(doomed) > 1 else doomed[0].instance.where
-    agreed = report.ask(f"terminate {many}, disk and all?")
+    agreed = output.ask(f"terminate {many}, disk and all?")
     if agreed is None:
-        report.hint("`ec2tasks reap --yes` ends what is to end")
+        output.hint("`ec2tasks reap --yes` ends what is to end")
     return bool(agreed)
 
 
@@ -178,9 +178,9 @@ def _end(one: Forgotten, *, force: bool) -> bool:
         known = explain(error)
         if known is None:
             raise
-        report.warning(f"{one.instance.where} could not be ended: {known.what}", hint=known.hint)
+        output.warning(f"{one.instance.where} could not be ended: {known.what}", hint=known.hint)
         return False
-    report.step(f"{one.instance.where}: {'terminated' if ended else 'kept, for it is in use by now'}")
+    output.step(f"{one.instance.where}: {'terminated' if ended else 'kept, for it is in use by now'}")
     return True
 
 
@@ -192,7 +192,7 @@ def _table(found: Sequence[instances.Instance]) -> None:
         age = _since_start(one, now)
         cost = "-" if spent is None else f"${spent:.2f}"
         rows.append((one.name, one.id, one.state, one.type, one.zone, one.address or "-", age, cost))
-    report.data(report.columns(rows))
+    output.data(output.columns(rows))
 
 
 def _since_start(one: instances.Instance, now: datetime) -> str:

@@ -10,7 +10,7 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from ec2tasks.base.errors import UsageError
-from ec2tasks.base.final_state import Ending
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.config.schema import KEYS_BY_NAME, nearest
 
 
@@ -228,7 +228,7 @@ def from_code(given: Mapping[str, object]) -> dict[str, object]:
 
 def final_state(given: Mapping[str, Any]) -> str | None:
     """The end of life asked for by option. Raises UsageError for more than one."""
-    ends = [one.value for one in Ending if given.get(one.value)]
+    ends = [one.value for one in FinalState if given.get(one.value)]
     if len(ends) > 1:
         raise UsageError(
             f"{' and '.join(f'--{name}' for name in ends)} contradict each other",

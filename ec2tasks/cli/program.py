@@ -16,7 +16,7 @@ from invoke.program import Program
 from invoke.vendor import yaml  # the copy that Invoke reads its own files with
 
 from ec2tasks import __version__
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE, USAGE_CODE, UsageError
 
 BROKEN_PIPE_CODE = 141  # 128 + SIGPIPE, as a shell says it
@@ -173,7 +173,7 @@ def main() -> None:
         sys.exit(BROKEN_PIPE_CODE)
     except yaml.YAMLError as error:
         # Invoke reads /etc/invoke.* and ~/.invoke.* itself and lets this fly.
-        report.warning(f"Invoke's own configuration is not YAML: {' '.join(str(error).split())}")
+        output.warning(f"Invoke's own configuration is not YAML: {' '.join(str(error).split())}")
         sys.exit(USAGE_CODE)
     except Exception:  # noqa: BLE001  # the last edge: shown whole, with the code that says it was us
         traceback.print_exc()

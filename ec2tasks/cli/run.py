@@ -15,7 +15,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import find_project
 from ec2tasks.cli.options import (
@@ -111,7 +111,7 @@ def _say_strange(recipes: Iterable[str], found: Targets) -> None:
         return  # the Makefile of a folder below; they may be for another
     for name in unknown_targets(list(recipes), found, lambda name: Path(name).exists()):
         near = difflib.get_close_matches(name, found.names, n=1)
-        report.warning(
+        output.warning(
             f"recipes: the Makefile has no `{name}`, so what stands there never counts",
             hint=f"did you mean `{near[0]}`?" if near else None,
         )
@@ -175,11 +175,11 @@ def jobs(c: Context, given: Mapping[str, Any]) -> None:
     """
     found = history.there(make_call(c, given))
     if given["json"]:
-        report.data(json.dumps([history.described(one) for one in found], indent=2))
+        output.data(json.dumps([history.described(one) for one in found], indent=2))
     elif found:
-        report.data(report.columns(history.rows(found)))
+        output.data(output.columns(history.rows(found)))
     else:
-        report.step("nothing has run on the instance yet")
+        output.step("nothing has run on the instance yet")
 
 
 @ec2_task(

@@ -12,8 +12,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from ec2tasks.aws.client import Aws, explain
-from ec2tasks.base import hints
-from ec2tasks.base import output as report
+from ec2tasks.base import hints, output
 from ec2tasks.base.endpoint import AWS, Endpoint
 from ec2tasks.base.errors import INTERRUPTED_CODE, CommandFailed
 from ec2tasks.base.process import Tools
@@ -128,4 +127,4 @@ def _endpoint(settings: Settings, *, dry: bool) -> Endpoint:
 def show_plan(lines: Sequence[str]) -> None:
     """Print what would be done, a line each."""
     for line in lines:
-        report.data(f"would {line}")
+        output.data(f"would {line}")

@@ -12,9 +12,9 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from ec2tasks.aws.prices import price_text
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
-from ec2tasks.base.final_state import Ending
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.cli import instances as fleet_tasks
 from ec2tasks.cli import run as run_tasks
 from ec2tasks.cli.admin import ns as admin
@@ -59,8 +59,8 @@ def up(c: Context, given: Mapping[str, Any]) -> None:
         foretell(call)
         return show_plan(plan.up_lines(call))
     found = workflow.up(call)
-    report.data(f"{found.where} at {found.address}, {price_text(found.price)}")
-    report.hint('`ec2tasks run "COMMAND"` runs there, `ec2tasks down` ends it')
+    output.data(f"{found.where} at {found.address}, {price_text(found.price)}")
+    output.hint('`ec2tasks run "COMMAND"` runs there, `ec2tasks down` ends it')
     return None
 
 
@@ -105,7 +105,7 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
     With `--no-rsync` what is there and not here is given up. Where the results can't be fetched whole, the
     instance is stopped, not terminated.
     """
-    wanted = Ending(final_state(given) or "terminate")
+    wanted = FinalState(final_state(given) or "terminate")
     fetch, verbose = not given["no_rsync"], is_verbose(given)
     call = make_call(c, given)
     if is_dry(c, given):
@@ -119,12 +119,12 @@ def config(c: Context, given: Mapping[str, Any]) -> None:
     """Show every setting, its value, and where it came from."""
     rows = printable(make_settings(c, given))
     if given["json"]:
-        report.data(
+        output.data(
             json.dumps({name: {"value": value, "source": source} for name, value, source in rows}, indent=2)
         )
         return
     texts = [(name, _value_text(value), source) for name, value, source in rows]
-    report.data(report.columns([("SETTING", "VALUE", "FROM"), *texts]))
+    output.data(output.columns([("SETTING", "VALUE", "FROM"), *texts]))
 
 
 def _value_text(value: object) -> str:
@@ -144,10 +144,10 @@ def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it ha
     A Makefile that does not include Makefile.inc yet gets that as its last line.
     """
     for line in init_project(Path.cwd()):
-        report.step(line)
+        output.step(line)
     makes = any((Path.cwd() / name).is_file() for name in MAKEFILES)
     first = "" if makes else "a Makefile with `include Makefile.inc`, then "
-    report.hint(
+    output.hint(
         f"{first}`make on-ec2-TARGET` runs a target there; `make -n on-ec2-TARGET` shows what it calls"
     )
 
@@ -155,7 +155,7 @@ def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it ha
 @ec2_task()
 def makefile(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
     """Print Makefile.inc, the rules that make `make on-ec2-TARGET` work."""
-    report.data(makefile_text().rstrip("\n"))
+    output.data(makefile_text().rstrip("\n"))
 
 
 @contextmanager

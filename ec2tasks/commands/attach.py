@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE, Failure
-from ec2tasks.base.final_state import Ending
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.commands.history import pick
 from ec2tasks.commands.supervise import attended
 from ec2tasks.commands.transfer import fetch as fetch_results
@@ -17,7 +17,7 @@ from ec2tasks.lifecycle.operation import Intent, Results, Stay
 from ec2tasks.lifecycle.scope import interruptible, on_board
 from ec2tasks.lifecycle.timing import Phases
 from ec2tasks.remote import job as jobs
-from ec2tasks.remote.job import Job, LostRunError, Run
+from ec2tasks.remote.job import Job, JobStatus, LostJobError
 
 SHOWN_AGAIN = 256 * 1024  # bytes of earlier output that `attach` begins with
 
@@ -33,8 +33,8 @@ def attach(call: Call, wanted: str = "") -> int:
         found = _left_running(stay, wanted)
         code = _look_again(stay, found, since=_last_part(found))
     if not stay.detached:
-        report.step(f"run {found.run_id} has ended with {code}")
-        report.hint("`ec2tasks finish` fetches its results and ends the instance")
+        output.step(f"run {found.job_id} has ended with {code}")
+        output.hint("`ec2tasks finish` fetches its results and ends the instance")
     return code
 
 
@@ -47,7 +47,7 @@ def finish(call: Call, wanted: str = "", *, fetch: bool, verbose: bool) -> int:
     asked = call.settings.by_option("final_state")
     stay = Stay(
         call=call,
-        intent=Intent(end=Ending(call.settings.final_state) if asked else None),
+        intent=Intent(end=FinalState(call.settings.final_state) if asked else None),
         touched=True,
         results=Results.MISSING if fetch else Results.GIVEN_UP,
     )
@@ -60,27 +60,27 @@ def finish(call: Call, wanted: str = "", *, fetch: bool, verbose: bool) -> int:
                 code = _its_end(stay, found)
         if not stay.detached:
             if not asked:
-                stay.intent = Intent(end=Ending(found.final_state))
+                stay.intent = Intent(end=FinalState(found.final_state))
             if fetch:
                 with phases.time("fetched"):
                     stay.results = fetch_results(stay, verbose=verbose)
     if not stay.detached:
-        report.step(phases.line(stay.cost()))
+        output.step(phases.line(stay.cost()))
     return stay.exit_code(code, fetch=fetch)
 
 
-def _its_end(stay: Stay, found: Run) -> int:
+def _its_end(stay: Stay, found: JobStatus) -> int:
     """The exit code of a run once it has ended; 125 where a restart ended it, which is said."""
     try:
         return _look_again(stay, found)
-    except LostRunError as lost:
-        report.warning(lost.what, hint=lost.hint)
+    except LostJobError as lost:
+        output.warning(lost.what, hint=lost.hint)
         return FAILURE_CODE
 
 
-def _left_running(stay: Stay, wanted: str) -> Run:
+def _left_running(stay: Stay, wanted: str) -> JobStatus:
     host, tools = stay.host, stay.call.tools
-    found = pick(jobs.runs(host, tools), wanted) if wanted else jobs.look(host, tools)
+    found = pick(jobs.list_jobs(host, tools), wanted) if wanted else jobs.look(host, tools)
     if found is None:
         raise Failure(
             "no command was left running on the instance",
@@ -89,20 +89,20 @@ def _left_running(stay: Stay, wanted: str) -> Run:
     return found
 
 
-def _last_part(found: Run) -> tuple[int, int]:
+def _last_part(found: JobStatus) -> tuple[int, int]:
     """Where to begin for who wants to be there again, rather than to read all of it."""
     out, err = found.kept
     if max(out, err) > SHOWN_AGAIN:
-        report.step("what it printed last; `ec2tasks logs` shows all that is kept")
+        output.step("what it printed last; `ec2tasks logs` shows all that is kept")
     return max(0, out - SHOWN_AGAIN), max(0, err - SHOWN_AGAIN)
 
 
-def _look_again(stay: Stay, found: Run, *, since: tuple[int, int] = (0, 0)) -> int:
+def _look_again(stay: Stay, found: JobStatus, *, since: tuple[int, int] = (0, 0)) -> int:
     if found.lost:
         return jobs.result(found)
     call = stay.call
     job = Job(
-        run_id=found.run_id,
+        job_id=found.job_id,
         command=found.command,
         remote_dir=call.settings.remote_dir,
         below=str(call.project.below),

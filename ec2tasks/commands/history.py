@@ -11,7 +11,7 @@ from ec2tasks.lifecycle.acquire import look_in
 from ec2tasks.lifecycle.context import Call
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.follow import View
-from ec2tasks.remote.job import BROKEN, Run
+from ec2tasks.remote.job import BROKEN, JobStatus
 from ec2tasks.remote.session import remote_argv
 from ec2tasks.ssh.connect import Host, close_master
 
@@ -19,26 +19,26 @@ PAUSE = 2.0  # seconds between attempts to come back
 COMMAND_LIMIT = 60  # characters of a command in the table
 
 
-def there(call: Call) -> list[Run]:
+def there(call: Call) -> list[JobStatus]:
     """What ran and runs on the instance, the newest first. Raises Failure where none is running."""
     host = look_in(call)
     try:
-        return jobs.runs(host, call.tools)
+        return jobs.list_jobs(host, call.tools)
     except Failure:
         # A kept connection that a change of network killed still looked alive.
         close_master(host, call.tools)
-        return jobs.runs(look_in(call), call.tools)
+        return jobs.list_jobs(look_in(call), call.tools)
 
 
-def pick(found: Sequence[Run], wanted: str) -> Run:
+def pick(found: Sequence[JobStatus], wanted: str) -> JobStatus:
     """The run whose id begins so, else the newest. Raises Failure for none, UsageError for several."""
     if not found:
         raise Failure("nothing has run on the instance yet", hint='`ec2tasks run "COMMAND"` runs something')
-    some = [run for run in found if run.run_id.startswith(wanted)]
+    some = [run for run in found if run.job_id.startswith(wanted)]
     if not some:
         raise UsageError(f"no run `{wanted}` on the instance", hint="`ec2tasks jobs` lists them")
     if wanted and len(some) > 1:
-        words = ", ".join(run.run_id for run in some[:3])
+        words = ", ".join(run.job_id for run in some[:3])
         raise UsageError(f"`{wanted}` is the beginning of {len(some)} runs: {words}", hint="give more of it")
     return some[0]
 
@@ -64,43 +64,43 @@ def _hang_up() -> None:
     raise BrokenPipeError
 
 
-def _has_all(call: Call, host: Host, run: Run, view: View) -> bool:
+def _has_all(call: Call, host: Host, run: JobStatus, view: View) -> bool:
     try:
-        now = jobs.look(host, call.tools, run.run_id)
+        now = jobs.look(host, call.tools, run.job_id)
     except Failure:
         close_master(host, call.tools)
         return False
     return now is None or now.lost or (now.over and now.kept == (view.out.offset, view.err.offset))
 
 
-def _argv(host: Host, run: Run, view: View, word: str, *, follow: bool) -> list[str]:
-    words = [run.run_id, word, str(view.out.offset), str(view.err.offset), *([] if follow else ["dump"])]
+def _argv(host: Host, run: JobStatus, view: View, word: str, *, follow: bool) -> list[str]:
+    words = [run.job_id, word, str(view.out.offset), str(view.err.offset), *([] if follow else ["dump"])]
     return remote_argv(host, "follow.sh", "follow", *words, options=["-T", "-o", "LogLevel=QUIET"])
 
 
-def rows(found: Sequence[Run]) -> list[tuple[str, ...]]:
+def rows(found: Sequence[JobStatus]) -> list[tuple[str, ...]]:
     """Runs as a table."""
     heading = ("RUN", "STATE", "CODE", "STARTED", "ENDED", "COMMAND")
     return [heading, *(_row(run) for run in found)]
 
 
-def _row(run: Run) -> tuple[str, ...]:
+def _row(run: JobStatus) -> tuple[str, ...]:
     code = "-" if run.code is None else str(run.code)
     ended = "-" if run.ended is None else _moment(run.ended)
     command = "(shell)" if run.command is None else " ".join(run.command.split())
     if len(command) > COMMAND_LIMIT:
         command = f"{command[: COMMAND_LIMIT - 1]}…"
-    return (run.run_id, run.state, code, _moment(run.started), ended, command)
+    return (run.job_id, run.state, code, _moment(run.started), ended, command)
 
 
 def _moment(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, tz=timezone.utc).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def described(run: Run) -> dict[str, object]:
+def described(run: JobStatus) -> dict[str, object]:
     """A run as JSON can hold it; times in ISO 8601, UTC."""
     return {
-        "run": run.run_id,
+        "run": run.job_id,
         "command": run.command,
         "state": run.state,
         "code": run.code,

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.ssh.ports import check_free, local_end
 
@@ -180,8 +180,8 @@ def _watch(page: Page, over: threading.Event, browser: bool, opened: Callable[[s
             return
     if over.is_set():
         return
-    report.step(f"Jupyter is at {page.address}")
-    report.hint("Ctrl-C ends it, and fetches what is new there")
+    output.step(f"Jupyter is at {page.address}")
+    output.hint("Ctrl-C ends it, and fetches what is new there")
     if browser:
         with guide(page.address) as once:
             import webbrowser

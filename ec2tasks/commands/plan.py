@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ec2tasks.base.final_state import Ending
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.lifecycle.context import Call
 
 
@@ -45,6 +45,6 @@ def run_lines(call: Call, command: str | None, *, sync: bool) -> list[str]:
     ]
 
 
-def down_lines(call: Call, wanted: Ending, *, fetch: bool) -> list[str]:
+def down_lines(call: Call, wanted: FinalState, *, fetch: bool) -> list[str]:
     """What `down` would do."""
     return [*([pull_line(call)] if fetch else []), f"{wanted.value} instance `{call.settings.name}`"]

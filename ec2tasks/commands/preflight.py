@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import check_syncable
 from ec2tasks.config.settings import dotenv_text
@@ -35,7 +35,7 @@ def check_push(call: Call) -> None:
     if names and _travels(call, DOTENV):
         line = f"the line `{DOTENV}` in {IGNORE_FILE} keeps it here"
         there = (call.project.root / IGNORE_FILE).is_file()
-        report.warning(
+        output.warning(
             f"{DOTENV} holds AWS keys ({', '.join(names)}) and goes to the instance"
             ", whose role makes them unneeded",
             hint=line if there else f"{line}; `ec2tasks init` writes that file",
@@ -60,7 +60,7 @@ def foretell(call: Call) -> None:
     if settings.given("instance_type"):
         for name in settings.instance_type:
             if (like := call.aws.types_like(name)) != [name]:
-                report.warning(
+                output.warning(
                     f"boto3 here knows no instance type `{name}`",
                     hint=f"did you mean {' or '.join(f'`{one}`' for one in like)}?" if like else None,
                 )

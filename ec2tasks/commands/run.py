@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from ec2tasks.aws.capacity import NoCapacityError
 from ec2tasks.aws.instances import HALTED, Instance
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE
-from ec2tasks.base.final_state import Ending, Verdict
+from ec2tasks.base.final_state import FinalState, Verdict
 from ec2tasks.base.project import check_syncable
 from ec2tasks.commands.preflight import check_run
 from ec2tasks.commands.supervise import SpotTakenError, attended, check_taken, taken_back
@@ -29,7 +29,7 @@ from ec2tasks.lifecycle.scope import interruptible, on_board
 from ec2tasks.lifecycle.timing import Phases
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.follow import feeds, terminal_size
-from ec2tasks.remote.job import Job, LostRunError, forwarded, on_terminal
+from ec2tasks.remote.job import Job, LostJobError, forwarded, on_terminal
 from ec2tasks.sync.engine import Moves
 from ec2tasks.sync.engine import differences as compare_trees
 from ec2tasks.sync.reconcile import Change
@@ -69,12 +69,12 @@ def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> i
             used += time.monotonic() - began
             if not settings.resume or 0 < settings.max_hours <= used:
                 raise
-            report.warning(taken.what)
-            report.step("resume: the command begins again on a new instance, from what has been fetched")
+            output.warning(taken.what)
+            output.step("resume: the command begins again on a new instance, from what has been fetched")
         except NoCapacityError as full:
             if not resumed:
                 raise
-            report.step(f"{full.what.splitlines()[0]}; asking again in {CAPACITY_PAUSE:.0f} s")
+            output.step(f"{full.what.splitlines()[0]}; asking again in {CAPACITY_PAUSE:.0f} s")
             time.sleep(CAPACITY_PAUSE)
     raise AssertionError("unreachable")
 
@@ -89,10 +89,10 @@ def remaining(settings: Settings, used: float) -> Settings:
 def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) -> int:
     stay = Stay(
         call=call,
-        intent=Intent(end=Ending(call.settings.final_state), detaches=wish.detach),
+        intent=Intent(end=FinalState(call.settings.final_state), detaches=wish.detach),
         results=Results.MISSING if wish.sync else Results.GIVEN_UP,
     )
-    job = _job(call, wish, environ, run_id=stay.run_id, resumed=resumed)
+    job = _job(call, wish, environ, job_id=stay.job_id, resumed=resumed)
     phases = Phases()
     with interruptible(), on_board(stay, phases, files=jobs.job_files(job), may_launch=True):
         with phases.time("synced"):
@@ -108,7 +108,7 @@ def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) 
         code = _run_and_fetch(stay, wish, job, phases)
     if stay.detached:
         return code
-    report.step(phases.line(stay.cost()))
+    output.step(phases.line(stay.cost()))
     return stay.exit_code(code, fetch=wish.sync)
 
 
@@ -121,7 +121,7 @@ def _run_and_fetch(stay: Stay, wish: Wish, job: Job, phases: Phases) -> int:
         with phases.time("ran"), wish.beside(), meanwhile:
             code = _run_there(stay, wish, job)
         over = not stay.detached
-    except LostRunError:
+    except LostJobError:
         over = True
         raise
     finally:
@@ -148,20 +148,20 @@ def _run_there(stay: Stay, wish: Wish, job: Job) -> int:
         jobs.start(stay.host, job, call.tools)
     if wish.detach or (job.multi != "none" and not on_terminal()):
         # Nobody is going to look at the multiplexer's terminal.
-        jobs.release(stay.host, job.run_id, call.tools)
+        jobs.release(stay.host, job.job_id, call.tools)
     if wish.detach:
         stay.detached = True
         return 0
     return attended(stay, job, start=job.multi == "none")
 
 
-def _job(call: Call, wish: Wish, environ: Mapping[str, str], *, run_id: str, resumed: int) -> Job:
+def _job(call: Call, wish: Wish, environ: Mapping[str, str], *, job_id: str, resumed: int) -> Job:
     settings, multi = call.settings, multiplexer(call, wish)
     # What a command may look at that knows how to go on where it was.
     again = {"EC2TASKS_RESUMED": str(resumed)} if resumed else {}
     terminal = multi == "none" and not wish.detach and on_terminal()
     return Job(
-        run_id=run_id,
+        job_id=job_id,
         command=wish.command,
         remote_dir=settings.remote_dir,
         below=str(call.project.below),
@@ -208,7 +208,7 @@ def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
         # What is sent to where all had been fetched is here, too.
         if pull or stay.clean:
             stay.results = Results.FETCHED
-    report.step(phases.line(None))
+    output.step(phases.line(None))
 
 
 def differences(call: Call) -> list[Change]:
@@ -220,17 +220,17 @@ def differences(call: Call) -> list[Change]:
         return compare_trees(call.project.root, stay.there, call.tools)
 
 
-def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
+def down(call: Call, wanted: FinalState, *, fetch: bool, verbose: bool) -> int:
     """Pull, then terminate or stop; 125 where the results could not be fetched, and the instance is kept."""
     check_here(call)
     found = find(call)
     if found is None:
-        report.step(f"no instance `{call.settings.name}` in {call.aws.region}: nothing to end")
+        output.step(f"no instance `{call.settings.name}` in {call.aws.region}: nothing to end")
         if (begun := journal.read(call.state, call.key)) and not begun.is_old():
-            report.warning("a launch of it was begun here and not ended", hint="`ec2tasks down` in a minute")
+            output.warning("a launch of it was begun here and not ended", hint="`ec2tasks down` in a minute")
         return 0
-    if wanted is Ending.STOP and found.state in HALTED:
-        report.step(f"{found.where}: stopped already")
+    if wanted is FinalState.STOP and found.state in HALTED:
+        output.step(f"{found.where}: stopped already")
         return 0
     arrival = Arrival(instance=found)
     fetch = fetch and not (found.state == "stopped" and found.fetched)
@@ -248,5 +248,5 @@ def down(call: Call, wanted: Ending, *, fetch: bool, verbose: bool) -> int:
     phases = Phases()
     with interruptible(), on_board(stay, phases), phases.time("fetched"):
         stay.results = fetch_results(stay, verbose=verbose)
-    report.step(phases.line(stay.cost()))
+    output.step(phases.line(stay.cost()))
     return 0 if stay.results is not Results.MISSING and stay.ended is wanted else FAILURE_CODE

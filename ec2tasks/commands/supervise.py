@@ -15,7 +15,7 @@ from ec2tasks.aws import instances
 from ec2tasks.aws.client import UnreachableError, explain
 from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.security_groups import admit
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import INTERRUPTED_CODE, Failure
 from ec2tasks.base.process import exit_code, handled
 from ec2tasks.lifecycle.acquire import host_of
@@ -26,7 +26,7 @@ from ec2tasks.remote.job import (
     BROKEN,
     MISSING,
     Job,
-    Run,
+    JobStatus,
     forward_options,
     on_terminal,
     result,
@@ -93,7 +93,7 @@ def taken_back(stay: Stay) -> Iterator[None]:
 def never_began(stay: Stay, job: Job) -> bool:
     """Whether a command that was to be started is known not to have been."""
     try:
-        return jobs.look(stay.host, stay.call.tools, job.run_id) is None
+        return jobs.look(stay.host, stay.call.tools, job.job_id) is None
     except Failure:
         return False
 
@@ -142,7 +142,7 @@ def _view(way: Way) -> View:
         leaves=not _is_shell(job),
         interrupt=way.interrupt,
         on_meeting=way.say_back,
-        unread=lambda: report.step(UNREAD),
+        unread=lambda: output.step(UNREAD),
     )
 
 
@@ -163,7 +163,7 @@ def _followed(way: Way, view: View, *, start: bool) -> int:
 
 
 def _follow_argv(way: Way, view: View, word: str, *, start: bool) -> list[str]:
-    words = [way.job.run_id, word, str(view.out.offset), str(view.err.offset), *(["start"] if start else [])]
+    words = [way.job.job_id, word, str(view.out.offset), str(view.err.offset), *(["start"] if start else [])]
     # What ssh itself has to say must not be taken for the command's.
     options = [*forward_options(way.job), "-E", str(way.said), "-T"]
     return remote_argv(way.host, "follow.sh", "follow", *words, options=options)
@@ -177,7 +177,7 @@ def _at_multiplexer(way: Way) -> int:
             run = way.back(met=True, begun=True)
             way.say_back()
         else:
-            run = jobs.look(way.host, way.stay.call.tools, way.job.run_id)
+            run = jobs.look(way.host, way.stay.call.tools, way.job.job_id)
             if run and not run.over:
                 raise Detached(0)
         if run and run.over:
@@ -186,7 +186,7 @@ def _at_multiplexer(way: Way) -> int:
 
 def _attached(way: Way) -> int:
     options = [*forward_options(way.job), "-t", "-t"]
-    argv = remote_argv(way.host, "follow.sh", "attach", way.job.run_id, options=options)
+    argv = remote_argv(way.host, "follow.sh", "attach", way.job.job_id, options=options)
     with (
         handled((signal.SIGINT,), way.interrupt),
         handled((signal.SIGTERM,), lambda: leave(128 + signal.SIGTERM)),
@@ -219,12 +219,12 @@ class Way:
     @property
     def said(self) -> Path:
         """Where ssh writes what it has to say itself."""
-        return self.host.sockets / f"said-{self.job.run_id}"
+        return self.host.sockets / f"said-{self.job.job_id}"
 
     def interrupt(self) -> None:
         """Send Ctrl-C to the command; where the connection is about to break, once more over another."""
         for _ in range(3):
-            if jobs.send_signal(self.host, self.job.run_id, "INT", self.stay.call.tools):
+            if jobs.send_signal(self.host, self.job.job_id, "INT", self.stay.call.tools):
                 return
 
     def say_back(self) -> None:
@@ -232,9 +232,9 @@ class Way:
         self.tries = 0
         if self.lost:
             self.lost = False
-            report.step("connected again")
+            output.step("connected again")
 
-    def back(self, *, met: bool, begun: bool) -> Run | None:
+    def back(self, *, met: bool, begun: bool) -> JobStatus | None:
         """How the command stands, asked over a connection that answers; tries until there is one.
 
         `met`: a connection got as far as the command, `begun`: the last one did. Raises Failure where the
@@ -262,14 +262,14 @@ class Way:
     def _say_lost(self, *, met: bool) -> None:
         if not self.lost:
             self.lost = True
-            report.step(f"connection lost, trying again{' (the command goes on there)' if met else ''}")
+            output.step(f"connection lost, trying again{' (the command goes on there)' if met else ''}")
 
     def _own_words(self) -> str:
         with contextlib.suppress(OSError):
             return self.said.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-1]
         return ""
 
-    def _reach(self) -> Run | None:
+    def _reach(self) -> JobStatus | None:
         """Ask over the kept connection, or a new one. Raises Failure where neither answers."""
         tools = self.stay.call.tools
         said = open_master(self.host, tools)
@@ -277,7 +277,7 @@ class Way:
             self._look_at_aws(admitting="timed out" in said)
             raise Failure(said)
         try:
-            run = jobs.look(self.host, tools, self.job.run_id)
+            run = jobs.look(self.host, tools, self.job.job_id)
         except Failure:
             # It stands, but carries nothing any more: this machine's network may have changed.
             close_master(self.host, tools)
@@ -309,7 +309,7 @@ class Way:
             if found and was_taken(self.stay, found):
                 raise taken(self.stay)
             raise InstanceGoneError(
-                f"{arrival.instance.where} is {state}: run {self.job.run_id} is lost",
+                f"{arrival.instance.where} is {state}: run {self.job.job_id} is lost",
                 hint="`ec2tasks down` starts it again, fetches what was left and ends it"
                 if "stop" in state
                 else "what was fetched until then is here",

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.lifecycle.operation import Results, Stay
-from ec2tasks.remote.folder import BrokenWayError
+from ec2tasks.remote.folder import BrokenConnectionError
 from ec2tasks.sync.engine import Moves, move
 from ec2tasks.sync.pull import Calm
 
@@ -31,12 +31,12 @@ def move_files(stay: Stay, moves: Moves) -> None:
         # Whatever was there when this call joined: from here on something may be.
         there, stay.empty = stay.there, False
         try:
-            return move(stay.call.project.root, there, stay.run_id, stay.call.tools, moves)
-        except BrokenWayError:
+            return move(stay.call.project.root, there, stay.job_id, stay.call.tools, moves)
+        except BrokenConnectionError:
             pause = next(pauses, None)
             if pause is None or not stay.runs():
                 raise
-            report.step(f"connection lost, trying the {moves.verb} again")
+            output.step(f"connection lost, trying the {moves.verb} again")
             time.sleep(pause)
             stay.reconnect()
 
@@ -46,11 +46,11 @@ def fetch(stay: Stay, *, verbose: bool) -> Results:
     try:
         move_files(stay, Moves(pull=True, verbose=verbose))
     except Failure as error:
-        report.warning(error.what, hint=error.hint)
+        output.warning(error.what, hint=error.hint)
         return Results.MISSING
     except KeyboardInterrupt:
         stay.interrupted = True
-        report.warning("interrupted while fetching the results")
+        output.warning("interrupted while fetching the results")
         return Results.MISSING
     return Results.FETCHED
 
@@ -82,7 +82,7 @@ def _keep_fetching(stay: Stay, every: int, over: threading.Event) -> None:
     while not over.wait(min(every or TICK, TICK)):
         if not calm.last and (at := stay.notice):
             calm.last, last = True, 0.0
-            report.warning(f"AWS takes this spot instance back at {at}: fetching what is there")
+            output.warning(f"AWS takes this spot instance back at {at}: fetching what is there")
         pause = LAST_PAUSE if calm.last else every
         if pause and time.monotonic() - last >= pause:
             # What does not come now comes the next time, or is said at the end.
@@ -91,5 +91,5 @@ def _keep_fetching(stay: Stay, every: int, over: threading.Event) -> None:
             except Failure:
                 pass
             except Exception as error:  # noqa: BLE001  # it must not keep the last fetch from being tried
-                report.warning(f"what the command makes could not be fetched meanwhile: {error!r}")
+                output.warning(f"what the command makes could not be fetched meanwhile: {error!r}")
             last = time.monotonic()

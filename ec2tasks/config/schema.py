@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ec2tasks.base.final_state import Ending
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.config import parsers as forms
 
 DEFAULT_REGION = "eu-central-1"
@@ -129,7 +129,7 @@ KEYS = (
     ),
     Key(
         name="final_state",
-        parse=forms.choice(tuple(one.value for one in Ending)),
+        parse=forms.choice(tuple(one.value for one in FinalState)),
         environment=("AWS_FINAL_STATE",),
         default="terminate",
         about="what becomes of the instance after a run: leave, stop, terminate",

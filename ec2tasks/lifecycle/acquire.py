@@ -13,7 +13,7 @@ from ec2tasks.aws.instances import Instance, Step, next_step
 from ec2tasks.aws.key_pairs import check_private, keys_to_offer
 from ec2tasks.aws.launch import Order, launch, prepare_order
 from ec2tasks.aws.security_groups import admit
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import check_tools, deferred, in_background
 from ec2tasks.base.project import identity
@@ -111,7 +111,7 @@ def _launched_here(call: Call, found: Sequence[Instance]) -> list[Instance]:
 def _give_way(call: Call, younger: Sequence[Instance], *, all_of_them: bool) -> None:
     """End what this machine launched beside an older one: nobody has ever got on it."""
     for one in younger:
-        report.step(f"{one.where}: ended again, another client launched one at the same moment")
+        output.step(f"{one.where}: ended again, another client launched one at the same moment")
         instances.end(call.aws, one, "terminate")
     if all_of_them:
         journal.finish(call.state, call.key)
@@ -259,12 +259,12 @@ def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
         if not may_launch:
             raise no_instance(call)
         order = _order(call)
-        report.step(Step.LAUNCH.value)  # only now: each mistake that costs nothing has been looked for
+        output.step(Step.LAUNCH.value)  # only now: each mistake that costs nothing has been looked for
         # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
         with deferred():
             arrival.instance = _launch(call, order)
             arrival.launched = True
-        report.step(f"launched {arrival.instance.where}")
+        output.step(f"launched {arrival.instance.where}")
         return arrival.instance
 
     def start_one(found: Instance) -> None:
@@ -297,7 +297,7 @@ def _launch(call: Call, order: Order) -> Instance:
             if error_code(error) == "IdempotentInstanceTerminated" and not anew:
                 continue  # what was launched then has ended since
             if passes(error):
-                report.warning(UNANSWERED, hint="the next run finds it; `ec2tasks ls` shows it")
+                output.warning(UNANSWERED, hint="the next run finds it; `ec2tasks ls` shows it")
             else:
                 journal.finish(call.state, call.key)
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ec2tasks.aws.instances import Instance
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.config.settings import Settings
 
 
@@ -30,4 +30,4 @@ def say_unlike(found: Instance, settings: Settings) -> None:
     """Say in which way it is not; it is used all the same."""
     difference = unlike(found, settings)
     if difference:
-        report.warning(difference, hint="`ec2tasks down` first: the next run launches what you asked for")
+        output.warning(difference, hint="`ec2tasks down` first: the next run launches what you asked for")

@@ -13,11 +13,11 @@ from ec2tasks.aws import prices as price
 from ec2tasks.aws.client import explain
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure
-from ec2tasks.base.final_state import Ending, Facts
+from ec2tasks.base.final_state import Facts, FinalState
 from ec2tasks.lifecycle.acquire import Arrival
 from ec2tasks.lifecycle.context import Call
-from ec2tasks.remote.folder import There, there_on
-from ec2tasks.remote.job import new_run_id
+from ec2tasks.remote.folder import RemoteFolder, remote_folder
+from ec2tasks.remote.job import new_job_id
 from ec2tasks.remote.session import Leaving, Limits, Session, join
 from ec2tasks.ssh.connect import Host, close_master, open_master
 
@@ -42,7 +42,7 @@ class Intent:
     there; `looks`: it leaves what runs as it is, and nobody waits for it.
     """
 
-    end: Ending | None = None
+    end: FinalState | None = None
     explicit: bool = False
     detaches: bool = False
     looks: bool = False
@@ -67,14 +67,14 @@ class Stay:
     arrival: Arrival = field(default_factory=Arrival)
     session: Session | None = None
     boarded: contextlib.ExitStack | None = None
-    run_id: str = field(default_factory=new_run_id)
+    job_id: str = field(default_factory=new_job_id)
     empty: bool = False
     clean: bool = False
     shared: bool = False
     detached: bool = False
     gone: bool = False
     interrupted: bool = False
-    ended: Ending | None = None
+    ended: FinalState | None = None
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     @property
@@ -89,10 +89,10 @@ class Stay:
         return self.session is not None
 
     @property
-    def there(self) -> There:
+    def there(self) -> RemoteFolder:
         """The project's folder on the instance, as it is reached now."""
         home = self.session.home if self.session else ""
-        return there_on(self.host, folder=self.call.settings.remote_dir, home=home, empty=self.empty)
+        return remote_folder(self.host, folder=self.call.settings.remote_dir, home=home, empty=self.empty)
 
     @property
     def notice(self) -> str:
@@ -104,10 +104,10 @@ class Stay:
         assert self.arrival.instance is not None
         # A later session's end of life replaces an earlier one's: the instance knows which came last.
         asked = leaving.final_state if leaving else None
-        own = self.intent.end or (Ending.STOP if self.arrival.started else Ending.LEAVE)
-        wanted = Ending(asked) if asked else own
+        own = self.intent.end or (FinalState.STOP if self.arrival.started else FinalState.LEAVE)
+        wanted = FinalState(asked) if asked else own
         return Facts(
-            wanted=Ending.LEAVE if self.detached else wanted,
+            wanted=FinalState.LEAVE if self.detached else wanted,
             explicit=self.intent.explicit,
             launched=self.arrival.launched,
             started=self.arrival.started,
@@ -189,7 +189,7 @@ def joined(stay: Stay, host: Host, files: Mapping[str, str]) -> contextlib.Abstr
     return join(
         host,
         stay.call.tools,
-        run_id=stay.run_id,
+        job_id=stay.job_id,
         remote_dir=stay.call.settings.remote_dir,
         final_state=_end_asked_for(stay),
         files=files,

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from ec2tasks.aws import instances
 from ec2tasks.aws.client import error_text, explain, passes
 from ec2tasks.aws.instances import Instance
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.final_state import ENDS, Ending, Verdict, decide
+from ec2tasks.base.final_state import ENDS, FinalState, Verdict, decide
 from ec2tasks.base.process import uninterrupted
 from ec2tasks.base.project_dir import prepare
 from ec2tasks.base.state import lock
@@ -29,7 +29,7 @@ def end_beside_failure(stay: Stay) -> None:
     try:
         end(stay)
     except Failure as error:
-        report.warning(error.what, hint=error.hint)
+        output.warning(error.what, hint=error.hint)
 
 
 def end(stay: Stay) -> None:
@@ -57,7 +57,7 @@ def end(stay: Stay) -> None:
             stay.shared = _somebody_there(stay)
         all_here = stay.results is Results.FETCHED and leaving is not None and leaving.bare
         verdict = decide(stay.facts(leaving))
-        if leaving and verdict.ending is Ending.TERMINATE:
+        if leaving and verdict.ending is FinalState.TERMINATE:
             tell(stay, leaving.untold)
         apply(stay, verdict, fetched=all_here)
 
@@ -68,17 +68,17 @@ def tell(stay: Stay, untold: Sequence[str]) -> None:
         return
     try:
         folder = prepare(stay.call.project.root) / "logs"
-        found = [run for run in jobs.runs(stay.host, stay.call.tools) if run.run_id in untold]
+        found = [run for run in jobs.list_jobs(stay.host, stay.call.tools) if run.job_id in untold]
         folder.mkdir(exist_ok=True)
         for run in found:
             words = " ".join((run.command or "a shell").split())
-            where = jobs.save_output(stay.host, run.run_id, folder, stay.call.tools)
-            report.warning(
-                f"run {run.run_id} (`{words[:60]}`) ended with {run.code} while nobody was there",
+            where = jobs.save_output(stay.host, run.job_id, folder, stay.call.tools)
+            output.warning(
+                f"run {run.job_id} (`{words[:60]}`) ended with {run.code} while nobody was there",
                 hint=f"what it printed is in {where.relative_to(stay.call.project.root)}",
             )
     except (Failure, OSError) as error:
-        report.warning(f"{len(untold)} runs ended while nobody was there, and can't be told of: {error}")
+        output.warning(f"{len(untold)} runs ended while nobody was there, and can't be told of: {error}")
 
 
 def _forget(stay: Stay) -> None:
@@ -95,7 +95,7 @@ def _say_gone(stay: Stay, found: Instance) -> None:
         if stay.results is not Results.MISSING or not stay.touched
         else ", and with it what was not fetched"
     )
-    report.warning(
+    output.warning(
         f"{found.where}: terminated, but not by this run{lost}", hint="the next run launches another"
     )
 
@@ -122,14 +122,14 @@ def apply(stay: Stay, verdict: Verdict, *, fetched: bool = False) -> None:
     verdict = _carried_out(stay, found, verdict, fetched=fetched)
     stay.ended = verdict.ending
     if verdict.because:
-        report.warning(f"{found.where}: {PAST[verdict.ending]}, because {verdict.because}", hint=verdict.hint)
+        output.warning(f"{found.where}: {PAST[verdict.ending]}, because {verdict.because}", hint=verdict.hint)
     else:
-        report.step(f"{found.where}: {PAST[verdict.ending]}")
+        output.step(f"{found.where}: {PAST[verdict.ending]}")
         if verdict.hint:
-            report.hint(verdict.hint)
-    if verdict.ending is Ending.TERMINATE:
+            output.hint(verdict.hint)
+    if verdict.ending is FinalState.TERMINATE:
         _forget(stay)
-    elif stay.arrival.host and verdict.ending is Ending.STOP:
+    elif stay.arrival.host and verdict.ending is FinalState.STOP:
         close_master(stay.arrival.host, call.tools)
 
 
@@ -138,7 +138,7 @@ def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool
 
     Raises Failure where AWS does neither, or where nothing but the termination was asked for.
     """
-    if verdict.ending is Ending.STOP and found.state in instances.HALTED:
+    if verdict.ending is FinalState.STOP and found.state in instances.HALTED:
         return verdict  # AWS remembers who stopped it last, and why
     try:
         instances.end(stay.call.aws, found, verdict.ending.value, fetched=fetched)
@@ -147,7 +147,7 @@ def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool
         known = explain(error)
         what = known.what if known else error_text(error)
         hint = f"{known.hint}; then `ec2tasks down` ends it" if known and known.hint else ENDS
-        stoppable = verdict.ending is Ending.TERMINATE and not found.spot and not passes(error)
+        stoppable = verdict.ending is FinalState.TERMINATE and not found.spot and not passes(error)
         if not stoppable or not _is_stopped(stay, found, fetched=fetched):
             raise Failure(
                 f"{found.where} could not be ended and may still cost money: {what}", hint=hint
@@ -157,7 +157,7 @@ def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool
                 f"{found.where} could not be terminated, and is stopped; its disk still costs: {what}",
                 hint=hint,
             ) from error
-        return Verdict(ending=Ending.STOP, because=f"it could not be terminated: {what}", hint=ENDS)
+        return Verdict(ending=FinalState.STOP, because=f"it could not be terminated: {what}", hint=ENDS)
 
 
 def _is_stopped(stay: Stay, found: Instance, *, fetched: bool) -> bool:
@@ -168,4 +168,4 @@ def _is_stopped(stay: Stay, found: Instance, *, fetched: bool) -> bool:
     return False
 
 
-PAST = {Ending.LEAVE: "left running", Ending.STOP: "stopped", Ending.TERMINATE: "terminated"}
+PAST = {FinalState.LEAVE: "left running", FinalState.STOP: "stopped", FinalState.TERMINATE: "terminated"}

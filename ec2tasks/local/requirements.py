@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 
 # The program and the Debian package that brings it.
@@ -88,7 +88,7 @@ def check_programs() -> None:
 def warn_of_no_way_out(device: Path = Path("/dev/net/tun")) -> None:
     """Say that instances will reach no network, where this user may not open what slirp4netns needs."""
     if not os.access(device, os.R_OK | os.W_OK):
-        report.warning(
+        output.warning(
             f"instances will reach no network: `{device}` is closed to this user",
             hint=f"sudo chmod 666 {device}",
         )

@@ -11,7 +11,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.base.errors import UsageError
 from ec2tasks.local import control
@@ -49,7 +49,7 @@ def status_text(status: control.LocalStatus) -> str:
     for instance in status.instances:
         where = f"{instance.address}:{status.ssh_port}" if instance.address else ""
         rows.append([instance.id, instance.name, instance.state, instance.type, instance.region, where])
-    return report.columns(rows)
+    return output.columns(rows)
 
 
 @task(help={"port": "The port of the AWS API; by default one that is free"})
@@ -59,14 +59,14 @@ def up(_c: Context, port: int | None = None) -> None:
     It prints the lines that let other programs see it: eval "$(ec2tasks local.up)", then for
     example aws ec2 describe-instances --region eu-central-1.
     """
-    report.data(export_lines(control.up(port=int(port) if port else None)))
-    report.hint("ec2tasks local.status, local.down")
+    output.data(export_lines(control.up(port=int(port) if port else None)))
+    output.hint("ec2tasks local.status, local.down")
 
 
 @task
 def down(_c: Context) -> None:
     """End the local EC2, all its instances and their disks."""
-    report.step("the local EC2 has ended" if control.down() else "there was no local EC2 to end")
+    output.step("the local EC2 has ended" if control.down() else "there was no local EC2 to end")
 
 
 @task(help={"json": "As JSON"})
@@ -78,15 +78,15 @@ def status(_c: Context, json: bool = False) -> None:
     """
     found = control.status()
     if json:
-        report.data(json_format.dumps(dataclasses.asdict(found) if found else None, indent=2))
+        output.data(json_format.dumps(dataclasses.asdict(found) if found else None, indent=2))
     elif found is None:
-        report.step("no local EC2 runs")
-        report.hint("ec2tasks local.up")
+        output.step("no local EC2 runs")
+        output.hint("ec2tasks local.up")
     else:
-        report.data(export_lines(control.endpoint(found.url, found.ssh_port)))
-        report.step(f"{found.url}, pid {found.pid}, {len(found.instances)} instances")
+        output.data(export_lines(control.endpoint(found.url, found.ssh_port)))
+        output.step(f"{found.url}, pid {found.pid}, {len(found.instances)} instances")
         if found.instances:
-            report.step("\n" + status_text(found))
+            output.step("\n" + status_text(found))
 
 
 @task(
@@ -111,7 +111,7 @@ def faults(_c: Context, set: Sequence[str], clear: bool = False) -> None:  # noq
     """
     if clear or set:
         control.set_faults(None if clear else read_settings(set))
-    report.data(json_format.dumps(control.current_faults(), indent=2))
+    output.data(json_format.dumps(control.current_faults(), indent=2))
 
 
 ns = Collection("local", up, down, status, faults)

@@ -14,12 +14,12 @@ from ec2tasks.ssh.connect import Host, rsync_shell
 SILENCE = 60  # seconds without a byte after which rsync gives up
 
 
-class BrokenWayError(Failure):
+class BrokenConnectionError(Failure):
     """The connection broke in the middle; over another one, the same goes on from where it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class There:
+class RemoteFolder:
     """The project's folder on the instance, and the way to it.
 
     `target` is what rsync names the host, `shell` its --rsh, `folder` is below `home`; `script` gives the
@@ -45,9 +45,9 @@ class There:
         return f"{self.target}:{self.folder}/"
 
 
-def there_on(host: Host, *, folder: str, home: str, empty: bool) -> There:
+def remote_folder(host: Host, *, folder: str, home: str, empty: bool) -> RemoteFolder:
     """The project's folder on this host."""
-    return There(
+    return RemoteFolder(
         instance_id=host.instance_id,
         target=host.login,
         shell=rsync_shell(host),
@@ -58,20 +58,20 @@ def there_on(host: Host, *, folder: str, home: str, empty: bool) -> There:
     )
 
 
-def shell_argv(there: There) -> list[str]:
+def shell_argv(there: RemoteFolder) -> list[str]:
     """How rsync gets to the instance."""
     # Apple's rsync has no --protect-args; it is only for names that a shell there would read otherwise.
     protect = ["--protect-args"] if shlex.quote(there.folder) != there.folder else []
     return [*protect, f"--timeout={SILENCE}", f"--rsh={there.shell}"]
 
 
-def ask_there(there: There, tools: Tools, *words: str, stdin: bytes = b"") -> bytes:
+def ask_tree(there: RemoteFolder, tools: Tools, *words: str, stdin: bytes = b"") -> bytes:
     """Run a verb of `tree.sh` in the project's folder there. Raises Failure where it can't be done."""
     verb, *rest = words
     said = tools.capture(there.script("tree.sh", [verb, there.folder, *rest]), stdin=stdin, timeout=600)
     if said.returncode != 0:
         last = said.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        kind = BrokenWayError if said.returncode == 255 else Failure  # ssh's own
+        kind = BrokenConnectionError if said.returncode == 255 else Failure  # ssh's own
         raise kind(
             f"the project's folder there could not be worked on ({verb}): {(last or ['no answer'])[0]}",
             hint="try again; `ec2tasks status` shows the instance",

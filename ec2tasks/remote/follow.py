@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.process import PIPE, Tools, handled
 from ec2tasks.remote.stream import FRAME, INTERRUPT_KEY, Input, Output, Presses, frames
 
@@ -174,7 +174,7 @@ class View:
         payload = stream.take(block)
         if stream.missing:
             missing, stream.missing = stream.missing / MEBIBYTE, 0
-            report.warning(
+            output.warning(
                 f"{missing:.1f} MiB of the output came and went while nobody was here",
                 hint="log_mb in ec2.yaml sets how much of it is kept there",
             )

@@ -26,7 +26,7 @@ REASONS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class GuardStatus:
     """The guard's own words; `ends_in` in seconds, None for never as things stand."""
 
     reason: str
@@ -35,14 +35,14 @@ class Outlook:
     end: str
 
 
-def read_state(text: str) -> Outlook | None:
+def read_state(text: str) -> GuardStatus | None:
     """The outlook in the guard's state file; None where there is none, or no whole one."""
     lines = (line.partition(" ") for line in text.splitlines())
     found = {name: value.strip() for name, _, value in lines}
     ends_in = found.get("ends_in", "")
     if not re.fullmatch(r"-|\d{1,10}", ends_in) or not {"reason", "because", "end"} <= set(found):
         return None
-    return Outlook(
+    return GuardStatus(
         reason=found["reason"],
         ends_in=None if ends_in == "-" else int(ends_in),
         because=found["because"],
@@ -50,7 +50,7 @@ def read_state(text: str) -> Outlook | None:
     )
 
 
-def ask(host: Host, tools: Tools) -> Outlook | None:
+def ask(host: Host, tools: Tools) -> GuardStatus | None:
     """What the guard of a running instance says, over the kept connection or a new one.
 
     None where it can't be asked within seconds, or does not answer; nothing is started, and no new host key
@@ -72,7 +72,7 @@ def last_words(aws: Aws, found: Instance) -> str | None:
     return words[-1].strip() if words else None
 
 
-def words(found: Instance, outlook: Outlook | None, said: str | None = None) -> list[str]:
+def words(found: Instance, outlook: GuardStatus | None, said: str | None = None) -> list[str]:
     """What `status` says below the table; `said` are the guard's last words."""
     if found.state == "running":
         return _running(outlook)
@@ -84,7 +84,7 @@ def words(found: Instance, outlook: Outlook | None, said: str | None = None) -> 
     return []
 
 
-def _running(outlook: Outlook | None) -> list[str]:
+def _running(outlook: GuardStatus | None) -> list[str]:
     if outlook is None:
         return ["its guard could not be asked when it will end"]
     verb = "terminates itself" if outlook.end == "terminate" else "stops itself"
@@ -93,7 +93,7 @@ def _running(outlook: Outlook | None) -> list[str]:
     return [outlook.reason, f"it {verb} in {duration(outlook.ends_in)} ({outlook.because.partition(':')[0]})"]
 
 
-def described(outlook: Outlook | None, lines: list[str]) -> dict[str, object]:
+def described(outlook: GuardStatus | None, lines: list[str]) -> dict[str, object]:
     """The same as JSON can hold it."""
     return {"guard": asdict(outlook) if outlook else None, "outlook": lines}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.scripts import remote_script
@@ -37,7 +37,7 @@ class Job:
     of its output, in MiB, 0 for no bound. `size` is the terminal's rows and columns, `term` its kind.
     """
 
-    run_id: str
+    job_id: str
     command: str | None
     remote_dir: str
     below: str
@@ -55,14 +55,14 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class JobStatus:
     """A run as the instance knows it; `code` is None while it goes on, and where it was lost.
 
     `lost`: the instance restarted under it. `started`, `ended`: seconds since 1970. `kept`: how many bytes
     each of its streams has. `command` is None for a shell.
     """
 
-    run_id: str
+    job_id: str
     multi: str
     final_state: str
     code: int | None
@@ -85,7 +85,7 @@ class Run:
         return "lost" if self.lost else "running" if self.code is None else "ended"
 
 
-def new_run_id(now: datetime | None = None) -> str:
+def new_job_id(now: datetime | None = None) -> str:
     """A run's id: sorts by time, unique among clients."""
     moment = now or datetime.now(timezone.utc)
     return f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -121,7 +121,7 @@ def forwarded(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str
     found = {name: environ[name] for name in names if name in environ}
     for name in names:
         if name not in found:
-            report.warning(f"forward_env: `{name}` is not set here")
+            output.warning(f"forward_env: `{name}` is not set here")
     return found
 
 
@@ -156,15 +156,15 @@ def shares_terminal(environ: Mapping[str, str]) -> bool:
     return "--jobserver" in environ.get("MAKEFLAGS", "")
 
 
-def parse_run(line: str) -> Run | None:
+def parse_status(line: str) -> JobStatus | None:
     """A line of `follow.sh state` or `follow.sh jobs`; None for anything else."""
     words = line.split()
     if len(words) != LINE_WORDS:
         return None
-    run_id, multi, end, code, terminal, fed, started, ended, out, err, command = words
+    job_id, multi, end, code, terminal, fed, started, ended, out, err, command = words
     try:
-        return Run(
-            run_id=run_id,
+        return JobStatus(
+            job_id=job_id,
             multi=multi,
             final_state=end,
             code=None if code in ("-", "lost") else int(code),
@@ -182,30 +182,30 @@ def parse_run(line: str) -> Run | None:
         return None
 
 
-def look(host: Host, tools: Tools, run_id: str = "") -> Run | None:
+def look(host: Host, tools: Tools, job_id: str = "") -> JobStatus | None:
     """That run, else the one to come back to, None for none. Raises Failure where it can't be asked."""
-    return next(iter(_ask(host, tools, "state", run_id)), None)
+    return next(iter(_ask(host, tools, "state", job_id)), None)
 
 
-def runs(host: Host, tools: Tools) -> list[Run]:
+def list_jobs(host: Host, tools: Tools) -> list[JobStatus]:
     """What ran and runs on the instance, the newest first. Raises Failure where it can't be asked."""
     return _ask(host, tools, "jobs")
 
 
-def _ask(host: Host, tools: Tools, *words: str) -> list[Run]:
+def _ask(host: Host, tools: Tools, *words: str) -> list[JobStatus]:
     said = tools.capture(remote_argv(host, "follow.sh", *words), timeout=ANSWER_LIMIT)
     if said.returncode != 0:
         raise Failure(
             f"the instance does not tell what runs on it: {said.stderr.decode(errors='replace').strip()}",
             hint="try again; `ec2tasks status` shows the instance",
         )
-    found = (parse_run(line) for line in said.stdout.decode(errors="replace").splitlines())
+    found = (parse_status(line) for line in said.stdout.decode(errors="replace").splitlines())
     return [one for one in found if one]
 
 
 def start(host: Host, job: Job, tools: Tools) -> None:
     """Start the command, and do not look. A missing multiplexer is installed, or named."""
-    argv = remote_argv(host, "follow.sh", "begin", job.run_id)
+    argv = remote_argv(host, "follow.sh", "begin", job.job_id)
     said = tools.capture(argv, timeout=ANSWER_LIMIT)
     if said.returncode == MISSING:
         prepare(host, (job.multi,))
@@ -222,41 +222,41 @@ def not_started(said: str) -> Failure:
     )
 
 
-def release(host: Host, run_id: str, tools: Tools) -> None:
+def release(host: Host, job_id: str, tools: Tools) -> None:
     """Let a command in a multiplexer go on although nobody looks."""
-    tools.capture(remote_argv(host, "follow.sh", "release", run_id), timeout=ANSWER_LIMIT)
+    tools.capture(remote_argv(host, "follow.sh", "release", job_id), timeout=ANSWER_LIMIT)
 
 
-def send_signal(host: Host, run_id: str, name: str, tools: Tools) -> bool:
+def send_signal(host: Host, job_id: str, name: str, tools: Tools) -> bool:
     """Send a signal to all that runs in the foreground of the run; whether it arrived."""
-    argv = remote_argv(host, "follow.sh", "signal", run_id, name)
+    argv = remote_argv(host, "follow.sh", "signal", job_id, name)
     return tools.capture(argv, timeout=SIGNAL_LIMIT).returncode == 0
 
 
-def save_output(host: Host, run_id: str, folder: Path, tools: Tools) -> Path:
+def save_output(host: Host, job_id: str, folder: Path, tools: Tools) -> Path:
     """Copy what a run printed into a folder here, as far as it is kept: RUN_ID.out, and RUN_ID.err beside it.
 
     Raises Failure where it can't be read, OSError where it can't be written.
     """
     for stream in ("out", "err"):
-        with (folder / f"{run_id}.{stream}").open("wb") as file:
-            argv = remote_argv(host, "follow.sh", "kept", run_id, stream)
+        with (folder / f"{job_id}.{stream}").open("wb") as file:
+            argv = remote_argv(host, "follow.sh", "kept", job_id, stream)
             with tools.start(argv, stdin=PIPE, stdout=file, stderr=PIPE) as reading:
                 said = reading.communicate()[1].decode(errors="replace")
         if reading.returncode != 0:
-            raise Failure(f"the output of run {run_id} can't be read: {said.strip()}")
-    return folder / f"{run_id}.out"
+            raise Failure(f"the output of run {job_id} can't be read: {said.strip()}")
+    return folder / f"{job_id}.out"
 
 
-class LostRunError(Failure):
+class LostJobError(Failure):
     """A restart of the instance ended the command; what it left is there."""
 
 
-def result(run: Run) -> int:
+def result(run: JobStatus) -> int:
     """The exit code of a run that is over. Raises LostRunError for one that an instance's restart ended."""
     if run.code is None:
-        raise LostRunError(
-            f"run {run.run_id} was lost in a restart of the instance, its exit code is not known",
+        raise LostJobError(
+            f"run {run.job_id} was lost in a restart of the instance, its exit code is not known",
             hint="what it left is fetched like any result; the same command again begins with that",
         )
     return run.code

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools, end_quietly
 from ec2tasks.base.scripts import remote_script
@@ -168,7 +168,7 @@ def join(
     host: Host,
     tools: Tools,
     *,
-    run_id: str,
+    job_id: str,
     remote_dir: str,
     final_state: str,
     files: Mapping[str, str],
@@ -178,7 +178,7 @@ def join(
 
     Raises Failure where it does not let this client in.
     """
-    argv = remote_argv(host, "session.sh", final_state, run_id, remote_dir, *limits.words)
+    argv = remote_argv(host, "session.sh", final_state, job_id, remote_dir, *limits.words)
     channel = tools.start(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -192,7 +192,7 @@ def join(
             raise Failure(f"instance {host.instance_id} takes no session: {answer or _last_words(channel)}")
         session.empty, session.clean, session.home = words[1] == "empty", words[3] == "fetched", words[4]
         if words[2] == "unguarded":
-            report.warning(UNGUARDED, hint="`ec2tasks down` ends it; user data may have failed there")
+            output.warning(UNGUARDED, hint="`ec2tasks down` ends it; user data may have failed there")
         for act in (session.beat, session.listen):
             threading.Thread(target=act, daemon=True).start()
         yield session

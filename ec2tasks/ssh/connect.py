@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from ec2tasks.aws.client import Aws, does_without, error_code
 from ec2tasks.aws.instances import UP, Instance
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 
@@ -243,7 +243,7 @@ def wait_ready(
         elif not looked and "timed out" in said and clock() - began > SILENCE_LIMIT:
             looked = True
             if admit():
-                report.step("this machine's address changed: port 22 is opened to the new one")
+                output.step("this machine's address changed: port 22 is opened to the new one")
         if clock() - began > BOOT_LIMIT:
             raise _silent(host, said)
         _check_alive(watch(), host)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.ssh.connect import Host, connected
 
@@ -48,7 +48,7 @@ def prepare(host: Host, more: Sequence[str] = ()) -> None:
         command = install_command(
             missing, [line.split()[1] for line in said if line.startswith("installer ")]
         )
-        report.step(f"installing {', '.join(missing)} on the instance")
+        output.step(f"installing {', '.join(missing)} on the instance")
         done = there.run(command, hide=True, warn=True, in_stream=False) if command else None
     if done is None or done.failed:
         reason = done.stderr.strip().splitlines()[-1:] if done else ["no package manager is known there"]

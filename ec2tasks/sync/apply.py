@@ -13,7 +13,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.sync.baseline import Base
@@ -108,7 +108,7 @@ def put_in_place(fetching: Fetching, item: Item) -> None:
     here = item.there if disputed else now if name is not None else arrived
     fetching.base.settle(item.path, Pair(here, item.there))
     if way.verbose:
-        report.step(f"pull {target.relative_to(way.root)} ({item.reason})")
+        output.step(f"pull {target.relative_to(way.root)} ({item.reason})")
 
 
 def _above(root: Path, item: Item) -> str | None:
@@ -130,12 +130,12 @@ def _obstacle(root: Path, item: Item, now: Entry | None) -> str | None:
 def _ending(way: Way, name: str, item: Item) -> str:
     """What the name beside ends in: the run, and a number where that is taken by something else already."""
     if item.path != name or item.there.kind == "d":
-        return way.run_id
-    for ending in (way.run_id, *(f"{way.run_id}.{number}" for number in range(2, 1000))):
+        return way.job_id
+    for ending in (way.job_id, *(f"{way.job_id}.{number}" for number in range(2, 1000))):
         there = look(way.root, beside(name, ending))
         if there is None or alike(there, item.there):
             return ending
-    return way.run_id
+    return way.job_id
 
 
 def _put(way: Way, item: Item, target: Path) -> Entry:
@@ -166,7 +166,7 @@ def _make_folder(way: Way, item: Item, target: Path) -> Entry:
 
 def _keep_replaced(way: Way, target: Path) -> None:
     """Keep what stands in a place, as it was when this run first replaced it."""
-    if not os.path.lexists(target) or f".ec2-{way.run_id}" in str(target):
+    if not os.path.lexists(target) or f".ec2-{way.job_id}" in str(target):
         return
     if target.is_dir() and not target.is_symlink():
         target.rmdir()

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.sync.entries import NOTHING, Entry, Pair, settled
@@ -209,7 +209,7 @@ def kept(
 
 
 def _say_damaged(path: Path) -> None:
-    report.warning(f"`{path}` can't be read: both sides are compared by content instead")
+    output.warning(f"`{path}` can't be read: both sides are compared by content instead")
     _throw_away(path)
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.sync.entries import Entry
 from ec2tasks.sync.progress import size_text
 from ec2tasks.sync.reconcile import Change, Outcome
@@ -24,12 +24,12 @@ def show(changes: Sequence[Change]) -> None:
     """Print what would move, why, and how big it is; one line a path."""
     width = max((len(one.outcome.value) for one in changes), default=0)
     for one in changes:
-        word = report.paint(one.outcome.value.ljust(width), COLOURS.get(one.outcome, "bold"), sys.stdout)
+        word = output.paint(one.outcome.value.ljust(width), COLOURS.get(one.outcome, "bold"), sys.stdout)
         moved = _moved(one)
         size = f", {size_text(moved.size)}" if moved and moved.kind == "f" else ""
-        report.data(f"{word}  {_printable(one.path)}  ({one.reason}{size})")
+        output.data(f"{word}  {_printable(one.path)}  ({one.reason}{size})")
     if not changes:
-        report.step("nothing to move: both sides agree")
+        output.step("nothing to move: both sides agree")
 
 
 def show_json(changes: Sequence[Change]) -> None:
@@ -43,7 +43,7 @@ def show_json(changes: Sequence[Change]) -> None:
         }
         for one in changes
     ]
-    report.data(json.dumps(rows, indent=2))
+    output.data(json.dumps(rows, indent=2))
 
 
 def _moved(change: Change) -> Entry | None:

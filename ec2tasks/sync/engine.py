@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base import project_dir as own_folder
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
-from ec2tasks.remote.folder import There, ask_there
+from ec2tasks.remote.folder import RemoteFolder, ask_tree
 from ec2tasks.sync import baseline as manifest
 from ec2tasks.sync.apply import HINT, Fetching, Item, adopt_time
 from ec2tasks.sync.baseline import Base
@@ -59,12 +59,12 @@ class Moves:
         return "push" if self.push else "pull"
 
 
-def move(root: Path, there: There, run_id: str, tools: Tools, moves: Moves) -> None:
+def move(root: Path, there: RemoteFolder, job_id: str, tools: Tools, moves: Moves) -> None:
     """Move the project's files. Raises Failure where not everything arrived; what arrived stays."""
     way = Way(
         root=root,
         there=there,
-        run_id=run_id,
+        job_id=job_id,
         tools=tools,
         verbose=moves.verbose,
         quiet=moves.calm is not None,
@@ -79,7 +79,7 @@ def _on_base(way: Way, act: Callable[[Way, Base], Result]) -> Result:
         way = replace(way, tools=replace(way.tools, held=(lock,)))
         if way.there.empty:
             # Another client may have filled it while this one waited for its turn.
-            still = ask_there(way.there, way.tools, "is_empty") == b"yes"
+            still = ask_tree(way.there, way.tools, "is_empty") == b"yes"
             way = replace(way, there=replace(way.there, empty=still))
         # A folder that was taken away there is no wish to have everything gone.
         kept = partial(manifest.kept, way.root, way.there.instance_id, way.there.path, filter_argv(way.root))
@@ -133,7 +133,7 @@ def _carry_out(way: Way, base: Base, found: Comparison, moves: Moves) -> bool:
             _push(way, base, found, fetching)
         if moves.pull:
             fetch(fetching, _still_to_fetch(way, found, moves), calm=moves.calm)
-            prune_replaced(way.root, way.run_id)
+            prune_replaced(way.root, way.job_id)
             if not moves.calm:
                 drop_staged(way)
         _settle_the_rest(way.root, base, found.changes, keeps=moves.calm is None)
@@ -192,7 +192,7 @@ def _make_way(way: Way, base: Base, found: Comparison, to_send: list[Change], re
     for one in to_send:
         if one.path in blocked:
             base.settle(one.path, Pair(one.here, one.there, apart=True))
-            report.warning(f"`{one.path}` stays here alone: something else is in its place there")
+            output.warning(f"`{one.path}` stays here alone: something else is in its place there")
     return blocked
 
 
@@ -236,7 +236,7 @@ def _still_to_fetch(way: Way, found: Comparison, moves: Moves) -> list[Item]:
     items = items_for(found.changes, found.there.behind)
     if moves.calm:
         return [
-            one for one in items if not one.besides or not (way.root / beside(one.path, way.run_id)).exists()
+            one for one in items if not one.besides or not (way.root / beside(one.path, way.job_id)).exists()
         ]
     return [one for one in items if not one.besides or not moves.push]
 
@@ -254,12 +254,12 @@ def _settle_the_rest(root: Path, base: Base, changes: Iterable[Change], *, keeps
 
 def _say_besides(besides: dict[str, str]) -> None:
     for _, words in sorted(besides.items()):
-        report.warning(words)
+        output.warning(words)
 
 
 def _say_kept(paths: list[str]) -> None:
     if paths:
-        report.step(f"deleted there, kept here: {listed(paths)}")
+        output.step(f"deleted there, kept here: {listed(paths)}")
 
 
 def _say_biggest(entries: dict[str, Entry]) -> None:
@@ -268,8 +268,8 @@ def _say_biggest(entries: dict[str, Entry]) -> None:
         return
     items = biggest(entries)
     named = ", ".join(f"{name} ({size_text(size)})" for name, size in items)
-    report.step(f"{size_text(total)} to push; the biggest: {named}")
-    report.hint(f"a line `/{items[0][0]}` in .rsyncignore keeps that one here")
+    output.step(f"{size_text(total)} to push; the biggest: {named}")
+    output.hint(f"a line `/{items[0][0]}` in .rsyncignore keeps that one here")
 
 
 def _weigh(root: Path, tools: Tools) -> int:
@@ -294,20 +294,20 @@ def list_here(root: Path, tools: Tools) -> dict[str, Entry]:
     return {path: entry for path, entry in found if entry and entry.kind == "f"}
 
 
-def differences(root: Path, there: There, tools: Tools) -> list[Change]:
+def differences(root: Path, there: RemoteFolder, tools: Tools) -> list[Change]:
     """What a sync would do, without doing it."""
-    way = Way(root=root, there=there, run_id="", tools=tools)
+    way = Way(root=root, there=there, job_id="", tools=tools)
     found = _on_base(
         way, lambda now, base: compare(root, now.there, base, now.tools, verb="push", thorough=True)
     )
     return [one for one in found.changes if one.outcome not in (Outcome.AGREE, Outcome.FORGET)]
 
 
-def prune_replaced(root: Path, run_id: str) -> None:
+def prune_replaced(root: Path, job_id: str) -> None:
     """Keep the replaced files of this run and of those before it that replaced something last."""
     folder = root / own_folder.OWN_FOLDER / "replaced"
     # By the time of the folder: the names tell what the clocks of several machines said.
     found = sorted(folder.iterdir(), key=lambda one: one.lstat().st_mtime_ns) if folder.is_dir() else []
-    earlier = [one for one in found if not one.name.startswith(run_id)]
+    earlier = [one for one in found if not one.name.startswith(job_id)]
     for old in earlier[: max(0, len(found) - KEPT_REPLACED)]:
         shutil.rmtree(old, ignore_errors=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project_dir import OWN_FOLDER
 
@@ -59,15 +59,15 @@ def say_default_ignored(root: Path) -> None:
     said = root / OWN_FOLDER / "default-ignored"
     if (root / IGNORE_FILE).is_file() or said.exists():
         return
-    report.step(f"no {IGNORE_FILE}: left out are {', '.join(DEFAULT_IGNORED)}")
+    output.step(f"no {IGNORE_FILE}: left out are {', '.join(DEFAULT_IGNORED)}")
     if said.parent.is_dir():
         said.touch()
 
 
-def beside(path: str, run_id: str) -> str:
+def beside(path: str, job_id: str) -> str:
     """The name under which the instance's version of a file arrives beside yours."""
     folder, _, name = path.rpartition("/")
-    ending = f".ec2-{run_id}"
+    ending = f".ec2-{job_id}"
     while len(os.fsencode(name)) + len(ending) + ROOM > LONGEST_NAME:
         name = name[:-1]
     return f"{folder}/{name}{ending}" if folder else f"{name}{ending}"

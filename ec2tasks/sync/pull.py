@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.remote.folder import ask_there, shell_argv
+from ec2tasks.remote.folder import ask_tree, shell_argv
 from ec2tasks.sync.apply import HINT, Fetching, Item, incoming, look_staged, only_mode, put_in_place
 from ec2tasks.sync.entries import Entry, alike, encode, parse_found, parse_inodes
 from ec2tasks.sync.progress import bar, shows_bar
@@ -106,9 +106,9 @@ def _ready(way: Way, items: list[Item], calm: Calm) -> list[Item]:
     growing since the last time, as a log does.
     """
     wanted = encode(f"./{item.source}" for item in items)
-    before = parse_inodes(ask_there(way.there, way.tools, "look", stdin=wanted))
+    before = parse_inodes(ask_tree(way.there, way.tools, "look", stdin=wanted))
     time.sleep(0 if calm.last else STILL)
-    said = ask_there(way.there, way.tools, "look", stdin=wanted)
+    said = ask_tree(way.there, way.tools, "look", stdin=wanted)
     now, inodes = parse_found(said), parse_inodes(said)
     ready, growing = [], set()
     for item in items:
@@ -242,7 +242,7 @@ def _written_since(way: Way, items: list[Item]) -> set[str]:
     replaced = {item.source: item for item in items if item.replaced_by}
     if not replaced:
         return set()
-    said = ask_there(way.there, way.tools, "look", stdin=encode(f"./{one}" for one in replaced))
+    said = ask_tree(way.there, way.tools, "look", stdin=encode(f"./{one}" for one in replaced))
     now, inodes = parse_found(said), parse_inodes(said)
     return {
         source

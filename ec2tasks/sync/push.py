@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ec2tasks.base import output as report
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project_dir import OWN_FOLDER, clock
-from ec2tasks.remote.folder import There, ask_there, shell_argv
+from ec2tasks.remote.folder import RemoteFolder, ask_tree, shell_argv
 from ec2tasks.sync.baseline import Base
 from ec2tasks.sync.entries import Entry, alike, encode, look, parse_found, settled
 from ec2tasks.sync.ignore import filter_argv
@@ -38,8 +38,8 @@ class Way:
     """One transfer of the project at `root`: its folder there, the run it belongs to, how it is shown."""
 
     root: Path
-    there: There
-    run_id: str
+    there: RemoteFolder
+    job_id: str
     tools: Tools
     verbose: bool = False
     quiet: bool = False
@@ -51,7 +51,7 @@ class Way:
 
     def replaced_in(self, round_: int) -> str:
         """The same, of what is sent for another time: the copies of before stay."""
-        return f"{OWN_FOLDER}/replaced/{self.run_id}" + (f".{round_}" if round_ else "")
+        return f"{OWN_FOLDER}/replaced/{self.job_id}" + (f".{round_}" if round_ else "")
 
 
 def delete_there(way: Way, changes: Iterable[Change], obstacles: Iterable[str], found: Found) -> set[str]:
@@ -66,10 +66,10 @@ def delete_there(way: Way, changes: Iterable[Change], obstacles: Iterable[str], 
         return set()
     deepest_first = sorted(folders, key=lambda one: (-one.count("/"), one))
     lists = encode(files) + b"\0" + encode(deepest_first)
-    stayed = ask_there(way.there, way.tools, "clear", way.run_id, stdin=lists)
+    stayed = ask_tree(way.there, way.tools, "clear", way.job_id, stdin=lists)
     if way.verbose:
         for path in files:
-            report.step(f"delete there {path} (deleted here)")
+            output.step(f"delete there {path} (deleted here)")
     return {os.fsdecode(one) for one in stayed.split(b"\0") if one}
 
 
@@ -129,7 +129,7 @@ def say_left_out(root: Path, left_out: Iterable[str]) -> None:
     """Say in one line what can't travel, by its path in the project."""
     names = sorted({one.removeprefix(f"{root}/") for one in left_out})
     if names:
-        report.warning(f"left out: {listed(names)}")
+        output.warning(f"left out: {listed(names)}")
 
 
 def listed(names: list[str]) -> str:
@@ -188,7 +188,7 @@ def _send_listed(way: Way, changes: list[Change], round_: int) -> set[str]:
     def on_path(path: str) -> None:
         sent.add(path)
         if way.verbose and path in reasons:
-            report.step(f"push {path} ({reasons[path]})")
+            output.step(f"push {path} ({reasons[path]})")
 
     argv = ["--no-implied-dirs", "--from0", "--files-from=-", "--", f"{way.root}/", way.there.end]
     total = sum(one.here.size for one in changes if one.here)
@@ -206,7 +206,7 @@ def first_push(way: Way, base: Base, total: int) -> bool:
         sent.append(path)
         note(path)
         if way.verbose:
-            report.step(f"push {path} (nothing there yet)")
+            output.step(f"push {path} (nothing there yet)")
 
     argv = ["--recursive", "--keep-dirlinks", "--ignore-existing", "--info=skip1", *filter_argv(way.root)]
     said = send(way, [*argv, "--", f"{way.root}/", way.there.end], total, None, on_path)
@@ -248,7 +248,7 @@ def surprises(way: Way, replaced: Expected) -> dict[str, tuple[str, Entry]]:
     if not replaced:
         return {}
     found = parse_found(
-        ask_there(way.there, way.tools, "look_kept", way.run_id, stdin=encode(f"./{one}" for one in replaced))
+        ask_tree(way.there, way.tools, "look_kept", way.job_id, stdin=encode(f"./{one}" for one in replaced))
     )
     return {
         copy: (replaced[copy][0], kept)

@@ -12,7 +12,7 @@ from typing import IO
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools, ends_with_us
-from ec2tasks.remote.folder import BrokenWayError
+from ec2tasks.remote.folder import BrokenConnectionError
 
 # Rsync's exit codes that a user can do something about.
 REASONS = {
@@ -209,5 +209,5 @@ def failure(verb: str, said: Said, *, hint: str) -> Failure:
     if said.code == 1 and "unknown option" in said.errors:
         reason, hint = "this rsync is too old", "rsync 3.1.3 or newer: brew install rsync"
     words = "; ".join(lines[:3])
-    kind = BrokenWayError if said.code in BROKEN_CODES and DISK_FULL not in said.errors else Failure
+    kind = BrokenConnectionError if said.code in BROKEN_CODES and DISK_FULL not in said.errors else Failure
     return kind(f"{verb} is not complete: {reason}" + (f": {words}" if words else ""), hint=hint)

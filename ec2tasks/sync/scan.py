@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ec2tasks.base.process import Tools, in_background
 from ec2tasks.base.project_dir import clock
-from ec2tasks.remote.folder import There, ask_there, shell_argv
+from ec2tasks.remote.folder import RemoteFolder, ask_tree, shell_argv
 from ec2tasks.sync.baseline import Base
 from ec2tasks.sync.entries import (
     NOTHING,
@@ -109,7 +109,7 @@ class Comparison:
     vanished: bool
 
 
-def dry_argv(root: Path, there: There, *, full: bool) -> list[str]:
+def dry_argv(root: Path, there: RemoteFolder, *, full: bool) -> list[str]:
     """The rsync that compares: what is not the same there (`full`: also what is), and what is only there."""
     return [
         "rsync",
@@ -132,7 +132,7 @@ def dry_argv(root: Path, there: There, *, full: bool) -> list[str]:
 
 
 def list_differences(
-    root: Path, there: There, tools: Tools, verb: str, *, full: bool
+    root: Path, there: RemoteFolder, tools: Tools, verb: str, *, full: bool
 ) -> tuple[Listing, Said]:
     """What rsync finds, and what it says. Raises Failure where it could not look at what can be looked at."""
     listing = Listing(full=full)
@@ -146,7 +146,9 @@ def list_differences(
     return listing, both
 
 
-def compare(root: Path, there: There, base: Base, tools: Tools, *, verb: str, thorough: bool) -> Comparison:
+def compare(
+    root: Path, there: RemoteFolder, base: Base, tools: Tools, *, verb: str, thorough: bool
+) -> Comparison:
     """Compare both sides with what is kept. Raises Failure where the instance can't be asked.
 
     `thorough`: look also for what both sides changed alike since, which nothing but a third way between them
@@ -293,7 +295,7 @@ def _can_t_go(change: Change) -> bool:
     return change.outcome is Outcome.PUSH and kind(change.here) == "o"
 
 
-def look_there(there: There, paths: Iterable[str], tools: Tools) -> Found:
+def look_there(there: RemoteFolder, paths: Iterable[str], tools: Tools) -> Found:
     """What stands there at these paths and in the folders above, as it travels.
 
     A link that leads out is what it leads to; all below a folder that it leads to is found as well.
@@ -301,14 +303,14 @@ def look_there(there: There, paths: Iterable[str], tools: Tools) -> Found:
     wanted = sorted({above for path in paths for above in (*parents(path), path)})
     if not wanted:
         return Found()
-    said = ask_there(there, tools, "look", stdin=encode(f"./{one}" for one in wanted))
+    said = ask_tree(there, tools, "look", stdin=encode(f"./{one}" for one in wanted))
     found = Found(entries=_own(parse_found(said)))
     found.links = {
         path for path, one in found.entries.items() if one.kind == "l" and is_outward(path, one.target)
     }
     if not found.links:
         return found
-    said = ask_there(there, tools, "look_behind", stdin=encode(f"./{one}" for one in sorted(found.links)))
+    said = ask_tree(there, tools, "look_behind", stdin=encode(f"./{one}" for one in sorted(found.links)))
     behind = parse_found(said)
     found.closed = [f"{path} (not readable there)" for path, one in behind.items() if one.kind == "x"]
     # What is a link even to who follows links leads nowhere.
@@ -327,7 +329,7 @@ def _own(entries: dict[str, Entry]) -> dict[str, Entry]:
     return {path: one for path, one in entries.items() if not links.intersection(parents(path))}
 
 
-def same_contents(root: Path, there: There, paths: list[str], tools: Tools) -> set[str]:
+def same_contents(root: Path, there: RemoteFolder, paths: list[str], tools: Tools) -> set[str]:
     """Those of these files that hold the same on both sides, by checksum."""
     differing: set[str] = set()
 
