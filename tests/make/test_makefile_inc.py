@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import REPO
 
 from ec2tasks.make.goals import make_argv
 
-ROOT = Path(__file__).parent.parent
-TEMPLATE = ROOT / "templates/Makefile.inc"
+TEMPLATE = REPO / "templates/Makefile.inc"
 # Several GNU Makes are tested with TEST_MAKES=/path/to/make-4.4:/path/to/make-3.81.
 MAKES = ["make", *filter(None, os.environ.get("TEST_MAKES", "").split(os.pathsep))]
 SYSTEM_PATH = "/usr/bin:/bin"
@@ -405,15 +405,15 @@ def test_no_text_for_help() -> None:
 
 
 def test_the_example_s_copy_is_the_same() -> None:
-    assert (ROOT / "examples/project/Makefile.inc").read_text() == TEMPLATE.read_text()
+    assert (REPO / "examples/project/Makefile.inc").read_text() == TEMPLATE.read_text()
 
 
 def test_the_example_s_help(scratch: Scratch) -> None:
-    shutil.copy(ROOT / "examples/project/Makefile", scratch.folder)
+    shutil.copy(REPO / "examples/project/Makefile", scratch.folder)
     listed = [line.split()[0] for line in scratch.run("help").stdout.splitlines()]
     assert listed == ["help", "requirements", "train", "eval", "notebook", "clean"]
 
 
 def test_the_example_s_recipes_can_run_there(scratch: Scratch) -> None:
-    shutil.copy(ROOT / "examples/project/Makefile", scratch.folder)
+    shutil.copy(REPO / "examples/project/Makefile", scratch.folder)
     assert scratch.called("on-ec2-train", "EC2_FINAL_STATE=terminate") == ["make", "--terminate", "train"]

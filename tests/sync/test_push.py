@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_sync_table import cells, do, everything
 from twosides import OWN, Sides, contents, put, snapshot
 
 from ec2tasks.base.errors import Failure
@@ -24,6 +23,7 @@ from ec2tasks.remote.folder import RemoteFolder, ask_tree
 from ec2tasks.sync import push as outgoing
 from ec2tasks.sync.baseline import Base
 from ec2tasks.sync.entries import encode, is_outward
+from sync.test_reconcile import cells, do, everything
 
 
 @pytest.fixture

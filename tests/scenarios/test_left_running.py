@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 
 import pytest
+from aws.test_launch import settings
 from conftest import Shop
 from helpers import instance, until
-from test_launch import settings
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.commands.run import remaining

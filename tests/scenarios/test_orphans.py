@@ -1,7 +1,7 @@
 """No orphan: whatever cuts a launch short, `ls`, `reap` and the next run find what it left.
 
-`WALK=all pytest --timeout 1800 -s -k any_step tests/test_orphans.py` kills a client at every step of a run,
-and tells how many there were; without it, it is killed at two of them.
+`WALK=all pytest --timeout 1800 -s -k any_step tests/scenarios/test_orphans.py` kills a client at every step
+of a run, and tells how many there were; without it, it is killed at two of them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Shop
+from conftest import REPO, Shop
 from helpers import faults, make_key, other_machine, start, until, until_state
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import ALIVE, FETCHED_TAG, GONE, list_instances
 
-HARNESS = Path(__file__).with_name("killed_at.py")
+HARNESS = REPO / "tests" / "killed_at.py"
 REQUEST = "before RunInstances"
 GRANTED = "after RunInstances"
 FULL = {"code": "InsufficientInstanceCapacity", "status": 500}

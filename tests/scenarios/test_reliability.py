@@ -1,7 +1,7 @@
 """docs/reliability.md says what becomes of a run for each failure in each phase; here its rows are played.
 
-`RELIABILITY=all pytest --timeout 1800 -s tests/test_reliability.py` plays all of them and tells the figures;
-without it, it plays those named in CHOSEN.
+`RELIABILITY=all pytest --timeout 1800 -s tests/scenarios/test_reliability.py` plays all of them and tells
+the figures; without it, it plays those named in CHOSEN.
 """
 
 from __future__ import annotations
@@ -161,4 +161,6 @@ def test_a_row(row: Row, played: dict[Row, Future[Ended]]) -> None:
 
 
 def test_the_page_says_how_to_get_the_figures() -> None:
-    assert re.search(r"RELIABILITY=all pytest .*tests/test_reliability\.py", PAGE.read_text(encoding="utf-8"))
+    assert re.search(
+        r"RELIABILITY=all pytest .*tests/scenarios/test_reliability\.py", PAGE.read_text(encoding="utf-8")
+    )

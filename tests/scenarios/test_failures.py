@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Outcome, Shop
+from conftest import REPO, Outcome, Shop
 from helpers import faults, instance, start, until
 
 from ec2tasks.local.layout import Layout
 
-HARNESS = Path(__file__).with_name("killed_at.py")
+HARNESS = REPO / "tests" / "killed_at.py"
 
 
 @pytest.fixture

@@ -63,9 +63,8 @@ def test_a_table_too_wide_for_the_terminal_is_shown_cell_by_cell() -> None:
 
 
 def test_a_closed_stderr_stops_nothing() -> None:
-    code = (
-        "from ec2tasks import report; import sys\nfor n in range(20000): report.step('x' * 50)\nprint('done')"
-    )
+    loop = "for n in range(20000): output.step('x' * 50)"
+    code = f"from ec2tasks.base import output\n{loop}\nprint('done')"
     argv = ["bash", "-c", '{ "$0" -c "$1" 2>&1 >&3 | head -n 1 >/dev/null; } 3>&1', sys.executable, code]
     assert subprocess.run(argv, capture_output=True, text=True).stdout == "done\n"
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from aws.test_launch import settings
 from conftest import Shop
 from hypothesis import given
 from hypothesis import strategies as st
-from test_launch import settings
 
 from ec2tasks.aws import user_data as guard
 from ec2tasks.aws.client import Aws

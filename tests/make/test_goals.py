@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Shop
+from conftest import REPO, Shop
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +19,7 @@ from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.make.database import known_targets, unknown_targets
 from ec2tasks.make.goals import asked, carried, check_targets, make_argv
 
-CASES = Path(__file__).parent / "cases"
+CASES = REPO / "tests" / "cases"
 ENVIRON = {"PATH": os.environ["PATH"]}
 # Several GNU Makes are tested with TEST_MAKES=/path/to/make-4.4:/path/to/make-3.81.
 MAKES = ["make", *filter(None, os.environ.get("TEST_MAKES", "").split(os.pathsep))]
