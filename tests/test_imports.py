@@ -31,7 +31,7 @@ PACKAGES = (
 # Who may import a library: a module, or a whole package.
 OWNERS = {
     "boto3": {"aws.client"},
-    "botocore": {"aws.client"},
+    "botocore": {"aws.client", "aws.errors"},
     "fabric": {"ssh.connect"},
     "paramiko": {"ssh.connect"},
     "invoke": {"base.errors", "cli"},

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ec2tasks.admin.policy import POLICY_NAME, Document
-from ec2tasks.aws.client import Aws, error_code
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.errors import error_code
 from ec2tasks.aws.launch import usable_subnets
 from ec2tasks.aws.security_groups import SHARED_GROUP, described_networks, find_group
 

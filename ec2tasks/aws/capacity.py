@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ec2tasks.aws.client import HINTS
+from ec2tasks.aws.errors import HINTS
 from ec2tasks.aws.quotas import EXCEEDED, Quota, quota_of, raise_hint
 from ec2tasks.base.errors import Failure
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ec2tasks.aws.client import Aws, does_without, error_code
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.errors import error_code, warn_if_denied
 from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 
@@ -141,7 +142,7 @@ def _public_parameter(aws: Aws, family: str, arch: str) -> str | None:
         }
     except Exception as error:
         instead = "the image is looked for by its name instead"
-        if error_code(error) != "ParameterNotFound" and not does_without(error, instead):
+        if error_code(error) != "ParameterNotFound" and not warn_if_denied(error, instead):
             raise
         return None
     name = newest_parameter(values, family, arch)

@@ -12,7 +12,8 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ec2tasks.aws.client import Aws, does_without, error_code, error_text
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.errors import error_code, error_text, warn_if_denied
 from ec2tasks.aws.prices import cost
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
@@ -327,5 +328,5 @@ def _mark_fetched(aws: Aws, instance: Instance) -> None:
     try:
         aws.ec2.create_tags(Resources=[instance.id], Tags=[tag])  # type: ignore[list-item]
     except Exception as error:
-        if not does_without(error, "`down` will start it again to look for results"):
+        if not warn_if_denied(error, "`down` will start it again to look for results"):
             raise

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ec2tasks.aws.client import Aws, error_code
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.errors import error_code
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.process import Tools

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ec2tasks.aws.capacity import Refusal, none_granted
-from ec2tasks.aws.client import Aws, does_without, error_code
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.errors import error_code, warn_if_denied
 from ec2tasks.aws.images import Image, architecture, choose_image
 from ec2tasks.aws.key_pairs import ensure_key_pair
 from ec2tasks.aws.prices import hourly_price
@@ -237,7 +238,7 @@ def instance_profile(aws: Aws, wanted: str | None) -> str | None:
         return name
     except Exception as error:
         # Not being allowed to look is no reason not to use what was asked for by name.
-        if does_without(error, f"`{wanted}` is used unseen" if wanted else "the instance gets no role"):
+        if warn_if_denied(error, f"`{wanted}` is used unseen" if wanted else "the instance gets no role"):
             return wanted
         if error_code(error) != "NoSuchEntity":
             raise

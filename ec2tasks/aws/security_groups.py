@@ -9,7 +9,8 @@ import urllib.request
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ec2tasks.aws.client import Aws, error_code
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.errors import error_code
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
 

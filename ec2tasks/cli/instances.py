@@ -11,7 +11,7 @@ from typing import Any
 from invoke.context import Context
 
 from ec2tasks.aws import instances
-from ec2tasks.aws.client import explain
+from ec2tasks.aws.errors import explain
 from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.cli.options import JSON_OPTION, PLACE_OPTIONS, Option

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from ec2tasks.aws.client import Aws, explain
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.errors import explain
 from ec2tasks.base import hints, output
 from ec2tasks.base.endpoint import AWS, Endpoint
 from ec2tasks.base.errors import INTERRUPTED_CODE, CommandFailed

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.aws import instances
-from ec2tasks.aws.client import UnreachableError, explain
+from ec2tasks.aws.errors import UnreachableError, explain
 from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.security_groups import admit
 from ec2tasks.base import output

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ec2tasks.aws import instances
-from ec2tasks.aws.client import error_code, passes
+from ec2tasks.aws.errors import error_code, is_transient
 from ec2tasks.aws.instances import Instance, Step, next_step
 from ec2tasks.aws.key_pairs import check_private, keys_to_offer
 from ec2tasks.aws.launch import Order, launch, prepare_order
@@ -296,7 +296,7 @@ def _launch(call: Call, order: Order) -> Instance:
         except Exception as error:
             if error_code(error) == "IdempotentInstanceTerminated" and not anew:
                 continue  # what was launched then has ended since
-            if passes(error):
+            if is_transient(error):
                 output.warning(UNANSWERED, hint="the next run finds it; `ec2tasks ls` shows it")
             else:
                 journal.finish(call.state, call.key)

@@ -10,7 +10,7 @@ from enum import Enum
 
 from ec2tasks.aws import instances
 from ec2tasks.aws import prices as price
-from ec2tasks.aws.client import explain
+from ec2tasks.aws.errors import explain
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure
 from ec2tasks.base.final_state import Facts, FinalState

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 
 from ec2tasks.aws import instances
-from ec2tasks.aws.client import error_text, explain, passes
+from ec2tasks.aws.errors import error_text, explain, is_transient
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
@@ -147,7 +147,7 @@ def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool
         known = explain(error)
         what = known.what if known else error_text(error)
         hint = f"{known.hint}; then `ec2tasks down` ends it" if known and known.hint else ENDS
-        stoppable = verdict.ending is FinalState.TERMINATE and not found.spot and not passes(error)
+        stoppable = verdict.ending is FinalState.TERMINATE and not found.spot and not is_transient(error)
         if not stoppable or not _is_stopped(stay, found, fetched=fetched):
             raise Failure(
                 f"{found.where} could not be ended and may still cost money: {what}", hint=hint

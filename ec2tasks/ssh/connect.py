@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ec2tasks.aws.client import Aws, does_without, error_code
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.errors import error_code, warn_if_denied
 from ec2tasks.aws.instances import UP, Instance
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
@@ -188,7 +189,7 @@ def console(aws: Aws, instance_id: str, *, instead: str) -> str:
     except Exception as error:
         # Types that are not built on Nitro refuse `Latest`.
         refused = error_code(error) in ("UnsupportedOperation", "InvalidParameterCombination")
-        if not refused and not does_without(error, instead):
+        if not refused and not warn_if_denied(error, instead):
             raise
         return ""
     return _plain(said)
