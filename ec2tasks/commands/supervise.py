@@ -17,7 +17,8 @@ from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.security_groups import admit
 from ec2tasks.base import output
 from ec2tasks.base.errors import INTERRUPTED_CODE, Failure
-from ec2tasks.base.process import exit_code, handled
+from ec2tasks.base.process import exit_code
+from ec2tasks.base.signals import handled
 from ec2tasks.lifecycle.acquire import host_of
 from ec2tasks.lifecycle.operation import Stay
 from ec2tasks.remote import job as jobs

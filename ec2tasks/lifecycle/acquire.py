@@ -15,9 +15,10 @@ from ec2tasks.aws.launch import Order, launch, prepare_order
 from ec2tasks.aws.security_groups import admit
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.process import check_tools, deferred, in_background
+from ec2tasks.base.process import check_tools, in_background
 from ec2tasks.base.project import identity
 from ec2tasks.base.project_dir import know_as, known_as
+from ec2tasks.base.signals import deferred
 from ec2tasks.base.state import keep, lock, recall, remember
 from ec2tasks.lifecycle import launch_journal as journal
 from ec2tasks.lifecycle.context import Call

@@ -11,8 +11,8 @@ from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import ENDS, FinalState, Verdict, decide
-from ec2tasks.base.process import uninterrupted
 from ec2tasks.base.project_dir import prepare
+from ec2tasks.base.signals import uninterrupted
 from ec2tasks.base.state import lock
 from ec2tasks.lifecycle import launch_journal as journal
 from ec2tasks.lifecycle.acquire import host_of

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Mapping
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.process import handled
+from ec2tasks.base.signals import handled
 from ec2tasks.base.state import lock
 from ec2tasks.lifecycle import launch_journal as journal
 from ec2tasks.lifecycle.acquire import arrive

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ec2tasks.base import output
-from ec2tasks.base.process import PIPE, Tools, handled
+from ec2tasks.base.process import PIPE, Tools
+from ec2tasks.base.signals import handled
 from ec2tasks.remote.stream import FRAME, INTERRUPT_KEY, Input, Output, Presses, frames
 
 HEARTBEAT = 15.0  # seconds; the instance takes a client that says nothing for 60 for gone

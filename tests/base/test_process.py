@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 import subprocess
 import sys
 
 import pytest
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.process import Tools, check_tools, end_quietly, exit_code, shown, uninterrupted
+from ec2tasks.base.process import Tools, check_tools, command_line, end_quietly, exit_code
 
 
 @pytest.mark.parametrize(("returncode", "code"), [(0, 0), (7, 7), (255, 255), (-9, 137), (-2, 130)])
@@ -27,21 +25,13 @@ def test_a_missing_tool_names_its_package() -> None:
 
 
 def test_what_takes_too_long_is_ended() -> None:
-    said = Tools().capture(["sleep", "600"], timeout=0.2)
-    assert said.returncode == 124
+    answer = Tools().capture(["sleep", "600"], timeout=0.2)
+    assert answer.returncode == 124
 
 
 def test_echo_shows_the_command_as_a_shell_reads_it(capsys: pytest.CaptureFixture[str]) -> None:
     Tools(echo=True).capture(["printf", "a b"])
     assert "$ printf 'a b'" in capsys.readouterr().err
-
-
-def test_what_must_not_be_interrupted_is_not() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with uninterrupted():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("code", ["import sys; sys.stdin.read()", "import time; time.sleep(600)"])
@@ -71,4 +61,4 @@ def test_a_helper_ends_with_its_input_or_when_told(code: str) -> None:
     ],
 )
 def test_a_command_is_shown_on_one_line(argv: list[str], line: str) -> None:
-    assert shown(argv) == line
+    assert command_line(argv) == line
