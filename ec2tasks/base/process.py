@@ -33,7 +33,7 @@ class Tools:
     held: tuple[int, ...] = ()
 
     def start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-        """Start a tool; `options` are Popen's. Raises Failure naming the package where it is not installed."""
+        """Start a tool, with Popen's `options`. Raises Failure naming the package where it is missing."""
         if self.echo:
             output.step(f"$ {command_line(argv)}")
         try:
@@ -44,7 +44,7 @@ class Tools:
     def capture(
         self, argv: Sequence[str], *, timeout: float | None = None, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a tool to its end and return its exit code and output; a timeout (seconds) ends it with code 124.
+        """Run a tool to its end: its exit code and output. A timeout (seconds) ends it with code 124.
 
         It gets a session of its own, so that a Ctrl-C meant for ec2tasks does not cut it in the middle.
         """
@@ -60,35 +60,25 @@ class Tools:
         return subprocess.CompletedProcess(argv, tool.returncode, out, err)
 
 
-OPTIONS_WITH_VALUE = (
-    "-E",
-    "-F",
-    "-L",
-    "-O",
-    "-R",
-    "-i",
-    "-o",
-)  # ssh's options with a value, of those used here
-SHOWN_OPTIONS = ("-L", "-O", "-R")
+SSH_OPTIONS_WITH_VALUE = ("-E", "-F", "-L", "-O", "-R", "-i", "-o")  # of those used here
+SHOWN_SSH_OPTIONS = ("-L", "-O", "-R")
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """A command on one line, to be shown: of ssh the host and what it does, of our scripts there name and arguments."""
+    """A command in one line, to be shown; of ssh and our scripts on the instance only what tells them apart."""
     if argv[0] != "ssh":
-        return " ".join(
-            re.sub(r"^'?--rsh=.*", "'--rsh=ssh …'", shlex.quote(_one_line(word))) for word in argv
-        )
+        words = (shlex.quote(_one_line(word)) for word in argv)
+        return " ".join(re.sub(r"^'?--rsh=.*", "'--rsh=ssh …'", word) for word in words)
     at, options = 1, list[str]()
     while at < len(argv) and argv[at].startswith("-"):
-        step = 2 if argv[at] in OPTIONS_WITH_VALUE else 1
-        options += argv[at : at + step] if argv[at] in SHOWN_OPTIONS else []
+        step = 2 if argv[at] in SSH_OPTIONS_WITH_VALUE else 1
+        options += argv[at : at + step] if argv[at] in SHOWN_SSH_OPTIONS else []
         at += step
     remote = [word for text in argv[at + 1 :] for word in _words(text)]
     if remote[:2] == ["bash", "-c"]:
         remote = remote[3:]
-    return " ".join(
-        ["ssh …", *options, *argv[at : at + 1], *(shlex.quote(_one_line(word)) for word in remote)]
-    )
+    words = (shlex.quote(_one_line(word)) for word in remote)
+    return " ".join(["ssh …", *options, *argv[at : at + 1], *words])
 
 
 def _words(text: str) -> list[str]:
@@ -104,7 +94,7 @@ def _one_line(word: str) -> str:
 
 @contextlib.contextmanager
 def ends_with_us(tool: subprocess.Popen[bytes]) -> Iterator[None]:
-    """While inside, terminate this tool where this process is killed: it would go on with what nobody waits for."""
+    """While inside, terminate this tool if this process is killed: nobody would wait for it."""
     # The watcher's input is closed by the kernel when this process dies.
     watch = ["sh", "-c", 'read -r over || kill "$0"', str(tool.pid)]
     with subprocess.Popen(watch, stdin=PIPE, start_new_session=True) as watcher:

@@ -12,7 +12,7 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def handled(signals: Sequence[signal.Signals], act: Callable[[], None]) -> Iterator[None]:
-    """While inside, call `act` at each of these signals; the earlier handlers are restored. Main thread only."""
+    """While inside, call `act` at each of these signals; then as before. Main thread only."""
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         act()

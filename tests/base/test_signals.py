@@ -35,9 +35,14 @@ def test_what_must_not_be_interrupted_is_not() -> None:
 
 def test_a_ctrl_c_put_off_comes_once_all_is_done() -> None:
     steps = []
-    with pytest.raises(KeyboardInterrupt), deferred():
-        os.kill(os.getpid(), signal.SIGINT)
-        steps.append("done")
-    assert steps == ["done"]
-    with deferred():
-        steps.append("nobody pressed it")
+
+    def work(*, interrupted: bool) -> None:
+        with deferred():
+            if interrupted:
+                os.kill(os.getpid(), signal.SIGINT)
+            steps.append(interrupted)
+
+    work(interrupted=False)
+    with pytest.raises(KeyboardInterrupt):
+        work(interrupted=True)
+    assert steps == [False, True]
