@@ -65,7 +65,7 @@ SHOWN_SSH_OPTIONS = ("-L", "-O", "-R")
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """A command in one line, to be shown; of ssh and our scripts on the instance only what tells them apart."""
+    """A command in one line, to be shown; of ssh and of our scripts there only what tells them apart."""
     if argv[0] != "ssh":
         words = (shlex.quote(_one_line(word)) for word in argv)
         return " ".join(re.sub(r"^'?--rsh=.*", "'--rsh=ssh …'", word) for word in words)
