@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Sequence
 
 import pytest
-from conftest import REPO, Shop
 from invoke.parser import Parser
+from support.project import ScratchProject
+from support.repository import REPO
 
 from ec2tasks.cli.program import program
 from ec2tasks.config.schema import ENVIRONMENT_NAMES, KEYS_BY_NAME
@@ -126,11 +127,11 @@ def test_nothing_of_theirs_is_missing(name: str) -> None:
     assert name in words
 
 
-def test_the_user_s_login_name_is_read_too(shop: Shop) -> None:
-    assert '"key_name": {\n    "value": "jo"' in shop.ec2tasks("config", "--json", USER="jo").out
+def test_the_user_s_login_name_is_read_too(project: ScratchProject) -> None:
+    assert '"key_name": {\n    "value": "jo"' in project.ec2tasks("config", "--json", USER="jo").out
 
 
-def test_their_make_rule_works_with_ec2tasks_in_its_place(warm: Shop) -> None:
+def test_their_make_rule_works_with_ec2tasks_in_its_place(warm: ScratchProject) -> None:
     warm.write("Makefile", MAKEFILE)
     try:
         said = warm.call("make", "on-ec2-train", environ={"WHO": "me"})

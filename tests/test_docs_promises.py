@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from botocore import xform_name
 from botocore.session import get_session
-from conftest import REPO
+from support.repository import REPO
 
 from ec2tasks.commands import transfer as moving
 from ec2tasks.config import schema

@@ -11,7 +11,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from conftest import REPO
+from support.repository import REPO
 
 # The packages, each of which imports only from those before it.
 PACKAGES = (

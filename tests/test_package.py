@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from conftest import REPO, Shop
+from support.project import ScratchProject
+from support.repository import REPO
 
 
 def run(*argv: str, environ: Mapping[str, str], cwd: Path = REPO) -> str:
@@ -33,27 +34,29 @@ def install(where: Path, environ: Mapping[str, str], *words: str) -> dict[str, s
     return {**environ, "PATH": f"{where / 'bin'}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
 
 
-def test_an_installed_wheel_has_all_it_needs(wheel: Path, shop: Shop, tmp_path: Path) -> None:
-    shop.environ = install(tmp_path / "venv", shop.environ, str(wheel))
-    assert shop.ec2tasks("--version").out.startswith("ec2tasks ")
-    assert shop.ec2tasks("makefile").out == (REPO / "templates" / "Makefile.inc").read_text()
-    assert shop.ec2tasks("init").code == 0
-    assert shop.call("inv", "ec2.config").code == 0
-    shop.write("Makefile", "train:\n\techo x\ninclude Makefile.inc\n")
-    assert "ec2tasks make" in shop.call("make", "-n", "on-ec2-train").out
+def test_an_installed_wheel_has_all_it_needs(wheel: Path, project: ScratchProject, tmp_path: Path) -> None:
+    project.environ = install(tmp_path / "venv", project.environ, str(wheel))
+    assert project.ec2tasks("--version").out.startswith("ec2tasks ")
+    assert project.ec2tasks("makefile").out == (REPO / "templates" / "Makefile.inc").read_text()
+    assert project.ec2tasks("init").code == 0
+    assert project.call("inv", "ec2.config").code == 0
+    project.write("Makefile", "train:\n\techo x\ninclude Makefile.inc\n")
+    assert "ec2tasks make" in project.call("make", "-n", "on-ec2-train").out
     # Without the extra, the local EC2 says what to install.
-    said = shop.ec2tasks("run", "--local", "true")
+    said = project.ec2tasks("run", "--local", "true")
     assert said.code == 125
     assert "ec2tasks[local]" in said.err
     assert "Traceback" not in said.err
 
 
-def test_the_lowest_versions_that_are_promised_do(wheel: Path, local_shop: Shop, tmp_path: Path) -> None:
+def test_the_lowest_versions_that_are_promised_do(
+    wheel: Path, local_project: ScratchProject, tmp_path: Path
+) -> None:
     """The client of the oldest versions, against the local EC2 that this test run has started."""
-    local_shop.ec2tasks("local.up")
+    local_project.ec2tasks("local.up")
     words = ["--resolution", "lowest-direct", f"{wheel}[local]"]
-    local_shop.environ = install(tmp_path / "venv", local_shop.environ, *words)
-    said = local_shop.ec2tasks("run", "echo ran > result; exit 7")
+    local_project.environ = install(tmp_path / "venv", local_project.environ, *words)
+    said = local_project.ec2tasks("run", "echo ran > result; exit 7")
     assert said.code == 7, said.err
-    assert local_shop.read("result") == "ran\n"
-    assert "ec2.run" not in local_shop.ec2tasks("--list").out
+    assert local_project.read("result") == "ran\n"
+    assert "ec2.run" not in local_project.ec2tasks("--list").out

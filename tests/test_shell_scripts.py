@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import REPO
+from support.repository import REPO
 
 REMOTE = sorted((REPO / "ec2tasks" / "remote").glob("*.sh"))
 OWN = sorted((REPO / "scripts").glob("*.sh"))

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aws_rights import ACCOUNT, Demand, allowing
-from conftest import REPO
+from support.authorization import ACCOUNT, Demand, allowing
+from support.repository import REPO
 
 from ec2tasks.admin.policy import (
     FEATURES,

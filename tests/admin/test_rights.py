@@ -18,11 +18,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from aws_rights import Demand, allowing, demands, denial
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from conftest import Outcome
-from helpers import until
+from support.authorization import Demand, allowing, demands, denial
+from support.project import CommandResult
+from support.waiting import until
 
 from ec2tasks.admin import setup as admin
 from ec2tasks.admin.policy import Document, actions, policy_document, rights, without_action
@@ -171,7 +171,7 @@ class Worker:
     world: World
     capture: pytest.CaptureFixture[str]
 
-    def types(self, *words: str) -> Outcome:
+    def types(self, *words: str) -> CommandResult:
         """Run `ec2tasks WORDS`."""
         code = 0
         try:
@@ -179,7 +179,7 @@ class Worker:
         except SystemExit as end:
             code = int(end.code or 0)
         said = self.capture.readouterr()
-        return Outcome(code=code, out=said.out, err=said.err)
+        return CommandResult(code=code, out=said.out, err=said.err)
 
     def does(self, *words: str) -> str:
         """Run `ec2tasks WORDS`, which must succeed; what it said on stdout."""

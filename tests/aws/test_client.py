@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from botocore import exceptions
-from helpers import client_error
+from support.values import client_error
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.base.endpoint import AWS

@@ -6,9 +6,9 @@ from datetime import timezone
 
 import pytest
 from botocore.exceptions import ClientError
-from helpers import NOON, ONE, every_field
 from hypothesis import given
 from hypothesis import strategies as st
+from support.values import INSTANCE, NOON, every_field
 
 from ec2tasks.aws.client import ATTEMPTS, Aws
 from ec2tasks.aws.instances import (
@@ -27,7 +27,7 @@ from ec2tasks.remote.guard_status import facts
 
 
 def like(**changes: object) -> Instance:
-    return dataclasses.replace(ONE, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(INSTANCE, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -46,20 +46,20 @@ def test_what_a_state_asks_for(instance: Instance | None, step: Step) -> None:
 
 
 def test_the_project_s_own_instance_is_taken() -> None:
-    assert choose([ONE], name="kim-shop", identities=("p1",), name_given=False) is ONE
+    assert choose([INSTANCE], name="kim-shop", identities=("p1",), name_given=False) is INSTANCE
     assert choose([], name="kim-shop", identities=("p1",), name_given=False) is None
 
 
 def test_another_project_s_instance_is_shared_only_by_name() -> None:
     with pytest.raises(UsageError) as caught:
-        choose([ONE], name="kim-shop", identities=("p2",), name_given=False)
+        choose([INSTANCE], name="kim-shop", identities=("p2",), name_given=False)
     assert "i-1" in caught.value.what
-    assert choose([ONE], name="kim-shop", identities=("p2",), name_given=True) is ONE
+    assert choose([INSTANCE], name="kim-shop", identities=("p2",), name_given=True) is INSTANCE
 
 
 def test_several_of_one_name_are_listed_not_chosen_from() -> None:
     with pytest.raises(UsageError) as caught:
-        choose([ONE, like(id="i-2")], name="kim-shop", identities=("p1",), name_given=True)
+        choose([INSTANCE, like(id="i-2")], name="kim-shop", identities=("p1",), name_given=True)
     assert "i-1" in caught.value.what
     assert "i-2" in caught.value.what
 
@@ -122,7 +122,7 @@ def test_waiting_has_an_end() -> None:
     with pytest.raises(Failure) as caught:
         bring_up(
             observe=lambda: like(state="pending", address=None),
-            launch=lambda: ONE,
+            launch=lambda: INSTANCE,
             start=lambda _instance: None,
             watch=lambda _id: None,
             sleep=lambda _seconds: None,
@@ -132,7 +132,7 @@ def test_waiting_has_an_end() -> None:
 
 
 def test_what_status_tells() -> None:
-    found = facts(ONE, now=NOON)
+    found = facts(INSTANCE, now=NOON)
     assert (found["age_seconds"], found["cost"]) == (7200, 2.52)
     assert facts(like(state="stopped"), now=NOON)["cost"] is None
     assert facts(like(price=None), now=NOON)["cost"] is None
@@ -207,7 +207,7 @@ def test_an_end_that_aws_does_not_take_yet_is_asked_for_again(
 ) -> None:
     client = Reluctant(code, 3, state)
     aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", ATTEMPTS): client})
-    end(aws, ONE, wanted, sleep=lambda _seconds: None)
+    end(aws, INSTANCE, wanted, sleep=lambda _seconds: None)
     assert client.asked == asked
 
 
@@ -215,14 +215,14 @@ def test_an_end_that_aws_never_takes_is_no_success() -> None:
     client = Reluctant("IncorrectInstanceState", 1000, "pending")
     aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", ATTEMPTS): client})
     with pytest.raises(ClientError):
-        end(aws, ONE, "stop", sleep=lambda _seconds: None)
+        end(aws, INSTANCE, "stop", sleep=lambda _seconds: None)
 
 
 def test_a_running_instance_without_an_address_is_told_before_long() -> None:
     with pytest.raises(Failure, match="no public address"):
         bring_up(
             observe=lambda: like(state="running", address=None),
-            launch=lambda: ONE,
+            launch=lambda: INSTANCE,
             start=lambda _instance: None,
             watch=lambda _id: None,
             sleep=lambda _seconds: None,

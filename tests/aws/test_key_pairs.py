@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers import make_key
+from support.keys import make_key
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.key_pairs import check_private, ensure_key_pair, identity_files, keys_to_offer, public_of

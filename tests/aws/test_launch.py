@@ -1,32 +1,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import client_error
 from hypothesis import given
 from hypothesis import strategies as st
+from support.values import client_error, settings
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.images import Image
 from ec2tasks.aws.launch import Candidate, Order, Subnet, candidates, launch, run_instances_request
 from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.project import Project
 from ec2tasks.cli.options import RUN_OPTIONS, setting_values
-from ec2tasks.config.settings import Settings, read_settings
 from ec2tasks.lifecycle.launch_journal import Entry, Place
 
 SUBNETS = [Subnet(id=f"subnet-{zone}", zone=f"eu-central-1{zone}", vpc="vpc-1") for zone in "cab"]
 PLACE = Place(key="k", account="a", region="eu-central-1", owner="kim", name="kim-shop")
 IMAGE = Image(id="ami-1", name="Deep Learning (Ubuntu)", user="ubuntu", root_device="/dev/sda1")
-
-
-def settings(**options: object) -> Settings:
-    project = Project(root=Path("/nowhere/shop"), below=Path())
-    return read_settings(project, options=options, environ={"HOME": "/nowhere", "USER": "kim"})
 
 
 def order(profile: str | None = None, **options: object) -> Order:

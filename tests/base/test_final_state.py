@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import REPO
 from hypothesis import given
 from hypothesis import strategies as st
+from support.repository import REPO
 
 from ec2tasks.base.final_state import Facts, FinalState, Verdict, decide
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Shop
+from support.project import ScratchProject
 
 from ec2tasks.base import hints, output
 from ec2tasks.base.errors import Failure
@@ -82,15 +82,15 @@ def test_what_a_plain_call_would_know_is_not_repeated(
     assert told_once(read_settings(project, options=options, environ=whole), whole) == told
 
 
-def test_a_recipe_s_own_region_is_repeated(shop: Shop) -> None:
-    shop.write("ec2.yaml", "region: eu-west-1\nrecipes: {train: {region: us-east-1}}\n")
-    project = Project(root=shop.root, below=Path())
-    found = read_settings(project, options={}, targets=["train"], environ={"HOME": "/nowhere", "USER": "kim"})
+def test_a_recipe_s_own_region_is_repeated(project: ScratchProject) -> None:
+    project.write("ec2.yaml", "region: eu-west-1\nrecipes: {train: {region: us-east-1}}\n")
+    here = Project(root=project.root, below=Path())
+    found = read_settings(here, options={}, targets=["train"], environ={"HOME": "/nowhere", "USER": "kim"})
     assert told_once(found, {}) == {"region": "us-east-1"}
 
 
-def test_a_run_elsewhere_ends_with_a_hint_that_ends_it(local_shop: Shop) -> None:
-    said = local_shop.ec2tasks("down", "--region", "us-east-1", "--dry")
+def test_a_run_elsewhere_ends_with_a_hint_that_ends_it(local_project: ScratchProject) -> None:
+    said = local_project.ec2tasks("down", "--region", "us-east-1", "--dry")
     assert said.code == 0
-    said = local_shop.ec2tasks("attach", "--region", "us-east-1", "--name", "other")
+    said = local_project.ec2tasks("attach", "--region", "us-east-1", "--name", "other")
     assert "`ec2tasks up --region us-east-1 --name other` launches it" in said.err

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Shop
+from support.project import ScratchProject
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import Project, check_syncable, find_project, identity
@@ -77,8 +77,10 @@ def test_a_project_stays_what_it_is_known_as_wherever_it_is_moved_and_a_copy_is_
     assert known_as(moved) == ""
 
 
-def test_a_project_of_the_same_folder_name_is_refused_and_ones_own_is_not(local_shop: Shop) -> None:
-    here = local_shop
+def test_a_project_of_the_same_folder_name_is_refused_and_ones_own_is_not(
+    local_project: ScratchProject,
+) -> None:
+    here = local_project
     assert here.ec2tasks("run", "--leave", "true").code == 0
     elsewhere = replace(here, root=here.root.parent / "elsewhere" / here.root.name)
     elsewhere.root.mkdir(parents=True)

@@ -3,22 +3,24 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Shop
+from support.project import ScratchProject
 
 from ec2tasks.admin.policy import policy_document, rights
 
 
-def test_the_policy_is_printed_with_no_account(shop: Shop) -> None:
-    said = shop.ec2tasks("admin.policy", "--without", "spot", "--role", "Mine", "--owner", "${aws:username}")
+def test_the_policy_is_printed_with_no_account(project: ScratchProject) -> None:
+    said = project.ec2tasks(
+        "admin.policy", "--without", "spot", "--role", "Mine", "--owner", "${aws:username}"
+    )
     assert said.code == 0, said.err
     wanted = rights(without=["spot"], roles=["Mine"], owner="${aws:username}")
     assert json.loads(said.out) == policy_document(wanted)
 
 
 @pytest.mark.parametrize("words", [("admin.setup", "--dry-run"), ("--dry", "admin.setup")])
-def test_a_dry_run_shows_and_changes_nothing(words: tuple[str, ...], local_shop: Shop) -> None:
+def test_a_dry_run_shows_and_changes_nothing(words: tuple[str, ...], local_project: ScratchProject) -> None:
     for _ in range(2):
-        said = local_shop.ec2tasks(*words, "--bucket", "data", "--network", "192.0.2.0/24")
+        said = local_project.ec2tasks(*words, "--bucket", "data", "--network", "192.0.2.0/24")
         assert said.code == 0, said.err
         assert "would give role EC2ReadOnlyAccessToS3 read-only access to s3://data" in said.out
         assert "would create security group SshEC2" in said.out
@@ -32,6 +34,6 @@ def test_a_dry_run_shows_and_changes_nothing(words: tuple[str, ...], local_shop:
         (("--network", "0.0.0.0/0"), "whole internet"),
     ],
 )
-def test_a_mistake_is_named(words: tuple[str, ...], says: str, local_shop: Shop) -> None:
-    said = local_shop.ec2tasks("admin.setup", *words)
+def test_a_mistake_is_named(words: tuple[str, ...], says: str, local_project: ScratchProject) -> None:
+    said = local_project.ec2tasks("admin.setup", *words)
     assert (said.code, says in said.err) == (2, True), said.err

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from helpers import ONE
+from support.values import INSTANCE
 
 from ec2tasks.cli.instances import _table
 from ec2tasks.remote.guard_status import facts, words
@@ -14,7 +14,7 @@ from ec2tasks.remote.guard_status import facts, words
 
 def test_time_and_cost_are_those_since_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     now = datetime.now(timezone.utc)
-    runs = replace(ONE, state="running", launched=now - timedelta(hours=2), price=0.5)
+    runs = replace(INSTANCE, state="running", launched=now - timedelta(hours=2), price=0.5)
     stopped = replace(runs, state="stopped", stopped=now - timedelta(hours=1))
     _table([runs, stopped, replace(stopped, stopped=None)])
     heading, *rows = capsys.readouterr().out.splitlines()
@@ -36,5 +36,5 @@ def test_time_and_cost_are_those_since_the_start(capsys: pytest.CaptureFixture[s
     ],
 )
 def test_why_it_stopped_is_said_in_words(reason: str, said: str) -> None:
-    (line,) = words(replace(ONE, state="stopped", reason=reason), None)
+    (line,) = words(replace(INSTANCE, state="stopped", reason=reason), None)
     assert said in line

@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import REPO, Shop
+from support.project import ScratchProject
+from support.repository import REPO
 
 from ec2tasks import __version__
 from ec2tasks.cli.options import RUN_OPTIONS
@@ -19,40 +20,40 @@ def test_the_page_of_tasks_is_what_the_program_says() -> None:
 
 
 @pytest.mark.parametrize("word", ["--help", "-h"])
-def test_help_may_stand_behind_the_task(word: str, shop: Shop) -> None:
-    said = shop.ec2tasks("run", word)
+def test_help_may_stand_behind_the_task(word: str, project: ScratchProject) -> None:
+    said = project.ec2tasks("run", word)
     assert said.code == 0
-    assert said.out == shop.ec2tasks("--help", "run").out
+    assert said.out == project.ec2tasks("--help", "run").out
     assert "--no-rsync" in said.out
 
 
-def test_the_module_is_the_program_too(shop: Shop) -> None:
-    said = shop.call(sys.executable, "-m", "ec2tasks", "--version")
+def test_the_module_is_the_program_too(project: ScratchProject) -> None:
+    said = project.call(sys.executable, "-m", "ec2tasks", "--version")
     assert said.out == f"ec2tasks {__version__}\n"
 
 
-def test_a_reader_that_goes_away_is_no_error_of_ours(shop: Shop) -> None:
-    said = shop.call("sh", "-c", "ec2tasks run --help | true")
+def test_a_reader_that_goes_away_is_no_error_of_ours(project: ScratchProject) -> None:
+    said = project.call("sh", "-c", "ec2tasks run --help | true")
     assert "Traceback" not in said.err
 
 
-def test_a_bug_of_ours_ends_with_125_and_its_traceback(shop: Shop) -> None:
+def test_a_bug_of_ours_ends_with_125_and_its_traceback(project: ScratchProject) -> None:
     code = (
         "import ec2tasks.cli.task, ec2tasks.cli.program as p, sys;"
         "ec2tasks.cli.task.find_project = lambda cwd: 1 / 0;"
         "sys.argv = ['ec2tasks', 'config'];"
         "p.main()"
     )
-    said = shop.call(sys.executable, "-c", code)
+    said = project.call(sys.executable, "-c", code)
     assert said.code == 125
     assert "ZeroDivisionError" in said.err
 
 
-def test_broken_yaml_of_invoke_s_own_is_one_line(shop: Shop) -> None:
+def test_broken_yaml_of_invoke_s_own_is_one_line(project: ScratchProject) -> None:
     from pathlib import Path
 
-    (Path(shop.environ["HOME"]) / ".invoke.yaml").write_text("a: [\n")
-    said = shop.ec2tasks("config")
+    (Path(project.environ["HOME"]) / ".invoke.yaml").write_text("a: [\n")
+    said = project.ec2tasks("config")
     assert said.code == 2
     assert "Traceback" not in said.err
 
@@ -65,8 +66,8 @@ def test_every_option_reaches_its_task_under_its_name() -> None:
     assert {option.names[0] for option in RUN_OPTIONS} <= names
 
 
-def test_completion_lists_the_tasks(shop: Shop) -> None:
-    said = shop.call("ec2tasks", "--complete", "--", "ec2tasks ")
+def test_completion_lists_the_tasks(project: ScratchProject) -> None:
+    said = project.call("ec2tasks", "--complete", "--", "ec2tasks ")
     assert {"run", "sync", "local.up"} <= set(said.out.split())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Shop
+from support.project import ScratchProject
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.cli.program import program
@@ -75,13 +75,13 @@ def test_help_may_stand_anywhere() -> None:
     assert asked(["run", "ls --help"]) == ["run", "ls --help"]
 
 
-def test_an_ambiguous_option_is_one_line_and_2(shop: Shop) -> None:
-    said = shop.ec2tasks("run", "true", "--local")
+def test_an_ambiguous_option_is_one_line_and_2(project: ScratchProject) -> None:
+    said = project.ec2tasks("run", "true", "--local")
     assert said.code == 2
     assert "Traceback" not in said.err
     assert "`--local` stands behind the command" in said.err
 
 
-def test_who_am_i(warm: Shop) -> None:
+def test_who_am_i(warm: ScratchProject) -> None:
     said = warm.ec2tasks("run", "--leave", "echo", "a", "  b", "$((40+2))")
     assert (said.code, said.out) == (0, "a b 42\n"), said.err

@@ -19,8 +19,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import Outcome, Shop
-from helpers import PATIENCE, free_port, until
+from support.ports import free_port
+from support.project import CommandResult, ScratchProject
+from support.waiting import PATIENCE, until
 
 from ec2tasks.commands.notebook import PORT, Page, answers, choose_page, command, guide, has_display, shown
 
@@ -107,7 +108,7 @@ def add(programs: Path, *names: str) -> None:
         path.chmod(0o755)
 
 
-def launched(programs: Path, *folders: str, port: int | None = None, environment: str = "") -> Outcome:
+def launched(programs: Path, *folders: str, port: int | None = None, environment: str = "") -> CommandResult:
     """How the command for the instance ends here, with only these folders to find programs in."""
     text = command(PAGE).replace(str(PORT), str(port or free_port()))
     done = subprocess.run(
@@ -116,7 +117,7 @@ def launched(programs: Path, *folders: str, port: int | None = None, environment
         capture_output=True,
         text=True,
     )
-    return Outcome(code=done.returncode, out=done.stdout, err=done.stderr)
+    return CommandResult(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +270,7 @@ def test_a_guide_shows_the_way_once_and_to_nobody_else() -> None:
 
 
 @pytest.fixture(scope="module")
-def jupyter(warm: Shop) -> Iterator[Shop]:
+def jupyter(warm: ScratchProject) -> Iterator[ScratchProject]:
     """The warm project with a Jupyter in an environment there, and a file to show."""
     setup = f"python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install -q jupyterlab"
     warm.write("shown-in-the-page.txt", "hello\n")
@@ -282,13 +283,13 @@ def jupyter(warm: Shop) -> Iterator[Shop]:
 
 
 @contextlib.contextmanager
-def running(shop: Shop, folder: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(project: ScratchProject, folder: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
     """`ec2tasks notebook` through pipes, what it says in `folder / "said"`."""
     argv = ["ec2tasks", "notebook", "--leave", "--env", ENVIRONMENT]
     with (
         (folder / "said").open("wb") as said,
         subprocess.Popen(
-            argv, cwd=shop.root, env={**shop.environ, **environ}, stdin=subprocess.DEVNULL, stderr=said
+            argv, cwd=project.root, env={**project.environ, **environ}, stdin=subprocess.DEVNULL, stderr=said
         ) as process,
     ):
         try:
@@ -322,7 +323,9 @@ def document(url: str, folder: Path) -> str:
 
 
 @pytest.mark.timeout(400)
-def test_the_page_is_in_the_browser_here_while_8888_is_somebody_else_s(jupyter: Shop, tmp_path: Path) -> None:
+def test_the_page_is_in_the_browser_here_while_8888_is_somebody_else_s(
+    jupyter: ScratchProject, tmp_path: Path
+) -> None:
     opened = tmp_path / "opened"
     open_ = tmp_path / "open"
     open_.write_text(f'#!/bin/sh\nps axww -o args > {tmp_path}/processes\necho "$1" > {opened}\n')
@@ -352,7 +355,7 @@ def test_the_page_is_in_the_browser_here_while_8888_is_somebody_else_s(jupyter: 
 
 
 @pytest.mark.timeout(200)
-def test_one_ctrl_c_on_a_terminal_ends_it(jupyter: Shop) -> None:
+def test_one_ctrl_c_on_a_terminal_ends_it(jupyter: ScratchProject) -> None:
     port = free_port()
     ours, its = pty.openpty()
     argv = ["ec2tasks", "notebook", "--leave", "--env", ENVIRONMENT, "-L", f"{port}:localhost:{PORT}"]

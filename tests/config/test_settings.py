@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import REPO, Shop
 from hypothesis import given
 from hypothesis import strategies as st
+from support.project import ScratchProject
+from support.repository import REPO
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import Project
@@ -96,9 +97,9 @@ def test_whatever_a_file_holds_gives_a_value_or_a_usage_error(name: str, value: 
         assert error.what.startswith("ec2.yaml")  # noqa: PT017  # a value without an error is as good
 
 
-def test_config_shows_values_and_sources(shop: Shop) -> None:
-    shop.write("ec2.yaml", "region: eu-west-1\n")
-    said = shop.ec2tasks("config", "--type", "g5.xlarge", AWS_FINAL_STATE="stop")
+def test_config_shows_values_and_sources(project: ScratchProject) -> None:
+    project.write("ec2.yaml", "region: eu-west-1\n")
+    said = project.ec2tasks("config", "--type", "g5.xlarge", AWS_FINAL_STATE="stop")
     assert said.code == 0
     rows = {line.split()[0]: line for line in said.out.splitlines()}
     assert "eu-west-1" in rows["region"]
@@ -108,18 +109,18 @@ def test_config_shows_values_and_sources(shop: Shop) -> None:
     assert rows["name"].split()[1] == "tester-shop"
 
 
-def test_a_broken_file_is_one_line_and_exit_2(shop: Shop) -> None:
-    shop.write("ec2.yaml", "region: [\n")
-    said = shop.ec2tasks("run", "true")
+def test_a_broken_file_is_one_line_and_exit_2(project: ScratchProject) -> None:
+    project.write("ec2.yaml", "region: [\n")
+    said = project.ec2tasks("run", "true")
     assert said.code == 2
     assert said.err.startswith("ec2tasks: ec2.yaml, line ")
     assert "Traceback" not in said.err
 
 
-def test_invoke_s_own_settings_are_read_by_inv_too(shop: Shop) -> None:
-    shop.write("tasks.py", "from ec2tasks import ns\n")
-    shop.write("invoke.yaml", "ec2:\n  region: eu-west-3\n")
-    said = shop.call("inv", "ec2.config")
+def test_invoke_s_own_settings_are_read_by_inv_too(project: ScratchProject) -> None:
+    project.write("tasks.py", "from ec2tasks import ns\n")
+    project.write("invoke.yaml", "ec2:\n  region: eu-west-3\n")
+    said = project.call("inv", "ec2.config")
     assert said.code == 0
     line = next(line for line in said.out.splitlines() if line.startswith("region"))
     assert line.split() == ["region", "eu-west-3", "invoke.yaml,", "key", "`ec2`"]

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from helpers import ONE
 from invoke.context import Context
+from support.values import INSTANCE
 
 from ec2tasks.aws import instances
 from ec2tasks.aws.client import Aws
@@ -100,7 +100,7 @@ def test_of_two_launched_at_once_one_is_kept(
 
     def look(*_args: object, **_options: object) -> list[Instance]:
         return [
-            replace(ONE, id=token, token=token, project=None, launched=now + timedelta(seconds=number))
+            replace(INSTANCE, id=token, token=token, project=None, launched=now + timedelta(seconds=number))
             for number, token in enumerate(next(told))
         ]
 
@@ -112,7 +112,7 @@ def test_of_two_launched_at_once_one_is_kept(
 
 
 def test_several_that_are_there_to_stay_are_an_error(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    both = [replace(ONE, id="i-1"), replace(ONE, id="i-2")]
+    both = [replace(INSTANCE, id="i-1"), replace(INSTANCE, id="i-2")]
     monkeypatch.setattr(instances, "list_instances", lambda *_args, **_options: both)
     with pytest.raises(UsageError, match=r"i-1.*i-2"):
         _settled(call(state), sleep=lambda _seconds: pytest.fail("there is nothing to wait for"))

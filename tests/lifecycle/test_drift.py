@@ -4,14 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Shop
-from helpers import ONE
+from support.project import ScratchProject
+from support.values import INSTANCE
 
 from ec2tasks.base.project import Project
 from ec2tasks.config.settings import read_settings
 from ec2tasks.lifecycle.drift import unlike
 
-THERE = replace(ONE, name="kim-shop", type="g4dn.xlarge", spot=False, image="ami-1")
+THERE = replace(INSTANCE, name="kim-shop", type="g4dn.xlarge", spot=False, image="ami-1")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_what_was_asked_for_and_is_not_there(options: dict[str, object], said: s
     assert unlike(THERE, settings) == (said and f"kim-shop is {said} as asked")
 
 
-def test_an_instance_of_another_type_is_said_once_in_plan_and_run(warm: Shop) -> None:
+def test_an_instance_of_another_type_is_said_once_in_plan_and_run(warm: ScratchProject) -> None:
     assert warm.ec2tasks("run", "true").code == 0  # a plan knows only of an instance that it is connected to
     plan = warm.ec2tasks("run", "--type", "g5.xlarge", "--dry", "true")
     run = warm.ec2tasks("run", "--type", "g5.xlarge", "true")

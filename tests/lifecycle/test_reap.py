@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import REPO
-from helpers import ONE, every_field
 from hypothesis import given
 from hypothesis import strategies as st
+from support.repository import REPO
+from support.values import INSTANCE, every_field
 
 from ec2tasks.aws.instances import ALIVE, Instance, gives_way, stop_time
 from ec2tasks.lifecycle.reap import Sight, judge
@@ -20,7 +20,7 @@ CASES = yaml.safe_load((REPO / "tests" / "cases" / "reap.yaml").read_text(encodi
 
 
 def like(**changes: Any) -> Instance:
-    return dataclasses.replace(ONE, **changes)
+    return dataclasses.replace(INSTANCE, **changes)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.local_ec2 import KEY_NAME, LocalEc2
 
 from ec2tasks.local import control
-
-from .world import KEY_NAME, World
 
 
 @pytest.fixture(scope="session")
@@ -23,38 +22,38 @@ def state_root() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def session_world(state_root: Path) -> Iterator[World]:
+def session_local_ec2(state_root: Path) -> Iterator[LocalEc2]:
     folder = state_root / "shared"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EC2_LOCAL_DIR", str(folder))
         endpoint = control.up()
     key = state_root / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    world = World(endpoint=endpoint, key=key, root=folder)
-    world.ec2.import_key_pair(KeyName=KEY_NAME, PublicKeyMaterial=key.with_suffix(".pub").read_bytes())
-    yield world
+    local_ec2 = LocalEc2(endpoint=endpoint, key=key, root=folder)
+    local_ec2.ec2.import_key_pair(KeyName=KEY_NAME, PublicKeyMaterial=key.with_suffix(".pub").read_bytes())
+    yield local_ec2
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EC2_LOCAL_DIR", str(folder))
         assert control.down()
 
 
 @pytest.fixture
-def world(session_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def local_ec2(session_local_ec2: LocalEc2, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalEc2]:
     """The session's local EC2 without faults, and without this test's instances afterwards."""
-    monkeypatch.setenv("EC2_LOCAL_DIR", str(session_world.root))
+    monkeypatch.setenv("EC2_LOCAL_DIR", str(session_local_ec2.root))
     before = {instance.id for instance in (control.status() or pytest.fail("no server")).instances}
-    yield session_world
+    yield session_local_ec2
     control.set_faults(None)
     status = control.status()
     for instance in status.instances if status else ():
         if instance.id not in before:
-            session_world.client("ec2", instance.region).terminate_instances(InstanceIds=[instance.id])
+            session_local_ec2.client("ec2", instance.region).terminate_instances(InstanceIds=[instance.id])
 
 
 @pytest.fixture(scope="session")
-def shared_instance(session_world: World) -> str:
+def shared_instance(session_local_ec2: LocalEc2) -> str:
     """One running instance for all tests that only look."""
-    return session_world.launch(UserData="#!/bin/sh\necho first boot\necho ran >> $HOME/user-data-ran\n")
+    return session_local_ec2.launch(UserData="#!/bin/sh\necho first boot\necho ran >> $HOME/user-data-ran\n")
 
 
 @pytest.fixture

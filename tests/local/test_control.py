@@ -11,13 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import until
+from support.local_ec2 import LocalEc2
+from support.waiting import until
 
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.local import control
 from ec2tasks.local.layout import this_layout
-
-from .world import World
 
 UP = "from ec2tasks.local import control; print(control.up().api_url)"
 
@@ -27,10 +26,10 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in said.stdout.split()]
 
 
-def launch_some(world: World, count: int) -> None:
-    asked = {"ImageId": world.image(), "InstanceType": "t3.micro", "MinCount": count, "MaxCount": count}
-    for instance in world.client("ec2").run_instances(**asked)["Instances"]:
-        world.wait_for(instance["InstanceId"], "running")
+def launch_some(local_ec2: LocalEc2, count: int) -> None:
+    asked = {"ImageId": local_ec2.image(), "InstanceType": "t3.micro", "MinCount": count, "MaxCount": count}
+    for instance in local_ec2.client("ec2").run_instances(**asked)["Instances"]:
+        local_ec2.wait_for(instance["InstanceId"], "running")
 
 
 def ended(pid: int) -> bool:
@@ -83,8 +82,8 @@ def test_the_port_is_the_one_asked_for_and_this_machines_alone(own_folder: Path)
 
 
 def test_a_killed_server_leaves_nothing_running(own_folder: Path, tmp_path: Path) -> None:
-    world = World(endpoint=control.up(), key=tmp_path / "none", root=own_folder)
-    launch_some(world, 2)
+    local_ec2 = LocalEc2(endpoint=control.up(), key=tmp_path / "none", root=own_folder)
+    launch_some(local_ec2, 2)
     status = control.status()
     assert status is not None
     assert len(status.instances) == 2
@@ -105,8 +104,8 @@ def test_a_killed_server_leaves_nothing_running(own_folder: Path, tmp_path: Path
 
 
 def test_down_ends_instances_and_deletes_their_disks(own_folder: Path, tmp_path: Path) -> None:
-    world = World(endpoint=control.up(), key=tmp_path / "none", root=own_folder)
-    launch_some(world, 1)
+    local_ec2 = LocalEc2(endpoint=control.up(), key=tmp_path / "none", root=own_folder)
+    launch_some(local_ec2, 1)
     status = control.status()
     assert status is not None
     pids = [status.pid, *children(status.pid)]

@@ -10,53 +10,54 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from helpers import until
-
-from .world import World
-
-
-def console(world: World, instance_id: str) -> str:
-    return world.ec2.get_console_output(InstanceId=instance_id, Latest=True)["Output"]
+from support.local_ec2 import LocalEc2
+from support.waiting import until
 
 
-def host_key(world: World, instance_id: str) -> str:
-    inside = console(world, instance_id).rpartition("-----BEGIN SSH HOST KEY KEYS-----\n")[2]
+def console(local_ec2: LocalEc2, instance_id: str) -> str:
+    return local_ec2.ec2.get_console_output(InstanceId=instance_id, Latest=True)["Output"]
+
+
+def host_key(local_ec2: LocalEc2, instance_id: str) -> str:
+    inside = console(local_ec2, instance_id).rpartition("-----BEGIN SSH HOST KEY KEYS-----\n")[2]
     return " ".join(inside.partition("\n-----END")[0].split()[:2])
 
 
-def scanned_key(world: World, instance_id: str) -> str:
-    address, port = world.describe(instance_id)["PublicIpAddress"], str(world.endpoint.ssh_port)
+def scanned_key(local_ec2: LocalEc2, instance_id: str) -> str:
+    address, port = local_ec2.describe(instance_id)["PublicIpAddress"], str(local_ec2.endpoint.ssh_port)
     argv = ["ssh-keyscan", "-t", "ed25519", "-p", port, address]
     return " ".join(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()[1:])
 
 
-def test_boots_as_the_login_user_on_a_host_of_its_own(world: World, shared_instance: str) -> None:
-    private = world.describe(shared_instance)["PrivateIpAddress"]
-    said = world.output(shared_instance, "id -un; uname -n; pwd; id -u; cat /etc/hostname")
+def test_boots_as_the_login_user_on_a_host_of_its_own(local_ec2: LocalEc2, shared_instance: str) -> None:
+    private = local_ec2.describe(shared_instance)["PrivateIpAddress"]
+    said = local_ec2.output(shared_instance, "id -un; uname -n; pwd; id -u; cat /etc/hostname")
     hostname = f"ip-{private.replace('.', '-')}"
     assert said.split() == ["ubuntu", hostname, "/home/ubuntu", "1000", hostname]
 
 
-def test_user_data_ran_once_and_said_so(world: World, shared_instance: str) -> None:
-    world.output(shared_instance, "cloud-init status --wait")
-    assert "first boot" in world.output(shared_instance, "cat /var/log/cloud-init-output.log")
-    assert "first boot" in console(world, shared_instance)
+def test_user_data_ran_once_and_said_so(local_ec2: LocalEc2, shared_instance: str) -> None:
+    local_ec2.output(shared_instance, "cloud-init status --wait")
+    assert "first boot" in local_ec2.output(shared_instance, "cat /var/log/cloud-init-output.log")
+    assert "first boot" in console(local_ec2, shared_instance)
 
 
-def test_the_console_shows_the_host_key_that_answers(world: World, shared_instance: str) -> None:
-    assert host_key(world, shared_instance).startswith("ssh-ed25519 ")
-    assert host_key(world, shared_instance) == scanned_key(world, shared_instance)
+def test_the_console_shows_the_host_key_that_answers(local_ec2: LocalEc2, shared_instance: str) -> None:
+    assert host_key(local_ec2, shared_instance).startswith("ssh-ed25519 ")
+    assert host_key(local_ec2, shared_instance) == scanned_key(local_ec2, shared_instance)
 
 
-def test_other_users_and_keys_stay_outside(world: World, shared_instance: str) -> None:
-    assert world.ssh(shared_instance, "true", login="root").returncode == 255
-    assert world.ssh(shared_instance, "true", login="ec2-user").returncode == 255
+def test_other_users_and_keys_stay_outside(local_ec2: LocalEc2, shared_instance: str) -> None:
+    assert local_ec2.ssh(shared_instance, "true", login="root").returncode == 255
+    assert local_ec2.ssh(shared_instance, "true", login="ec2-user").returncode == 255
 
 
-def test_environment_is_the_same_in_commands_and_login_shells(world: World, shared_instance: str) -> None:
+def test_environment_is_the_same_in_commands_and_login_shells(
+    local_ec2: LocalEc2, shared_instance: str
+) -> None:
     ask = 'echo "$PATH $AWS_REGION $AWS_DEFAULT_REGION $AWS_ENDPOINT_URL"'
-    plain = world.output(shared_instance, ask)
-    assert plain == world.output(shared_instance, f"bash -lc '{ask}'")
+    plain = local_ec2.output(shared_instance, ask)
+    assert plain == local_ec2.output(shared_instance, f"bash -lc '{ask}'")
     assert "eu-central-1 eu-central-1 http://169.254.169.254:4566" in plain
 
 
@@ -75,12 +76,14 @@ def test_environment_is_the_same_in_commands_and_login_shells(world: World, shar
         ("tmux new -d 'echo from tmux > t; tmux wait -S done' \\; wait done; cat t", "from tmux"),
     ],
 )
-def test_commands_of_a_usual_machine(world: World, shared_instance: str, command: str, expected: str) -> None:
-    assert world.output(shared_instance, command).strip() == expected
+def test_commands_of_a_usual_machine(
+    local_ec2: LocalEc2, shared_instance: str, command: str, expected: str
+) -> None:
+    assert local_ec2.output(shared_instance, command).strip() == expected
 
 
-def test_a_terminal_and_sftp_work(world: World, shared_instance: str) -> None:
-    argv = world.ssh_argv(shared_instance, "tty")
+def test_a_terminal_and_sftp_work(local_ec2: LocalEc2, shared_instance: str) -> None:
+    argv = local_ec2.ssh_argv(shared_instance, "tty")
     terminal = [argv[0], "-tt", *argv[1:]]
     said = subprocess.run(terminal, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert said.stdout.startswith("/dev/pts/")
@@ -90,54 +93,58 @@ def test_a_terminal_and_sftp_work(world: World, shared_instance: str) -> None:
     assert "/home/ubuntu" in listed.stdout
 
 
-def test_many_connections_at_once(world: World, shared_instance: str) -> None:
+def test_many_connections_at_once(local_ec2: LocalEc2, shared_instance: str) -> None:
     # More than the sockets made beforehand, so that new ones must be fetched from the instance's network.
-    argv = world.ssh_argv(shared_instance, "echo here")
+    argv = local_ec2.ssh_argv(shared_instance, "echo here")
     started = [subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) for _ in range(40)]
     assert [process.communicate()[0] for process in started] == [b"here\n"] * 40
 
 
-def test_an_amazon_linux_instance_has_its_own_user(world: World) -> None:
+def test_an_amazon_linux_instance_has_its_own_user(local_ec2: LocalEc2) -> None:
     path = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
-    image = world.client("ssm").get_parameter(Name=path)["Parameter"]["Value"]
-    instance_id = world.launch(ImageId=image)
-    assert world.output(instance_id, "whoami", login="ec2-user").strip() == "ec2-user"
-    assert world.describe(instance_id)["RootDeviceName"] == "/dev/xvda"
+    image = local_ec2.client("ssm").get_parameter(Name=path)["Parameter"]["Value"]
+    instance_id = local_ec2.launch(ImageId=image)
+    assert local_ec2.output(instance_id, "whoami", login="ec2-user").strip() == "ec2-user"
+    assert local_ec2.describe(instance_id)["RootDeviceName"] == "/dev/xvda"
 
 
-def test_stop_keeps_the_disk_and_start_gives_a_new_address(world: World) -> None:
-    instance_id = world.launch(UserData="#!/bin/sh\necho ran >> $HOME/ran\n")
-    world.output(instance_id, "cloud-init status --wait; echo kept > file")
-    before, key = world.describe(instance_id), host_key(world, instance_id)
-    answer = world.ec2.stop_instances(InstanceIds=[instance_id])["StoppingInstances"][0]
+def test_stop_keeps_the_disk_and_start_gives_a_new_address(local_ec2: LocalEc2) -> None:
+    instance_id = local_ec2.launch(UserData="#!/bin/sh\necho ran >> $HOME/ran\n")
+    local_ec2.output(instance_id, "cloud-init status --wait; echo kept > file")
+    before, key = local_ec2.describe(instance_id), host_key(local_ec2, instance_id)
+    answer = local_ec2.ec2.stop_instances(InstanceIds=[instance_id])["StoppingInstances"][0]
     assert answer["CurrentState"]["Name"] == "stopping"
-    stopped = world.wait_for(instance_id, "stopped")
+    stopped = local_ec2.wait_for(instance_id, "stopped")
     assert "PublicIpAddress" not in stopped
     assert stopped["StateTransitionReason"].startswith("User initiated (")
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((before["PublicIpAddress"], world.endpoint.ssh_port), timeout=5)
-    answer = world.ec2.start_instances(InstanceIds=[instance_id])["StartingInstances"][0]
+        socket.create_connection((before["PublicIpAddress"], local_ec2.endpoint.ssh_port), timeout=5)
+    answer = local_ec2.ec2.start_instances(InstanceIds=[instance_id])["StartingInstances"][0]
     assert answer["CurrentState"]["Name"] == "pending"
-    started = world.wait_for(instance_id, "running")
+    started = local_ec2.wait_for(instance_id, "running")
     assert started["PublicIpAddress"] != before["PublicIpAddress"]
     assert started["PrivateIpAddress"] == before["PrivateIpAddress"]
     assert started["LaunchTime"] >= before["LaunchTime"]
-    assert world.output(instance_id, "cat file ran").split() == ["kept", "ran"]
-    assert host_key(world, instance_id) == key == scanned_key(world, instance_id)
+    assert local_ec2.output(instance_id, "cat file ran").split() == ["kept", "ran"]
+    assert host_key(local_ec2, instance_id) == key == scanned_key(local_ec2, instance_id)
 
 
-def test_terminate_deletes_the_disk_and_stays_visible(world: World) -> None:
-    instance_id = world.launch()
-    disk = world.root / "instances" / instance_id
-    world.output(instance_id, "mkdir -p a/b && touch a/b/c && chmod 000 a/b a")
+def test_terminate_deletes_the_disk_and_stays_visible(local_ec2: LocalEc2) -> None:
+    instance_id = local_ec2.launch()
+    disk = local_ec2.root / "instances" / instance_id
+    local_ec2.output(instance_id, "mkdir -p a/b && touch a/b/c && chmod 000 a/b a")
     assert disk.exists()
-    answer = world.ec2.terminate_instances(InstanceIds=[instance_id])["TerminatingInstances"][0]
+    answer = local_ec2.ec2.terminate_instances(InstanceIds=[instance_id])["TerminatingInstances"][0]
     assert answer["CurrentState"]["Name"] == "shutting-down"
-    ended = world.wait_for(instance_id, "terminated")
+    ended = local_ec2.wait_for(instance_id, "terminated")
     assert ended["StateReason"]["Code"] == "Client.UserInitiatedShutdown"
     assert "PublicIpAddress" not in ended
     assert not disk.exists()
-    for change in (world.ec2.start_instances, world.ec2.stop_instances, world.ec2.reboot_instances):
+    for change in (
+        local_ec2.ec2.start_instances,
+        local_ec2.ec2.stop_instances,
+        local_ec2.ec2.reboot_instances,
+    ):
         with pytest.raises(ClientError, match="IncorrectInstanceState"):
             change(InstanceIds=[instance_id])
 
@@ -150,67 +157,67 @@ def test_terminate_deletes_the_disk_and_stays_visible(world: World) -> None:
     ],
 )
 def test_shutdown_from_inside_does_what_the_instance_is_set_to(
-    world: World, behavior: str, command: str, state: str
+    local_ec2: LocalEc2, behavior: str, command: str, state: str
 ) -> None:
-    instance_id = world.launch(InstanceInitiatedShutdownBehavior=behavior)
-    world.ssh(instance_id, command)
-    ended = world.wait_for(instance_id, state)
+    instance_id = local_ec2.launch(InstanceInitiatedShutdownBehavior=behavior)
+    local_ec2.ssh(instance_id, command)
+    ended = local_ec2.wait_for(instance_id, state)
     assert ended["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
-    assert (world.root / "instances" / instance_id).exists() == (state == "stopped")
+    assert (local_ec2.root / "instances" / instance_id).exists() == (state == "stopped")
 
 
-def test_the_shutdown_behaviour_can_be_changed(world: World) -> None:
-    instance_id = world.launch()
-    world.ec2.modify_instance_attribute(
+def test_the_shutdown_behaviour_can_be_changed(local_ec2: LocalEc2) -> None:
+    instance_id = local_ec2.launch()
+    local_ec2.ec2.modify_instance_attribute(
         InstanceId=instance_id, InstanceInitiatedShutdownBehavior={"Value": "terminate"}
     )
-    world.ssh(instance_id, "poweroff")
-    world.wait_for(instance_id, "terminated")
+    local_ec2.ssh(instance_id, "poweroff")
+    local_ec2.wait_for(instance_id, "terminated")
 
 
 @pytest.mark.parametrize("way", ["api", "inside"])
-def test_reboot_keeps_disk_address_and_key(world: World, way: str) -> None:
-    instance_id = world.launch()
+def test_reboot_keeps_disk_address_and_key(local_ec2: LocalEc2, way: str) -> None:
+    instance_id = local_ec2.launch()
     boot = "cat /proc/1/stat | cut -d' ' -f22; cat file"
-    first = world.output(instance_id, f"echo kept > file; {boot}")
-    address, key = world.describe(instance_id)["PublicIpAddress"], scanned_key(world, instance_id)
+    first = local_ec2.output(instance_id, f"echo kept > file; {boot}")
+    address, key = local_ec2.describe(instance_id)["PublicIpAddress"], scanned_key(local_ec2, instance_id)
     if way == "api":
-        world.ec2.reboot_instances(InstanceIds=[instance_id])
+        local_ec2.ec2.reboot_instances(InstanceIds=[instance_id])
     else:
-        world.ssh(instance_id, "sudo reboot")
+        local_ec2.ssh(instance_id, "sudo reboot")
 
     def booted_again() -> bool:
-        said = world.ssh(instance_id, boot)
+        said = local_ec2.ssh(instance_id, boot)
         return said.returncode == 0 and said.stdout != first
 
     until(booted_again, "the reboot")
-    assert world.state(instance_id) == "running"
-    assert world.describe(instance_id)["PublicIpAddress"] == address
-    assert scanned_key(world, instance_id) == key
-    assert world.output(instance_id, "cat file").strip() == "kept"
+    assert local_ec2.state(instance_id) == "running"
+    assert local_ec2.describe(instance_id)["PublicIpAddress"] == address
+    assert scanned_key(local_ec2, instance_id) == key
+    assert local_ec2.output(instance_id, "cat file").strip() == "kept"
 
 
-def test_a_host_that_dies_counts_as_shut_down(world: World) -> None:
-    instance_id = world.launch()
-    world.ssh(instance_id, "kill -9 2")
-    world.wait_for(instance_id, "stopped")
+def test_a_host_that_dies_counts_as_shut_down(local_ec2: LocalEc2) -> None:
+    instance_id = local_ec2.launch()
+    local_ec2.ssh(instance_id, "kill -9 2")
+    local_ec2.wait_for(instance_id, "stopped")
 
 
-def test_stopping_lets_programs_say_goodbye(world: World) -> None:
-    instance_id = world.launch()
+def test_stopping_lets_programs_say_goodbye(local_ec2: LocalEc2) -> None:
+    instance_id = local_ec2.launch()
     script = "trap 'echo bye > bye; exit' TERM; touch ready; while :; do sleep 0.1; done"
-    world.output(instance_id, f'setsid sh -c "{script}" >/dev/null 2>&1 </dev/null &')
-    until(lambda: world.ssh(instance_id, "test -e ready").returncode == 0, "the program")
-    world.ec2.stop_instances(InstanceIds=[instance_id])
-    world.wait_for(instance_id, "stopped")
-    world.ec2.start_instances(InstanceIds=[instance_id])
-    world.wait_for(instance_id, "running")
-    assert world.output(instance_id, "cat bye").strip() == "bye"
+    local_ec2.output(instance_id, f'setsid sh -c "{script}" >/dev/null 2>&1 </dev/null &')
+    until(lambda: local_ec2.ssh(instance_id, "test -e ready").returncode == 0, "the program")
+    local_ec2.ec2.stop_instances(InstanceIds=[instance_id])
+    local_ec2.wait_for(instance_id, "stopped")
+    local_ec2.ec2.start_instances(InstanceIds=[instance_id])
+    local_ec2.wait_for(instance_id, "running")
+    assert local_ec2.output(instance_id, "cat bye").strip() == "bye"
 
 
-def test_instances_of_all_regions_boot(world: World) -> None:
-    ec2 = world.client("ec2", "us-east-1")
-    image = world.image("us-east-1")
+def test_instances_of_all_regions_boot(local_ec2: LocalEc2) -> None:
+    ec2 = local_ec2.client("ec2", "us-east-1")
+    image = local_ec2.image("us-east-1")
     launched = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=2, MaxCount=2)["Instances"]
     ids = [instance["InstanceId"] for instance in launched]
 
@@ -223,23 +230,25 @@ def test_instances_of_all_regions_boot(world: World) -> None:
     until(lambda: states() == {"terminated"}, "their end")
 
 
-def test_an_instance_without_a_public_address_has_none(world: World) -> None:
-    subnet = world.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+def test_an_instance_without_a_public_address_has_none(local_ec2: LocalEc2) -> None:
+    subnet = local_ec2.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     nic = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": False}
-    instance_id = world.launch(NetworkInterfaces=[nic])
-    assert "PublicIpAddress" not in world.describe(instance_id)
+    instance_id = local_ec2.launch(NetworkInterfaces=[nic])
+    assert "PublicIpAddress" not in local_ec2.describe(instance_id)
 
 
-def test_binary_user_data_that_is_no_script_is_only_kept(world: World) -> None:
-    instance_id = world.launch(UserData=b"\xff\xfe")
-    world.output(instance_id, "cloud-init status --wait")
-    said = world.output(instance_id, "base64 /var/lib/cloud/instance/user-data.txt")
+def test_binary_user_data_that_is_no_script_is_only_kept(local_ec2: LocalEc2) -> None:
+    instance_id = local_ec2.launch(UserData=b"\xff\xfe")
+    local_ec2.output(instance_id, "cloud-init status --wait")
+    said = local_ec2.output(instance_id, "base64 /var/lib/cloud/instance/user-data.txt")
     assert base64.b64decode(said) == b"\xff\xfe"
 
 
-def test_the_hosts_processes_belong_to_nobody_of_this_machine(world: World, shared_instance: str) -> None:
+def test_the_hosts_processes_belong_to_nobody_of_this_machine(
+    local_ec2: LocalEc2, shared_instance: str
+) -> None:
     seconds = f"{os.getpid()}.5"
-    world.output(shared_instance, f"setsid sleep {seconds} >/dev/null 2>&1 </dev/null &")
+    local_ec2.output(shared_instance, f"setsid sleep {seconds} >/dev/null 2>&1 </dev/null &")
     pids = subprocess.check_output(["pgrep", "-f", f"^sleep {seconds}$"], text=True).split()
     assert 0 not in {Path(f"/proc/{pid}").stat().st_uid for pid in pids}
-    world.output(shared_instance, "pkill sleep")
+    local_ec2.output(shared_instance, "pkill sleep")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import until
+from support.waiting import until
 
 from ec2tasks.local.faults import FaultFile
 from ec2tasks.local.relay import Relay, addresses, claim

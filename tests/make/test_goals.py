@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import REPO, Shop
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.project import ScratchProject
+from support.repository import REPO
 
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.make.database import known_targets, unknown_targets
@@ -225,10 +226,10 @@ train: data
 """
 
 
-def test_settings_of_a_recipe_that_the_makefile_lacks_are_said(shop: Shop) -> None:
-    shop.write("Makefile", "train: ; true\nevaluation: ; true\n")
-    shop.write("ec2.yaml", "recipes: {trian: {final_state: stop}, evaluation: {final_state: stop}}\n")
-    said = shop.ec2tasks("make", "--dry", "train")
+def test_settings_of_a_recipe_that_the_makefile_lacks_are_said(project: ScratchProject) -> None:
+    project.write("Makefile", "train: ; true\nevaluation: ; true\n")
+    project.write("ec2.yaml", "recipes: {trian: {final_state: stop}, evaluation: {final_state: stop}}\n")
+    said = project.ec2tasks("make", "--dry", "train")
     assert said.code == 0
     assert said.err.count("warning") == 1
     assert "has no `trian`" in said.err

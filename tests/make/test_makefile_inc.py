@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPO
+from support.repository import REPO
 
 from ec2tasks.make.goals import make_argv
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from aws.test_launch import settings
-from conftest import Shop
 from hypothesis import given
 from hypothesis import strategies as st
+from support.project import ScratchProject
+from support.values import settings
 
 from ec2tasks.aws import user_data as guard
 from ec2tasks.aws.client import Aws
@@ -101,9 +101,9 @@ def test_words_that_are_not_the_guard_s_are_no_outlook(text: str) -> None:
 # On the local EC2: seconds in place of minutes.
 
 
-def seen(shop: Shop) -> dict[str, object]:
+def seen(project: ScratchProject) -> dict[str, object]:
     """What `status` says of the instance."""
-    found = json.loads(shop.ec2tasks("status", "--json").out)
+    found = json.loads(project.ec2tasks("status", "--json").out)
     assert isinstance(found, dict)
     return found
 
@@ -115,12 +115,12 @@ def until(question: Callable[[], bool], limit: float = 60) -> None:
         time.sleep(0.3)
 
 
-def stopped(shop: Shop) -> None:
-    until(lambda: seen(shop)["state"] == "stopped")
+def stopped(project: ScratchProject) -> None:
+    until(lambda: seen(project)["state"] == "stopped")
 
 
-def run(shop: Shop, command: str, *words: str) -> str:
-    done = shop.ec2tasks("run", "--leave", *words, command)
+def run(project: ScratchProject, command: str, *words: str) -> str:
+    done = project.ec2tasks("run", "--leave", *words, command)
     assert done.code == 0, done.err
     return done.out
 
@@ -128,85 +128,89 @@ def run(shop: Shop, command: str, *words: str) -> str:
 GUARD = "bash /[^ ]*/guard.sh"
 
 
-def test_idle_it_stops_itself_whoever_kills_the_guard_and_its_disk_stays(local_shop: Shop) -> None:
-    shop = local_shop
+def test_idle_it_stops_itself_whoever_kills_the_guard_and_its_disk_stays(
+    local_project: ScratchProject,
+) -> None:
+    project = local_project
     # The command takes longer than the instance may be idle.
     kill = f"pkill -9 -f '{GUARD}'; sleep 5; pgrep -fc '{GUARD}' | tee there"
-    assert run(shop, kill, "--idle-stop", "3 s").strip() == "1"
-    stopped(shop)
-    assert any("stopped itself: powering off" in line for line in seen(shop)["outlook"])  # type: ignore[attr-defined]
+    assert run(project, kill, "--idle-stop", "3 s").strip() == "1"
+    stopped(project)
+    assert any("stopped itself: powering off" in line for line in seen(project)["outlook"])  # type: ignore[attr-defined]
     # Started anew it is armed again, and its files are there.
-    assert run(shop, "cat there; cut -d ' ' -f 1 /run/ec2tasks-guard/state").split()[:2] == ["1", "armed"]
+    assert run(project, "cat there; cut -d ' ' -f 1 /run/ec2tasks-guard/state").split()[:2] == ["1", "armed"]
 
 
-def armed(shop: Shop) -> str:
+def armed(project: ScratchProject) -> str:
     """When the guard was armed, as uptime; empty while it can't be asked."""
     look = ("run", "--leave", "--no-rsync", "grep armed /run/ec2tasks-guard/state")
-    return shop.ec2tasks(*look).out
+    return project.ec2tasks(*look).out
 
 
-def test_a_reboot_does_not_disarm_it_nor_give_it_more_time(local_shop: Shop, aws: Aws) -> None:
-    shop = local_shop
-    run(shop, "sleep 5", "--max-hours", "600 s")
-    first = armed(shop)
-    before = seen(shop)["guard"]["ends_in"]  # type: ignore[index]
-    aws.ec2.reboot_instances(InstanceIds=[str(seen(shop)["id"])])
-    until(lambda: armed(shop) not in ("", first))
-    after = seen(shop)["guard"]["ends_in"]  # type: ignore[index]
+def test_a_reboot_does_not_disarm_it_nor_give_it_more_time(local_project: ScratchProject, aws: Aws) -> None:
+    project = local_project
+    run(project, "sleep 5", "--max-hours", "600 s")
+    first = armed(project)
+    before = seen(project)["guard"]["ends_in"]  # type: ignore[index]
+    aws.ec2.reboot_instances(InstanceIds=[str(seen(project)["id"])])
+    until(lambda: armed(project) not in ("", first))
+    after = seen(project)["guard"]["ends_in"]  # type: ignore[index]
     assert after < before
     # Another limit than before counts from now on, whatever runs.
-    assert shop.ec2tasks("run", "--max-hours", "6 s", "--leave", "sleep 100").code != 0
-    stopped(shop)
+    assert project.ec2tasks("run", "--max-hours", "6 s", "--leave", "sleep 100").code != 0
+    stopped(project)
 
 
 @contextmanager
-def full_disk(shop: Shop) -> Iterator[None]:
-    shop.ec2tasks("local.faults", "--set", "disk_full_mb: 4")
+def full_disk(project: ScratchProject) -> Iterator[None]:
+    project.ec2tasks("local.faults", "--set", "disk_full_mb: 4")
     try:
         yield
     finally:
-        shop.ec2tasks("local.faults", "--clear")
+        project.ec2tasks("local.faults", "--clear")
 
 
-def test_a_full_disk_does_not_disarm_it(local_shop: Shop) -> None:
-    with full_disk(local_shop):
+def test_a_full_disk_does_not_disarm_it(local_project: ScratchProject) -> None:
+    with full_disk(local_project):
         # It ends with 0 only where the disk is full in the end.
-        run(local_shop, "! dd if=/dev/zero of=$HOME/fill bs=1M 2>/dev/null", "--idle-stop", "4 s")
-    stopped(local_shop)
+        run(local_project, "! dd if=/dev/zero of=$HOME/fill bs=1M 2>/dev/null", "--idle-stop", "4 s")
+    stopped(local_project)
 
 
 def test_a_spot_instance_ends_when_what_is_on_it_was_fetched_and_not_before(
-    local_shop: Shop, local_folder: Path
+    local_project: ScratchProject, local_folder: Path
 ) -> None:
-    shop = local_shop
+    project = local_project
     # What a command leaves behind keeps the instance for as long as it works.
     busy = "{ until [ -e ~/over ]; do :; done } >/dev/null 2>&1 & touch result"
-    run(shop, busy, "--no-rsync", "--spot", "--idle-stop", "2 s")
-    until(lambda: "left behind" in str(seen(shop)["outlook"]))
-    (Layout(root=local_folder).instances / str(seen(shop)["id"]) / "home" / "over").touch()
-    until(lambda: "can't be stopped" in str(seen(shop)["outlook"]))
-    assert seen(shop)["state"] == "running"
-    run(shop, "true")
-    assert (shop.root / "result").exists()
-    until(lambda: shop.ec2tasks("status", "--json").out.strip() == "null")
+    run(project, busy, "--no-rsync", "--spot", "--idle-stop", "2 s")
+    until(lambda: "left behind" in str(seen(project)["outlook"]))
+    (Layout(root=local_folder).instances / str(seen(project)["id"]) / "home" / "over").touch()
+    until(lambda: "can't be stopped" in str(seen(project)["outlook"]))
+    assert seen(project)["state"] == "running"
+    run(project, "true")
+    assert (project.root / "result").exists()
+    until(lambda: project.ec2tasks("status", "--json").out.strip() == "null")
 
 
-def test_what_a_command_left_on_purpose_is_left_to_the_guard(local_shop: Shop, local_folder: Path) -> None:
-    shop = local_shop
+def test_what_a_command_left_on_purpose_is_left_to_the_guard(
+    local_project: ScratchProject, local_folder: Path
+) -> None:
+    project = local_project
     wait = "until [ -e ~/over ]; do sleep 0.2; done; touch made"
     left = f'nohup sh -c "{wait}" >/dev/null 2>&1 &'
-    done = shop.ec2tasks("run", "--terminate", "--idle-stop", "5 s", left)
+    done = project.ec2tasks("run", "--terminate", "--idle-stop", "5 s", left)
     assert done.code == 0
     assert "left running, because `sh`, which a command left there, goes on" in done.err
-    home = Layout(root=local_folder).instances / str(seen(shop)["id"]) / "home"
+    home = Layout(root=local_folder).instances / str(seen(project)["id"]) / "home"
     (home / "over").touch()
     until((home / "shop" / "made").exists)
-    stopped(shop)
-    assert shop.ec2tasks("down").code == 0
-    assert (shop.root / "made").exists()
+    stopped(project)
+    assert project.ec2tasks("down").code == 0
+    assert (project.root / "made").exists()
 
 
-def test_what_is_left_in_the_background_by_chance_keeps_nothing(local_shop: Shop) -> None:
-    done = local_shop.ec2tasks("run", "--terminate", "sleep 300 >/dev/null 2>&1 &")
+def test_what_is_left_in_the_background_by_chance_keeps_nothing(local_project: ScratchProject) -> None:
+    done = local_project.ec2tasks("run", "--terminate", "sleep 300 >/dev/null 2>&1 &")
     assert done.code == 0
-    assert local_shop.ec2tasks("status", "--json").out.strip() == "null", done.err
+    assert local_project.ec2tasks("status", "--json").out.strip() == "null", done.err

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import JOB, until
+from support.values import JOB
+from support.waiting import until
 
 from ec2tasks.base.scripts import remote_script
 from ec2tasks.remote.job import Job, JobStatus, job_files, parse_status

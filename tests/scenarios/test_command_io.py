@@ -7,13 +7,15 @@ import shlex
 from datetime import datetime, timezone
 
 import pytest
-from conftest import Shop, Terminal
-from helpers import JOB, start
+from support.background import start
+from support.project import ScratchProject
+from support.terminal import Terminal
+from support.values import JOB
 
 from ec2tasks.remote.job import forward_options, job_files, new_job_id
 
 
-def test_streams_stay_apart(warm: Shop) -> None:
+def test_streams_stay_apart(warm: ScratchProject) -> None:
     said = warm.ec2tasks("run", "cat >&2 <<< err; echo out")
     assert (said.code, said.out) == (0, "out\n")
     assert "err" in said.err.splitlines()
@@ -30,7 +32,7 @@ def test_streams_stay_apart(warm: Shop) -> None:
         ("echo $BASH_VERSION | cut -c 1; echo $0", "5\nbash\n"),
     ],
 )
-def test_a_command_arrives_unchanged(command: str, out: str, warm: Shop) -> None:
+def test_a_command_arrives_unchanged(command: str, out: str, warm: ScratchProject) -> None:
     said = warm.ec2tasks("run", command)
     assert (said.code, said.out) == (0, out), said.err
 
@@ -39,21 +41,21 @@ def test_a_command_arrives_unchanged(command: str, out: str, warm: Shop) -> None
     ("command", "code"),
     [("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 137), ("false", 1), ("nosuchcommand", 127)],
 )
-def test_the_exit_code_is_the_command_s(command: str, code: int, warm: Shop) -> None:
+def test_the_exit_code_is_the_command_s(command: str, code: int, warm: ScratchProject) -> None:
     assert warm.ec2tasks("run", command).code == code
 
 
-def test_stdin_goes_there(warm: Shop) -> None:
+def test_stdin_goes_there(warm: ScratchProject) -> None:
     said = warm.call("ec2tasks", "run", "wc -l", stdin="a\nb\n")
     assert (said.code, said.out.strip()) == (0, "2")
 
 
-def test_output_comes_as_it_is_written_and_whole(warm: Shop) -> None:
+def test_output_comes_as_it_is_written_and_whole(warm: ScratchProject) -> None:
     said = warm.ec2tasks("run", "seq 300000")
     assert said.out == "".join(f"{n}\n" for n in range(1, 300001))
 
 
-def test_output_does_not_wait_for_the_end(warm: Shop) -> None:
+def test_output_does_not_wait_for_the_end(warm: ScratchProject) -> None:
     process = start(warm, "ec2tasks", "run", "echo first; while [ ! -e go-on ]; do sleep 0.1; done")
     assert process.line() == "first"
     assert not process.over()
@@ -65,7 +67,7 @@ def test_output_does_not_wait_for_the_end(warm: Shop) -> None:
     warm.ec2tasks("run", "rm go-on")
 
 
-def test_from_a_subfolder_the_command_runs_in_the_same_one_there(warm: Shop) -> None:
+def test_from_a_subfolder_the_command_runs_in_the_same_one_there(warm: ScratchProject) -> None:
     warm.write("ec2.yaml", "")
     warm.write("sub/file", "")
     try:
@@ -75,7 +77,7 @@ def test_from_a_subfolder_the_command_runs_in_the_same_one_there(warm: Shop) -> 
     assert said.out == "/home/ubuntu/warm/sub\n", said.err
 
 
-def test_chosen_variables_go_along_and_show_in_no_process_list(warm: Shop) -> None:
+def test_chosen_variables_go_along_and_show_in_no_process_list(warm: ScratchProject) -> None:
     warm.write("ec2.yaml", "forward_env: [TOKEN, MISSING]\n")
     try:
         said = warm.call(
@@ -90,7 +92,7 @@ def test_chosen_variables_go_along_and_show_in_no_process_list(warm: Shop) -> No
     assert "`MISSING` is not set here" in said.err
 
 
-def test_the_project_s_own_environment_is_activated(warm: Shop) -> None:
+def test_the_project_s_own_environment_is_activated(warm: ScratchProject) -> None:
     make = "python3 -m venv --without-pip .venv ~/there"
     assert warm.ec2tasks("run", make).code == 0
     assert warm.ec2tasks("run", "echo $VIRTUAL_ENV").out.strip() == "/home/ubuntu/warm/.venv"
@@ -99,7 +101,7 @@ def test_the_project_s_own_environment_is_activated(warm: Shop) -> None:
     assert named.out.strip().endswith("there")
 
 
-def test_an_environment_that_is_not_there_is_an_error_unless_marked(warm: Shop) -> None:
+def test_an_environment_that_is_not_there_is_an_error_unless_marked(warm: ScratchProject) -> None:
     said = warm.ec2tasks("run", "--env", "nope", "true")
     assert said.code == 125
     assert "no environment nope" in said.err
@@ -133,7 +135,7 @@ def test_a_shell_keeps_the_terminal_s_keys(terminal: Terminal) -> None:
     terminal.wait_for(r"^code \d+")
 
 
-def test_make_on_a_terminal_shows_colours_as_they_come(terminal: Terminal, warm: Shop) -> None:
+def test_make_on_a_terminal_shows_colours_as_they_come(terminal: Terminal, warm: ScratchProject) -> None:
     warm.write("Makefile", "train:\n\t@test -t 1 && echo on a terminal\ninclude Makefile.inc\n")
     warm.call("sh", "-c", "ec2tasks makefile > Makefile.inc")
     terminal.type("make on-ec2-train; echo code $?")

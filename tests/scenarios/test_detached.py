@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 
 import pytest
-from conftest import Shop, Terminal
-from helpers import instance, start, until_state
+from support.background import start
+from support.local_ec2 import until_state
+from support.project import ScratchProject
+from support.terminal import Terminal
 
 from ec2tasks.remote.job import JobStatus, parse_status
 
@@ -51,12 +53,12 @@ def test_what_else_a_login_may_print_is_no_run(line: str) -> None:
     assert parse_status(line) is None
 
 
-def go_on(shop: Shop) -> None:
-    assert shop.ec2tasks("run", "--leave", "--no-rsync", "touch ~/go-on").code == 0
+def go_on(project: ScratchProject) -> None:
+    assert project.ec2tasks("run", "--leave", "--no-rsync", "touch ~/go-on").code == 0
 
 
 @pytest.mark.parametrize("multi", ["tmux", "screen", "none"])
-def test_detached_it_goes_on_and_finish_brings_everything(multi: str, warm: Shop) -> None:
+def test_detached_it_goes_on_and_finish_brings_everything(multi: str, warm: ScratchProject) -> None:
     detached = warm.ec2tasks("run", "--detach", "--multi", multi, SLOW)
     assert detached.code == 0, detached.err
     assert "`ec2tasks attach`" in detached.err
@@ -72,25 +74,25 @@ def test_detached_it_goes_on_and_finish_brings_everything(multi: str, warm: Shop
     assert warm.read("result") == f"kept by {multi}\n"
 
 
-def test_finish_applies_the_end_asked_for_when_it_was_started(local_shop: Shop) -> None:
-    assert local_shop.ec2tasks("run", "--detach", "--stop", "true").code == 0
-    said = local_shop.ec2tasks("finish")
+def test_finish_applies_the_end_asked_for_when_it_was_started(local_project: ScratchProject) -> None:
+    assert local_project.ec2tasks("run", "--detach", "--stop", "true").code == 0
+    said = local_project.ec2tasks("finish")
     assert said.code == 0, said.err
-    until_state(local_shop, "stopped")
+    until_state(local_project, "stopped")
 
 
-def test_finish_by_its_own_end(local_shop: Shop) -> None:
-    assert local_shop.ec2tasks("run", "--detach", "exit 5").code == 0
-    assert local_shop.ec2tasks("finish", "--terminate").code == 5
-    assert instance(local_shop) is None
+def test_finish_by_its_own_end(local_project: ScratchProject) -> None:
+    assert local_project.ec2tasks("run", "--detach", "exit 5").code == 0
+    assert local_project.ec2tasks("finish", "--terminate").code == 5
+    assert local_project.status() is None
 
 
-def test_a_detached_command_that_has_ended_leaves_the_instance(warm: Shop) -> None:
+def test_a_detached_command_that_has_ended_leaves_the_instance(warm: ScratchProject) -> None:
     assert warm.ec2tasks("run", "--detach", "true").code == 0
     said = warm.ec2tasks("attach")
     assert said.code == 0, said.err
     assert "has ended with 0" in said.err
-    assert (instance(warm) or {})["state"] == "running"
+    assert (warm.status() or {})["state"] == "running"
 
 
 QUOTES = """printf '%s|' "it's" '$HOME' "a  b" 'back\\slash' '"'; echo\necho two 'lines
@@ -98,7 +100,7 @@ in quotes' # comment"""
 
 
 @pytest.mark.parametrize("multi", ["tmux", "screen", "none"])
-def test_quotes_dollars_and_newlines_survive(multi: str, warm: Shop) -> None:
+def test_quotes_dollars_and_newlines_survive(multi: str, warm: ScratchProject) -> None:
     assert warm.ec2tasks("run", "--detach", "--multi", multi, QUOTES).code == 0
     said = warm.ec2tasks("finish", "--leave")
     assert said.code == 0, said.err
@@ -106,16 +108,16 @@ def test_quotes_dollars_and_newlines_survive(multi: str, warm: Shop) -> None:
     assert said.out.replace("\r\n", "\n") == expected
 
 
-def test_nothing_to_attach_to_is_said(local_shop: Shop) -> None:
-    assert local_shop.ec2tasks("up").code == 0
+def test_nothing_to_attach_to_is_said(local_project: ScratchProject) -> None:
+    assert local_project.ec2tasks("up").code == 0
     for task in ("attach", "finish"):
-        said = local_shop.ec2tasks(task)
+        said = local_project.ec2tasks(task)
         assert said.code == 125
         assert "no command was left running" in said.err
-    assert (instance(local_shop) or {})["state"] == "running"
+    assert (local_project.status() or {})["state"] == "running"
 
 
-def test_ctrl_c_while_finishing_reaches_the_command(warm: Shop) -> None:
+def test_ctrl_c_while_finishing_reaches_the_command(warm: ScratchProject) -> None:
     command = "trap 'echo caught > caught; exit 4' INT; echo here; while :; do sleep 0.1; done"
     assert warm.ec2tasks("run", "--detach", command).code == 0
     process = start(warm, "ec2tasks", "finish", "--leave")
@@ -127,7 +129,7 @@ def test_ctrl_c_while_finishing_reaches_the_command(warm: Shop) -> None:
 
 @pytest.mark.parametrize(("multi", "keys"), [("tmux", ("C-b", "d")), ("screen", ("C-a", "d"))])
 def test_the_detach_keys_leave_it_running(
-    multi: str, keys: tuple[str, str], terminal: Terminal, warm: Shop
+    multi: str, keys: tuple[str, str], terminal: Terminal, warm: ScratchProject
 ) -> None:
     command = f"tty; read x; echo $x > got-{multi}; exit 6"
     terminal.type(f"ec2tasks run --multi {multi} '{command}'; echo code $?")
@@ -145,7 +147,7 @@ def test_the_detach_keys_leave_it_running(
     assert warm.read(f"got-{multi}") == "typed\n"
 
 
-def test_a_run_in_tmux_ends_like_any_other(terminal: Terminal, warm: Shop) -> None:
+def test_a_run_in_tmux_ends_like_any_other(terminal: Terminal, warm: ScratchProject) -> None:
     command = "echo inside; sleep 1; echo out > out-of-tmux; exit 7"
     terminal.type(f"MULTIPLEX=tmux ec2tasks run '{command}'; echo code $?")
     screen = terminal.wait_for(r"^code 7")
@@ -153,7 +155,7 @@ def test_a_run_in_tmux_ends_like_any_other(terminal: Terminal, warm: Shop) -> No
     assert warm.read("out-of-tmux") == "out\n"
 
 
-def test_a_shell_is_not_detached(shop: Shop) -> None:
-    said = shop.ec2tasks("shell", "--detach", "--local")
+def test_a_shell_is_not_detached(project: ScratchProject) -> None:
+    said = project.ec2tasks("shell", "--detach", "--local")
     assert said.code == 2
     assert "can't be detached" in said.err

@@ -10,28 +10,29 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPO, Outcome, Shop
-from helpers import faults, instance, start, until
+from support.background import start
+from support.local_ec2 import faults
+from support.project import CommandResult, ScratchProject
+from support.repository import HIT_AT_STEP
+from support.waiting import until
 
 from ec2tasks.local.layout import Layout
 
-HARNESS = REPO / "tests" / "killed_at.py"
-
 
 @pytest.fixture
-def faulty(local_shop: Shop) -> Shop:
-    """A shop of a local EC2 that runs, for faults to be set; they are taken back with it."""
-    assert local_shop.ec2tasks("local.up").code == 0
-    return local_shop
+def faulty(local_project: ScratchProject) -> ScratchProject:
+    """A project on a local EC2 that runs, for faults to be set; they are taken back with it."""
+    assert local_project.ec2tasks("local.up").code == 0
+    return local_project
 
 
-def lines(said: Outcome) -> list[str]:
+def lines(said: CommandResult) -> list[str]:
     assert "Traceback" not in said.err
     return said.err.splitlines()
 
 
-def test_no_credentials_names_both_ways_on(shop: Shop) -> None:
-    said = shop.ec2tasks("run", "true")
+def test_no_credentials_names_both_ways_on(project: ScratchProject) -> None:
+    said = project.ec2tasks("run", "true")
     assert said.code == 125
     assert lines(said)[0] == "ec2tasks: no AWS credentials found"
     assert "aws configure" in lines(said)[1]
@@ -39,24 +40,26 @@ def test_no_credentials_names_both_ways_on(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("tool", ["rsync", "ssh"])
-def test_a_missing_tool_is_named_with_its_package(tool: str, local_shop: Shop, tmp_path: Path) -> None:
-    assert local_shop.ec2tasks("local.up").code == 0
+def test_a_missing_tool_is_named_with_its_package(
+    tool: str, local_project: ScratchProject, tmp_path: Path
+) -> None:
+    assert local_project.ec2tasks("local.up").code == 0
     # Everything that is on the PATH, but for this one.
     few = tmp_path / "few"
     few.mkdir()
-    for folder in local_shop.environ["PATH"].split(os.pathsep):
+    for folder in local_project.environ["PATH"].split(os.pathsep):
         for program in Path(folder).iterdir() if Path(folder).is_dir() else []:
             if program.name != tool and not (few / program.name).exists():
                 (few / program.name).symlink_to(program)
-    said = local_shop.call("ec2tasks", "run", "true", environ={"PATH": str(few)})
+    said = local_project.call("ec2tasks", "run", "true", environ={"PATH": str(few)})
     assert said.code == 125
     assert f"`{tool}`" in said.err
     assert "apt-get install" in said.err
     assert "Traceback" not in said.err
 
 
-def test_nothing_of_the_user_s_aws_is_looked_at_on_the_local_ec2(local_shop: Shop) -> None:
-    said = local_shop.ec2tasks(
+def test_nothing_of_the_user_s_aws_is_looked_at_on_the_local_ec2(local_project: ScratchProject) -> None:
+    said = local_project.ec2tasks(
         "up",
         AWS_PROFILE="no-such-profile",
         HTTP_PROXY="http://127.0.0.1:9",
@@ -66,8 +69,8 @@ def test_nothing_of_the_user_s_aws_is_looked_at_on_the_local_ec2(local_shop: Sho
     assert said.code == 0, said.err
 
 
-def test_an_unreachable_api_is_said(shop: Shop) -> None:
-    said = shop.ec2tasks(
+def test_an_unreachable_api_is_said(project: ScratchProject) -> None:
+    said = project.ec2tasks(
         "status",
         AWS_ENDPOINT_URL="http://127.0.0.1:9",
         AWS_ACCESS_KEY_ID="x",
@@ -78,27 +81,27 @@ def test_an_unreachable_api_is_said(shop: Shop) -> None:
     assert "can't be reached" in lines(said)[0]
 
 
-def test_where_one_type_is_short_the_next_is_taken(faulty: Shop) -> None:
+def test_where_one_type_is_short_the_next_is_taken(faulty: ScratchProject) -> None:
     faults(faulty, capacity=["g4dn.xlarge", "g6.xlarge@eu-central-1a"])
     said = faulty.ec2tasks("up")
     assert said.code == 0, said.err
-    found = instance(faulty)
+    found = faulty.status()
     assert found
     assert (found["type"], found["zone"]) == ("g6.xlarge", "eu-central-1b")
     assert "InsufficientInstanceCapacity" in said.err
 
 
-def test_where_all_are_short_each_refusal_is_told(faulty: Shop) -> None:
+def test_where_all_are_short_each_refusal_is_told(faulty: ScratchProject) -> None:
     faults(faulty, capacity=["g4dn.xlarge"])
     said = faulty.ec2tasks("run", "--type", "g4dn.xlarge", "true")
     assert said.code == 125
     assert "grants no instance" in said.err
     assert "eu-central-1c" in said.err
     assert "hint:" in said.err
-    assert instance(faulty) is None
+    assert faulty.status() is None
 
 
-def test_a_quota_of_nothing_says_how_to_ask_for_more(faulty: Shop) -> None:
+def test_a_quota_of_nothing_says_how_to_ask_for_more(faulty: ScratchProject) -> None:
     faults(faulty, errors={"RunInstances": "VcpuLimitExceeded"})
     said = faulty.ec2tasks("run", "true")
     assert said.code == 125
@@ -107,21 +110,23 @@ def test_a_quota_of_nothing_says_how_to_ask_for_more(faulty: Shop) -> None:
     assert "--quota-code L-DB2E81BA --desired-value 8 --region eu-central-1" in said.err
 
 
-def test_throttling_is_waited_out(faulty: Shop) -> None:
+def test_throttling_is_waited_out(faulty: ScratchProject) -> None:
     faults(faulty, throttle=2)
     assert faulty.ec2tasks("status").code == 0
 
 
-def test_a_slow_boot_is_waited_for(faulty: Shop) -> None:
+def test_a_slow_boot_is_waited_for(faulty: ScratchProject) -> None:
     faults(faulty, boot_seconds=4)
     assert faulty.ec2tasks("run", "true").code == 0
 
 
-def test_a_connection_that_drops_is_no_exit_code_of_the_command(faulty: Shop, local_folder: Path) -> None:
+def test_a_connection_that_drops_is_no_exit_code_of_the_command(
+    faulty: ScratchProject, local_folder: Path
+) -> None:
     wait = "until [ -e ~/go-on ]; do sleep 0.05; done"
     process = start(faulty, "ec2tasks", "run", f"echo here; {wait}; echo there > result; exit 4")
     assert process.line() == "here"
-    disk = Layout(root=local_folder).instances / (instance(faulty) or {})["id"]
+    disk = Layout(root=local_folder).instances / (faulty.status() or {})["id"]
     faults(faulty, drop_ssh=True)
     until(lambda: process.says("connected again"), "connected again")
     (disk / "home" / "go-on").touch()
@@ -129,31 +134,33 @@ def test_a_connection_that_drops_is_no_exit_code_of_the_command(faulty: Shop, lo
     assert (said.code, said.out) == (4, "here\n"), said.err
     assert faulty.read("result") == "there\n"
     # The end of life was decided with a session, and is the one that was asked for.
-    assert instance(faulty) is None
+    assert faulty.status() is None
 
 
-def test_a_local_ec2_that_dies_in_the_middle_of_a_run_hangs_nothing(shop: Shop, tmp_path: Path) -> None:
+def test_a_local_ec2_that_dies_in_the_middle_of_a_run_hangs_nothing(
+    project: ScratchProject, tmp_path: Path
+) -> None:
     folder = Path(f"/tmp/ec2k-{os.getpid()}")
-    shop.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(folder)}
+    project.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(folder)}
     try:
         # Without the pauses between boto3's attempts and ours, which take most of a minute.
-        harness = [sys.executable, str(HARNESS), "hurry", "1", "/dev/null"]
-        process = start(shop, *harness, "run", "echo here; sleep 600")
+        harness = [sys.executable, str(HIT_AT_STEP), "hurry", "1", "/dev/null"]
+        process = start(project, *harness, "run", "echo here; sleep 600")
         assert process.line() == "here"
-        pid = json.loads(shop.ec2tasks("local.status", "--json").out)["pid"]
+        pid = json.loads(project.ec2tasks("local.status", "--json").out)["pid"]
         os.kill(pid, signal.SIGKILL)
         said = process.end()
         assert said.code == 125
         assert "Traceback" not in said.err
         assert "hint:" in said.err
     finally:
-        shop.ec2tasks("local.down")
+        project.ec2tasks("local.down")
         subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
-def test_another_machine_at_the_instance_s_address_is_not_trusted(local_shop: Shop) -> None:
-    assert local_shop.ec2tasks("up").code == 0
-    state = Path(local_shop.environ["HOME"]) / ".local/state/ec2tasks"
+def test_another_machine_at_the_instance_s_address_is_not_trusted(local_project: ScratchProject) -> None:
+    assert local_project.ec2tasks("up").code == 0
+    state = Path(local_project.environ["HOME"]) / ".local/state/ec2tasks"
     # Another key than the instance's stands pinned, as if someone stood in between.
     other = subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(state / "other")], check=True
@@ -164,29 +171,29 @@ def test_another_machine_at_the_instance_s_address_is_not_trusted(local_shop: Sh
     (state / "known_hosts").write_text(f"{pinned} {' '.join(key)}\n")
     # The control connection that stands was checked; a new one is checked again.
     close = "import os,glob,signal; [os.remove(one) for one in glob.glob(os.path.expanduser('{}/s/*'))]"
-    local_shop.call(sys.executable, "-c", close.format(state))
+    local_project.call(sys.executable, "-c", close.format(state))
     for socket in Path("/tmp").glob(f"ec2tasks-{os.getuid()}-*/*{pinned[-6:]}"):
         socket.unlink()
-    said = local_shop.ec2tasks("run", "--leave", "true")
+    said = local_project.ec2tasks("run", "--leave", "true")
     assert said.code == 125
     assert "does not show the host key pinned" in said.err
 
 
-def test_a_busy_port_is_said_before_anything_is_launched(local_shop: Shop) -> None:
+def test_a_busy_port_is_said_before_anything_is_launched(local_project: ScratchProject) -> None:
     import socket
 
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         port = busy.getsockname()[1]
-        said = local_shop.ec2tasks("run", "-L", f"{port}:localhost:80", "true")
+        said = local_project.ec2tasks("run", "-L", f"{port}:localhost:80", "true")
     assert said.code == 2
     assert f"port {port}" in said.err
-    assert instance(local_shop) is None
+    assert local_project.status() is None
 
 
-def test_a_home_is_no_project(local_shop: Shop) -> None:
-    said = local_shop.call("ec2tasks", "run", "true", cwd=Path(local_shop.environ["HOME"]))
+def test_a_home_is_no_project(local_project: ScratchProject) -> None:
+    said = local_project.call("ec2tasks", "run", "true", cwd=Path(local_project.environ["HOME"]))
     assert said.code == 2
     assert "whole home" in said.err
 
@@ -210,16 +217,18 @@ def test_a_home_is_no_project(local_shop: Shop) -> None:
         (("sync",), 125, "no instance"),
     ],
 )
-def test_a_mistake_costs_nothing(words: tuple[str, ...], code: int, says: str, local_shop: Shop) -> None:
-    said = local_shop.ec2tasks(*words)
+def test_a_mistake_costs_nothing(
+    words: tuple[str, ...], code: int, says: str, local_project: ScratchProject
+) -> None:
+    said = local_project.ec2tasks(*words)
     assert (said.code, says in said.err) == (code, True), said.err
     assert "Traceback" not in said.err
-    assert instance(local_shop) is None
+    assert local_project.status() is None
 
 
-def test_a_key_file_that_others_can_read_is_refused(local_shop: Shop) -> None:
-    key = local_shop.write("key.pem", "secret")
+def test_a_key_file_that_others_can_read_is_refused(local_project: ScratchProject) -> None:
+    key = local_project.write("key.pem", "secret")
     key.chmod(0o644)
-    said = local_shop.ec2tasks("run", "-i", str(key), "true")
+    said = local_project.ec2tasks("run", "-i", str(key), "true")
     assert said.code == 2
     assert f"chmod 600 {key}" in said.err

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 
 import pytest
-from aws.test_launch import settings
-from conftest import Shop
-from helpers import instance, until
+from support.project import ScratchProject
+from support.values import settings
+from support.waiting import until
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.commands.run import remaining
@@ -18,75 +18,75 @@ from ec2tasks.remote.job import shares_terminal
 LOOP = "echo {}; until [ -e ~/{} ]; do sleep 0.1; done; exit {}"
 
 
-def runs(shop: Shop) -> list[dict[str, object]]:
-    found = json.loads(shop.ec2tasks("jobs", "--json").out)
+def runs(project: ScratchProject) -> list[dict[str, object]]:
+    found = json.loads(project.ec2tasks("jobs", "--json").out)
     assert isinstance(found, list)
     return found
 
 
-def state(shop: Shop) -> str:
-    return str((instance(shop) or {"state": "gone"})["state"])
+def state(project: ScratchProject) -> str:
+    return str((project.status() or {"state": "gone"})["state"])
 
 
-def detached(shop: Shop, command: str, *words: str) -> str:
+def detached(project: ScratchProject, command: str, *words: str) -> str:
     """A run that was left there, by its id."""
-    said = shop.ec2tasks("run", "--detach", *words, command)
+    said = project.ec2tasks("run", "--detach", *words, command)
     assert said.code == 0, said.err
-    return str(runs(shop)[0]["run"])
+    return str(runs(project)[0]["run"])
 
 
-def test_what_a_restart_ended_is_fetched_and_ended_by_finish(local_shop: Shop, aws: Aws) -> None:
-    detached(local_shop, "echo part > partial; sleep 300", "--terminate")
-    aws.ec2.reboot_instances(InstanceIds=[str((instance(local_shop) or {})["id"])])
-    until(lambda: "lost" in str(runs_or_none(local_shop)), "back again")
-    said = local_shop.ec2tasks("finish")
+def test_what_a_restart_ended_is_fetched_and_ended_by_finish(local_project: ScratchProject, aws: Aws) -> None:
+    detached(local_project, "echo part > partial; sleep 300", "--terminate")
+    aws.ec2.reboot_instances(InstanceIds=[str((local_project.status() or {})["id"])])
+    until(lambda: "lost" in str(runs_or_none(local_project)), "back again")
+    said = local_project.ec2tasks("finish")
     assert said.code == 125
     assert "was lost in a restart" in said.err
-    assert local_shop.read("partial") == "part\n"
-    assert state(local_shop) == "gone", said.err
+    assert local_project.read("partial") == "part\n"
+    assert state(local_project) == "gone", said.err
 
 
-def runs_or_none(shop: Shop) -> str:
-    return shop.ec2tasks("jobs", "--json").out
+def runs_or_none(project: ScratchProject) -> str:
+    return project.ec2tasks("jobs", "--json").out
 
 
-def test_a_stopped_instance_is_not_started_to_look_at_it(local_shop: Shop) -> None:
-    assert local_shop.ec2tasks("run", "--stop", "true").code == 0
-    until(lambda: state(local_shop) == "stopped", "stopped")
-    said = local_shop.ec2tasks("attach")
+def test_a_stopped_instance_is_not_started_to_look_at_it(local_project: ScratchProject) -> None:
+    assert local_project.ec2tasks("run", "--stop", "true").code == 0
+    until(lambda: state(local_project) == "stopped", "stopped")
+    said = local_project.ec2tasks("attach")
     assert said.code == 125
     assert "no command runs on it" in said.err
     assert "`ec2tasks finish` starts it" in said.err
-    assert state(local_shop) == "stopped"
+    assert state(local_project) == "stopped"
 
 
-def test_of_several_commands_each_is_reached_and_none_ends_unseen(local_shop: Shop) -> None:
-    shop = local_shop
-    first = detached(shop, LOOP.format("one", "go1", 4), "--leave")
-    second = detached(shop, LOOP.format("two", "go2", 5), "--leave")
-    let_go: Callable[[int], object] = lambda number: shop.ec2tasks(  # noqa: E731
+def test_of_several_commands_each_is_reached_and_none_ends_unseen(local_project: ScratchProject) -> None:
+    project = local_project
+    first = detached(project, LOOP.format("one", "go1", 4), "--leave")
+    second = detached(project, LOOP.format("two", "go2", 5), "--leave")
+    let_go: Callable[[int], object] = lambda number: project.ec2tasks(  # noqa: E731
         "run", "--leave", "--no-rsync", f"touch ~/go{number}"
     )
     let_go(1)
-    said = shop.ec2tasks("attach", first)
+    said = project.ec2tasks("attach", first)
     assert (said.code, said.out) == (4, "one\n"), said.err
-    beside = shop.ec2tasks("run", "--terminate", "true")
+    beside = project.ec2tasks("run", "--terminate", "true")
     assert f"left running, because run {second} goes on" in beside.err
     assert "`ec2tasks finish` waits for its end" in beside.err
-    down = shop.ec2tasks("down")
-    assert (down.code, state(shop)) == (125, "running")
+    down = project.ec2tasks("down")
+    assert (down.code, state(project)) == (125, "running")
     assert "`ec2tasks down --no-rsync` gives it up" in down.err
     let_go(2)
-    until(lambda: {one["state"] for one in runs(shop)} == {"ended"}, "both ended")
-    last = shop.ec2tasks("run", "--terminate", "true")
-    assert (last.code, state(shop)) == (0, "gone"), last.err
+    until(lambda: {one["state"] for one in runs(project)} == {"ended"}, "both ended")
+    last = project.ec2tasks("run", "--terminate", "true")
+    assert (last.code, state(project)) == (0, "gone"), last.err
     assert f"run {second} (`echo two; until" in last.err
     assert "ended with 5 while nobody was there" in last.err
     (kept,) = re.findall(r"what it printed is in (\S+)", last.err)
-    assert shop.read(kept) == "two\n"
+    assert project.read(kept) == "two\n"
 
 
-def test_up_hands_the_guard_of_a_running_instance_its_new_limits(warm: Shop) -> None:
+def test_up_hands_the_guard_of_a_running_instance_its_new_limits(warm: ScratchProject) -> None:
     def limits() -> str:
         return warm.ec2tasks("run", "--leave", "--no-rsync", "cat ~/.ec2tasks/limits").out
 
@@ -98,23 +98,23 @@ def test_up_hands_the_guard_of_a_running_instance_its_new_limits(warm: Shop) -> 
     assert "max_seconds 0" in limits()
 
 
-def test_a_multiplexer_waits_for_nobody_where_there_is_no_terminal(warm: Shop) -> None:
+def test_a_multiplexer_waits_for_nobody_where_there_is_no_terminal(warm: ScratchProject) -> None:
     said = warm.ec2tasks("run", "--leave", "--multi", "tmux", "ls ~/.ec2tasks/runs/$EC2TASKS_RUN/go")
     assert said.code == 0, said.err
     assert said.out.strip().endswith("/go")
 
 
-def test_two_folders_on_one_instance_do_not_keep_each_other_for_ever(local_shop: Shop) -> None:
-    shop = local_shop
-    shop.ec2tasks("run", "--leave", "--no-rsync", "--remote-dir", "one", "true")
-    mixed = shop.ec2tasks("run", "--terminate", "--remote-dir", "two", "true")
+def test_two_folders_on_one_instance_do_not_keep_each_other_for_ever(local_project: ScratchProject) -> None:
+    project = local_project
+    project.ec2tasks("run", "--leave", "--no-rsync", "--remote-dir", "one", "true")
+    mixed = project.ec2tasks("run", "--terminate", "--remote-dir", "two", "true")
     assert "stopped, because nobody has fetched what is in `~/one` there" in mixed.err
     assert "`ec2tasks down --remote-dir one` in that project's folder" in mixed.err
-    ended = shop.ec2tasks("down", "--remote-dir", "one")
-    assert (ended.code, state(shop)) == (0, "gone"), ended.err
+    ended = project.ec2tasks("down", "--remote-dir", "one")
+    assert (ended.code, state(project)) == (0, "gone"), ended.err
 
 
-def test_a_command_whose_reader_has_gone_goes_on_to_its_end(warm: Shop) -> None:
+def test_a_command_whose_reader_has_gone_goes_on_to_its_end(warm: ScratchProject) -> None:
     command = "for i in {1..40}; do echo $i; sleep 0.1; done; echo made > read-by-nobody; exit 3"
     said = warm.call("bash", "-c", f"ec2tasks run --leave '{command}' | head -n 1; echo ${{PIPESTATUS[0]}}")
     assert said.out == "1\n3\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Shop
+from support.project import ScratchProject
 
 MAKEFILE = """\
 GREETING ?= hello
@@ -25,18 +25,18 @@ include Makefile.inc
 
 
 @pytest.fixture
-def made(local_shop: Shop) -> Shop:
-    local_shop.write("Makefile", MAKEFILE)
-    assert local_shop.ec2tasks("init").code == 0
-    return local_shop
+def made(local_project: ScratchProject) -> ScratchProject:
+    local_project.write("Makefile", MAKEFILE)
+    assert local_project.ec2tasks("init").code == 0
+    return local_project
 
 
-def instances(shop: Shop) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(shop.ec2tasks("ls", "--json").out)
+def instances(project: ScratchProject) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(project.ec2tasks("ls", "--json").out)
     return found
 
 
-def test_a_recipe_runs_there_with_its_variables_and_flags(made: Shop) -> None:
+def test_a_recipe_runs_there_with_its_variables_and_flags(made: ScratchProject) -> None:
     said = made.call("make", "-k", "on-ec2-train", "GREETING=it's  me")
     assert said.code == 0, said.err
     assert said.out.startswith("it's  me|k")
@@ -44,7 +44,7 @@ def test_a_recipe_runs_there_with_its_variables_and_flags(made: Shop) -> None:
     assert [one["state"] for one in instances(made)] == ["running"]
 
 
-def test_a_failing_recipe_fails_here_with_its_files(made: Shop) -> None:
+def test_a_failing_recipe_fails_here_with_its_files(made: ScratchProject) -> None:
     said = made.call("make", "on-ec2-fail", "EC2_FINAL_STATE=terminate")
     assert said.code == 2
     assert "Error 7" in said.err
@@ -52,14 +52,14 @@ def test_a_failing_recipe_fails_here_with_its_files(made: Shop) -> None:
     assert instances(made) == []
 
 
-def test_two_at_once_share_one_instance(made: Shop) -> None:
+def test_two_at_once_share_one_instance(made: ScratchProject) -> None:
     said = made.call("make", "-j2", "on-ec2-a", "on-ec2-b", "EC2_FINAL_STATE=terminate")
     assert said.code == 0, said.err
     assert made.read("a.txt") == made.read("b.txt")
     assert instances(made) == []
 
 
-def test_an_unknown_recipe_is_refused_before_anything_is_launched(made: Shop) -> None:
+def test_an_unknown_recipe_is_refused_before_anything_is_launched(made: ScratchProject) -> None:
     said = made.call("make", "on-ec2-trian")
     assert said.code == 2
     assert "`trian`" in said.err
@@ -67,14 +67,14 @@ def test_an_unknown_recipe_is_refused_before_anything_is_launched(made: Shop) ->
     assert instances(made) == []
 
 
-def test_a_dry_make_costs_nothing(made: Shop) -> None:
+def test_a_dry_make_costs_nothing(made: ScratchProject) -> None:
     said = made.call("make", "-n", "on-ec2-train")
     assert said.code == 0
     assert "ec2tasks make" in said.out
     assert instances(made) == []
 
 
-def test_a_recipe_s_own_settings_count(made: Shop) -> None:
+def test_a_recipe_s_own_settings_count(made: ScratchProject) -> None:
     made.write("ec2.yaml", "recipes:\n  a: {final_state: stop, instance_type: g6.xlarge}\n")
     assert made.call("make", "on-ec2-a").code == 0
     (found,) = instances(made)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import REPO
-from crashes import BEFORE, DURING, RESULTS, STEPS, Ended, new_play, play
-from played import Lane, open_lane
+from support.failing_run import Lane, open_lane
+from support.failures import BEFORE, DURING, RESULTS, STEPS, Ended, new_play, play
+from support.repository import REPO
 
 PAGE = REPO / "docs" / "reliability.md"
 ALL = os.environ.get("RELIABILITY") == "all"  # takes minutes

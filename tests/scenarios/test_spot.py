@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from conftest import Shop
-from helpers import faults, instance, start, until
+from support.background import start
+from support.local_ec2 import faults
+from support.project import ScratchProject
+from support.waiting import until
 
 JOB = """
 n=$(cat count 2>/dev/null || echo 0)
@@ -13,17 +15,17 @@ echo done >result
 """
 
 
-def test_a_run_goes_on_where_it_was_after_aws_took_its_instance(local_shop: Shop) -> None:
-    shop = local_shop
-    shop.write("ec2.yaml", "spot: true\nresume: true\npull_every: 1 s\n")
-    shop.write("job.sh", JOB)
-    shop.write("enough", "1000\n")
-    run = start(shop, "ec2tasks", "run", "bash job.sh")
-    until(lambda: (shop.root / "count").exists(), "what the command makes while it runs")
-    first = instance(shop)
+def test_a_run_goes_on_where_it_was_after_aws_took_its_instance(local_project: ScratchProject) -> None:
+    project = local_project
+    project.write("ec2.yaml", "spot: true\nresume: true\npull_every: 1 s\n")
+    project.write("job.sh", JOB)
+    project.write("enough", "1000\n")
+    run = start(project, "ec2tasks", "run", "bash job.sh")
+    until(lambda: (project.root / "count").exists(), "what the command makes while it runs")
+    first = project.status()
     assert first
-    faults(shop, spot_seconds=8, spot_notice=first["id"])
-    shop.write("enough", "1\n")
+    faults(project, spot_seconds=8, spot_notice=first["id"])
+    project.write("enough", "1\n")
     until(lambda: run.over() or run.says("begins again on a new instance"), "a new instance")
     said = run.end()
     assert said.code == 0, said.err
@@ -32,17 +34,17 @@ def test_a_run_goes_on_where_it_was_after_aws_took_its_instance(local_shop: Shop
     begins = [line for line in said.out.splitlines() if line.startswith("begins")]
     assert [line.split()[-1] for line in begins] == ["0", "1"]
     assert int(begins[1].split()[2].rstrip(",")) > 0, "from the results fetched so far"
-    assert shop.read("result") == "done\n"
-    assert instance(shop) is None
+    assert project.read("result") == "done\n"
+    assert project.status() is None
 
 
-def test_what_its_owner_ends_is_not_begun_again(local_shop: Shop) -> None:
-    shop = local_shop
-    shop.write("ec2.yaml", "spot: true\nresume: true\npull_every: 1 s\n")
-    run = start(shop, "ec2tasks", "run", "touch began; sleep 600")
-    until(lambda: (shop.root / "began").exists(), "the command")
-    assert shop.ec2tasks("down", "--no-rsync").code == 0
+def test_what_its_owner_ends_is_not_begun_again(local_project: ScratchProject) -> None:
+    project = local_project
+    project.write("ec2.yaml", "spot: true\nresume: true\npull_every: 1 s\n")
+    run = start(project, "ec2tasks", "run", "touch began; sleep 600")
+    until(lambda: (project.root / "began").exists(), "the command")
+    assert project.ec2tasks("down", "--no-rsync").code == 0
     said = run.end()
     assert said.code == 125
     assert "begins again" not in said.err
-    assert instance(shop) is None
+    assert project.status() is None

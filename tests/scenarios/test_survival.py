@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Shop, Terminal
-from helpers import Client, faults, free_port, instance, other_machine, start, until, until_state
+from support.background import Client, start
+from support.local_ec2 import faults, until_state
+from support.ports import free_port
+from support.project import ScratchProject, other_machine
+from support.terminal import Terminal
+from support.waiting import until
 
 COUNT = "for n in $(seq 400); do echo $n; echo e$n >&2; sleep 0.02; done; exit 9"
 WAIT = "echo here; until [ -e ~/go-on ]; do sleep 0.05; done; rm ~/go-on; echo gone; exit 3"
@@ -23,40 +27,40 @@ NUMBERS = "".join(f"{n}\n" for n in range(1, 401))
 
 
 @pytest.fixture(autouse=True)
-def mended(warm: Shop) -> Iterator[None]:
+def mended(warm: ScratchProject) -> Iterator[None]:
     yield
     faults(warm)
 
 
-def there(shop: Shop, command: str) -> str:
+def there(project: ScratchProject, command: str) -> str:
     """Do something on the instance, beside what runs there."""
-    said = shop.ec2tasks("run", "--leave", "--no-rsync", command)
+    said = project.ec2tasks("run", "--leave", "--no-rsync", command)
     assert said.code == 0, said.err
     return said.out
 
 
-def begin(shop: Shop, *words: str) -> Client:
+def begin(project: ScratchProject, *words: str) -> Client:
     """A client whose command has said its first line."""
-    client = start(shop, "ec2tasks", *words)
+    client = start(project, "ec2tasks", *words)
     assert client.line() == "here"
     return client
 
 
-def jobs(shop: Shop) -> list[dict[str, Any]]:
-    said = shop.ec2tasks("jobs", "--json")
+def jobs(project: ScratchProject) -> list[dict[str, Any]]:
+    said = project.ec2tasks("jobs", "--json")
     assert said.code == 0, said.err
     found: list[dict[str, Any]] = json.loads(said.out)
     return found
 
 
-def drop(shop: Shop, client: Client) -> None:
+def drop(project: ScratchProject, client: Client) -> None:
     """Reset all connections, and wait until this client's has come back."""
     before = "".join(client.err).count("connected again")
-    faults(shop, drop_ssh=True)
+    faults(project, drop_ssh=True)
     until(lambda: "".join(client.err).count("connected again") > before, "connected again")
 
 
-def test_every_byte_comes_once_over_connections_that_drop(warm: Shop) -> None:
+def test_every_byte_comes_once_over_connections_that_drop(warm: ScratchProject) -> None:
     client = start(warm, "ec2tasks", "run", COUNT)
     for shown in (1, 60, 120, 180):
         until(lambda: client.prints(str(shown)), f"line {shown}")  # noqa: B023  # asked at once
@@ -67,7 +71,7 @@ def test_every_byte_comes_once_over_connections_that_drop(warm: Shop) -> None:
     assert said.err.count("connection lost") == said.err.count("connected again") == 4
 
 
-def test_a_connection_that_died_in_silence_is_left_for_another(warm: Shop) -> None:
+def test_a_connection_that_died_in_silence_is_left_for_another(warm: ScratchProject) -> None:
     client = begin(warm, "run", WAIT)
     # The kept connection stands, and carries nothing any more, as after a change of network.
     there(warm, "kill -STOP $(ps -o ppid= -p $(pgrep -f '[s]ession.sh' | head -1) | tr -d ' ')")
@@ -79,7 +83,9 @@ def test_a_connection_that_died_in_silence_is_left_for_another(warm: Shop) -> No
     assert "could not be asked" not in said.err
 
 
-def test_a_killed_client_s_command_goes_on_and_is_finished_elsewhere(warm: Shop, tmp_path: Path) -> None:
+def test_a_killed_client_s_command_goes_on_and_is_finished_elsewhere(
+    warm: ScratchProject, tmp_path: Path
+) -> None:
     client = begin(warm, "run", "--stop", f"{WAIT.replace('exit 3', 'echo kept > kept; exit 3')}")
     client.signal(signal.SIGKILL)
     client.end()
@@ -94,7 +100,7 @@ def test_a_killed_client_s_command_goes_on_and_is_finished_elsewhere(warm: Shop,
     assert other.read("kept") == "kept\n"
 
 
-def test_a_client_that_slept_goes_on_where_it_was(warm: Shop) -> None:
+def test_a_client_that_slept_goes_on_where_it_was(warm: ScratchProject) -> None:
     client = begin(warm, "run", WAIT)
     client.signal_all(signal.SIGSTOP)
     faults(warm, drop_ssh=True)
@@ -104,7 +110,7 @@ def test_a_client_that_slept_goes_on_where_it_was(warm: Shop) -> None:
     assert (said.code, said.out) == (3, "here\ngone\n"), said.err
 
 
-def test_input_arrives_whole_over_connections_that_drop(warm: Shop) -> None:
+def test_input_arrives_whole_over_connections_that_drop(warm: ScratchProject) -> None:
     data = random.Random(1).randbytes(6_000_000)  # noqa: S311  # no secret
     pause = "until [ -e ~/go-on ]; do sleep 0.05; done; rm ~/go-on"
     command = f"echo here; (head -c 2000000; echo some >&2; {pause}; cat) | sha256sum"
@@ -124,7 +130,7 @@ def test_input_arrives_whole_over_connections_that_drop(warm: Shop) -> None:
     ("number", "times", "code"), [("SIGINT", 2, 130), ("SIGTERM", 1, 143), ("SIGHUP", 1, 129)]
 )
 def test_a_client_that_is_told_to_go_leaves_its_command(
-    number: str, times: int, code: int, warm: Shop
+    number: str, times: int, code: int, warm: ScratchProject
 ) -> None:
     client = begin(warm, "run", CAUGHT)
     client.signal(getattr(signal, number))
@@ -140,30 +146,30 @@ def test_a_client_that_is_told_to_go_leaves_its_command(
     assert (again.code, again.out) == (4, "here\n" + "caught\n" * (number == "SIGINT")), again.err
 
 
-def test_a_stop_under_a_command_is_told(local_shop: Shop) -> None:
-    client = begin(local_shop, "run", "echo here; sleep 600")
-    found = instance(local_shop) or {}
-    assert local_shop.ec2tasks("logs").out == "here\n"
-    assert local_shop.ec2tasks("down", "--stop", "--no-rsync").code == 0
+def test_a_stop_under_a_command_is_told(local_project: ScratchProject) -> None:
+    client = begin(local_project, "run", "echo here; sleep 600")
+    found = local_project.status() or {}
+    assert local_project.ec2tasks("logs").out == "here\n"
+    assert local_project.ec2tasks("down", "--stop", "--no-rsync").code == 0
     said = client.end()
     assert said.code == 125
     assert "is stop" in said.err
     assert "is lost" in said.err
-    until_state(local_shop, "stopped")
+    until_state(local_project, "stopped")
     for task in ("jobs", "logs"):
-        asked = local_shop.ec2tasks(task)
+        asked = local_project.ec2tasks(task)
         assert asked.code == 125
         assert "is stopped" in asked.err
         assert "`ec2tasks up`" in asked.err
-    assert local_shop.ec2tasks("up").code == 0
-    assert (instance(local_shop) or {})["id"] == found["id"]
-    assert [one["state"] for one in jobs(local_shop)][-1] == "lost"
-    again = local_shop.ec2tasks("attach")
+    assert local_project.ec2tasks("up").code == 0
+    assert (local_project.status() or {})["id"] == found["id"]
+    assert [one["state"] for one in jobs(local_project)][-1] == "lost"
+    again = local_project.ec2tasks("attach")
     assert again.code == 125
     assert "restart" in again.err
 
 
-def test_what_ran_is_listed_and_its_output_kept(warm: Shop) -> None:
+def test_what_ran_is_listed_and_its_output_kept(warm: ScratchProject) -> None:
     assert warm.ec2tasks("run", "true").code == 0
     assert warm.ec2tasks("run", "printf 'one\\n'; echo two >&2; exit 5").code == 5
     newest = jobs(warm)[0]
@@ -178,7 +184,7 @@ def test_what_ran_is_listed_and_its_output_kept(warm: Shop) -> None:
     assert "is the beginning of" in warm.ec2tasks("logs", "2").err
 
 
-def test_logs_follow_to_the_end(warm: Shop) -> None:
+def test_logs_follow_to_the_end(warm: ScratchProject) -> None:
     assert warm.ec2tasks("run", "--detach", "--multi", "none", "--no-rsync", WAIT).code == 0
     client = begin(warm, "logs", "-f")
     there(warm, "touch ~/go-on")
@@ -208,7 +214,7 @@ def test_two_ctrl_c_leave_a_terminal_s_command_and_attach_brings_its_keys_back(t
     terminal.wait_for(r"^code 0")
 
 
-def test_a_terminal_s_command_survives_a_drop(terminal: Terminal, warm: Shop) -> None:
+def test_a_terminal_s_command_survives_a_drop(terminal: Terminal, warm: ScratchProject) -> None:
     terminal.type("ec2tasks run 'tty; read x; echo [$x]; exit 6'; echo code $?")
     terminal.wait_for(r"^/dev/pts/")
     faults(warm, drop_ssh=True)
@@ -217,7 +223,7 @@ def test_a_terminal_s_command_survives_a_drop(terminal: Terminal, warm: Shop) ->
     assert "[typed]" in terminal.wait_for(r"^code 6")
 
 
-def test_a_command_s_ports_come_back(warm: Shop) -> None:
+def test_a_command_s_ports_come_back(warm: ScratchProject) -> None:
     port = free_port()
     serve = f"echo here; exec 2>/dev/null; timeout 60 python3 -m http.server {port} >/dev/null"
     client = begin(warm, "run", "-L", f"{port}", serve)

@@ -6,8 +6,10 @@ import threading
 import urllib.request
 
 import pytest
-from conftest import Shop
-from helpers import PATIENCE, free_port, start
+from support.background import start
+from support.ports import free_port
+from support.project import ScratchProject
+from support.waiting import PATIENCE
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.ssh.ports import check_free, local_end
@@ -40,7 +42,7 @@ def test_a_free_port_is_left_free_and_a_busy_one_named() -> None:
     check_free([f"{port}:localhost:80"])
 
 
-def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: Shop) -> None:
+def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: ScratchProject) -> None:
     port = free_port()
     server = (
         "import http.server as h, threading, urllib.request as u\n"
@@ -72,7 +74,7 @@ class Here(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_port_of_this_machine_is_reached_from_the_instance(warm: Shop) -> None:
+def test_a_port_of_this_machine_is_reached_from_the_instance(warm: ScratchProject) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Here) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9123').read().decode())"

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import Shop
-from helpers import until
-from twosides import OWN, Sides, put, snapshot
+from support.project import ScratchProject
+from support.two_sides import OWN, Sides, put, snapshot
+from support.waiting import until
 
 from ec2tasks.base import project_dir as own_folder
 from ec2tasks.base.errors import Failure
@@ -356,7 +356,7 @@ def test_beside_a_running_command_nothing_half_written_is_fetched(sides: Sides) 
 NAMES = ["plain", "a b", 'it\'s "quoted"', "new\nline", "é☃", "-dash", "$HOME", "sub/deep/file", "*star?"]
 
 
-def test_files_of_any_name_go_there_and_come_back(warm: Shop) -> None:
+def test_files_of_any_name_go_there_and_come_back(warm: ScratchProject) -> None:
     for name in NAMES:
         warm.write(f"names/{name}", name)
     script = warm.write("names/run me", "#!/bin/sh\n")
@@ -376,7 +376,7 @@ def test_files_of_any_name_go_there_and_come_back(warm: Shop) -> None:
     assert (warm.root / "names" / "link").is_symlink()
 
 
-def test_what_a_pull_replaces_is_kept(warm: Shop) -> None:
+def test_what_a_pull_replaces_is_kept(warm: ScratchProject) -> None:
     warm.write("kept.txt", "mine\n")
     assert warm.ec2tasks("sync", "--push").code == 0
     assert warm.ec2tasks("run", "--no-rsync", "echo theirs > kept.txt").code == 0
@@ -386,7 +386,7 @@ def test_what_a_pull_replaces_is_kept(warm: Shop) -> None:
     assert [one.read_text() for one in copies] == ["mine\n"]
 
 
-def test_a_folder_there_that_can_t_be_looked_into_is_not_fetched(warm: Shop) -> None:
+def test_a_folder_there_that_can_t_be_looked_into_is_not_fetched(warm: ScratchProject) -> None:
     made = "mkdir closed && echo dear > closed/result && chmod 0 closed"
     assert warm.ec2tasks("run", "--no-rsync", made).code == 0
     said = warm.ec2tasks("sync", "--pull")
@@ -396,7 +396,7 @@ def test_a_folder_there_that_can_t_be_looked_into_is_not_fetched(warm: Shop) -> 
     assert warm.read("closed/result") == "dear\n"
 
 
-def test_ignored_files_stay_where_they_are(warm: Shop) -> None:
+def test_ignored_files_stay_where_they_are(warm: ScratchProject) -> None:
     warm.write(".rsyncignore", "*.secret\n")
     warm.write("a.secret", "x")
     try:
@@ -409,7 +409,7 @@ def test_ignored_files_stay_where_they_are(warm: Shop) -> None:
     assert (warm.root / "c.result").exists()
 
 
-def test_verbose_shows_each_file_and_its_direction(warm: Shop) -> None:
+def test_verbose_shows_each_file_and_its_direction(warm: ScratchProject) -> None:
     warm.write("shown-push", "x")
     said = warm.ec2tasks("run", "--no-quiet", "touch shown-pull")
     assert "push shown-push" in said.err
@@ -417,20 +417,20 @@ def test_verbose_shows_each_file_and_its_direction(warm: Shop) -> None:
     assert "shown-push" not in warm.ec2tasks("run", "touch shown-push; true").err
 
 
-def test_without_rsyncignore_what_stays_behind_is_said(warm: Shop) -> None:
+def test_without_rsyncignore_what_stays_behind_is_said(warm: ScratchProject) -> None:
     (warm.root / ".ec2tasks" / "default-ignored").unlink(missing_ok=True)
     assert "no .rsyncignore: left out are .git, .venv" in warm.ec2tasks("run", "true").err
     assert "no .rsyncignore" not in warm.ec2tasks("run", "true").err
 
 
-def test_no_rsync_moves_nothing(warm: Shop) -> None:
+def test_no_rsync_moves_nothing(warm: ScratchProject) -> None:
     warm.write("stays-here", "")
     said = warm.ec2tasks("run", "--no-rsync", "ls; touch stays-there")
     assert "stays-here" not in said.out
     assert not (warm.root / "stays-there").exists()
 
 
-def test_git_sees_nothing_of_ours(warm: Shop) -> None:
+def test_git_sees_nothing_of_ours(warm: ScratchProject) -> None:
     warm.call("git", "init", "-q")
     said = warm.call("git", "status", "--porcelain", "--untracked-files=all", ".ec2tasks")
     assert said.out == ""
@@ -451,7 +451,7 @@ def test_which_links_lead_out(link: str, target: str, outward: bool) -> None:
     assert is_outward(link, target) is outward
 
 
-def test_diff_shows_what_would_move_and_why_and_moves_nothing(warm: Shop) -> None:
+def test_diff_shows_what_would_move_and_why_and_moves_nothing(warm: ScratchProject) -> None:
     warm.write("made-here", "12345")
     assert warm.ec2tasks("run", "--no-rsync", "echo more > made-there").code == 0
     said = warm.ec2tasks("sync", "--diff")
@@ -466,7 +466,7 @@ def test_diff_shows_what_would_move_and_why_and_moves_nothing(warm: Shop) -> Non
     assert warm.ec2tasks("sync", "--json").code == 2
 
 
-def test_what_an_earlier_run_left_unfetched_comes_before_the_next_one_begins(warm: Shop) -> None:
+def test_what_an_earlier_run_left_unfetched_comes_before_the_next_one_begins(warm: ScratchProject) -> None:
     assert warm.ec2tasks("run", "--no-rsync", "echo A > gold").code == 0
     assert warm.ec2tasks("run", "echo B > gold").code == 0
     assert warm.read("gold") == "B\n"

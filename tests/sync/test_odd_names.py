@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from twosides import Sides, put, snapshot
+from support.two_sides import Sides, put, snapshot
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import Tools

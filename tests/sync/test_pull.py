@@ -14,8 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import REPO
-from twosides import OWN, Sides, contents, put, snapshot
+from support.repository import REPO
+from support.two_sides import OWN, Sides, contents, put, snapshot
 
 from ec2tasks.base import project_dir as own_folder
 from ec2tasks.base.errors import Failure
@@ -106,7 +106,7 @@ def test_a_big_file_goes_on_where_it_was_cut_whichever_way_the_next_sync_goes(si
 CLIENT = """
 import sys
 from pathlib import Path
-from twosides import Sides
+from support.two_sides import Sides
 Sides.use_shell = lambda *_: None
 Sides(Path(sys.argv[1])).sync(push=False)
 """

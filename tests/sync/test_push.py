@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twosides import OWN, Sides, contents, put, snapshot
+from support.sync_page import cells
+from support.two_sides import OWN, Sides, contents, do, everything, put, snapshot
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
@@ -23,7 +24,6 @@ from ec2tasks.remote.folder import RemoteFolder, ask_tree
 from ec2tasks.sync import push as outgoing
 from ec2tasks.sync.baseline import Base
 from ec2tasks.sync.entries import encode, is_outward
-from sync.test_reconcile import cells, do, everything
 
 
 @pytest.fixture

@@ -6,27 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import REPO
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twosides import Sides, contents, put, snapshot
-
-PAGE = REPO / "docs" / "sync.md"
-
-
-def cells() -> list[tuple[str, str, str, str]]:
-    """Each cell of the page's tables: which (`known`, `new`), what happened here, there, and what becomes."""
-    found, columns, which = [], [], ""
-    for line in PAGE.read_text(encoding="utf-8").splitlines():
-        words = [one.strip() for one in line.strip("|").split("|")]
-        if not line.startswith("|") or set(line) <= set("|-"):
-            continue
-        if words[0].startswith("here \\ there"):
-            which, columns = words[0].partition(", ")[2] or "known", words[1:]
-        elif columns:
-            found += [(which, words[0], there, cell) for there, cell in zip(columns, words[1:], strict=True)]
-    return found
-
+from support.sync_page import PAGE, cells
+from support.two_sides import Sides, do, everything, put, snapshot
 
 CELLS = [one for one in cells() if one[0] in ("known", "new")]
 NOW = {
@@ -46,10 +29,6 @@ def test_the_tables_are_whole() -> None:
     known = {(here, there) for which, here, there, _ in CELLS if which == "known"}
     new = {(here, there) for which, here, there, _ in CELLS if which == "new"}
     assert (len(known), len(new)) == (25, 16)
-
-
-def everything(sides: Sides) -> set[str]:
-    return contents(sides.here) | contents(sides.there)
 
 
 def moves_nothing(sides: Sides) -> None:
@@ -92,19 +71,6 @@ DEEDS = st.tuples(st.sampled_from(["here", "there"]), NAMES, KINDS)
 SYNCS = st.sampled_from([("push",), ("pull",), ("push", "pull")])
 History = list[tuple[list[tuple[str, str, str]], tuple[str, ...]]]
 HISTORIES = st.lists(st.tuples(st.lists(DEEDS, max_size=5), SYNCS), min_size=1, max_size=4)
-
-
-def do(sides: Sides, side: str, name: str, kind: str, token: str) -> None:
-    root = sides.here if side == "here" else sides.there
-    path = root / name
-    for above in [root.joinpath(*path.relative_to(root).parts[:n]) for n in range(1, name.count("/") + 1)]:
-        if above.is_symlink() or above.is_file():
-            above.unlink()
-    if kind == "gone":
-        put(path, "")
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        put(path, f"{kind} {token}")
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))

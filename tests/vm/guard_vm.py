@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aws.test_launch import settings
+from support.values import settings
 
 from ec2tasks.aws import user_data as guard
 from vm.machine import Machine, image_folder, metadata, metadata_service

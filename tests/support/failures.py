@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Outcome
-from helpers import until
-from played import Lane, Play, contents
 
 from ec2tasks.aws.instances import GONE
+from support.failing_run import Lane, Play, contents
+from support.project import CommandResult
+from support.waiting import until
 
 BIG = 4_000_000  # bytes of what is pushed and of what is pulled
 RESULTS = {
@@ -87,12 +87,12 @@ def go_on(play: Play) -> None:
 
 def fill_here(play: Play) -> None:
     """The project's folder is a disk of its own, with room for what is pushed alone."""
-    argv = ["mount", "-t", "tmpfs", "-o", f"size={BIG // 2}", "tmpfs", str(play.shop.root)]
+    argv = ["mount", "-t", "tmpfs", "-o", f"size={BIG // 2}", "tmpfs", str(play.project.root)]
     if subprocess.run(argv, check=False, capture_output=True).returncode:
         pytest.skip("no disk can be mounted here")
 
     def grow(play: Play) -> None:
-        argv = ["mount", "-o", f"remount,size={BIG * 4}", str(play.shop.root)]
+        argv = ["mount", "-o", f"remount,size={BIG * 4}", str(play.project.root)]
         subprocess.run(argv, check=True)
 
     play.mend = grow
@@ -148,10 +148,10 @@ DURING: dict[str, Deed] = {
 class Ended:
     """What became of a row: of the run that failed, and of all that it had once the rest was typed."""
 
-    said: Outcome
+    said: CommandResult
     here: dict[str, bytes]
     state: str
-    again: Outcome | None
+    again: CommandResult | None
     lost: list[str]
     edit: str
     both: set[bytes]
@@ -174,29 +174,29 @@ def new_play(lane: Lane, phase: str, failure: str, folder: Path) -> Play:
 
 def play(row: Play, failure: str, words: str) -> Ended:
     """Let it fail, look, mend what failed, type these words, and look again."""
-    shop = row.shop
+    project = row.project
     BEFORE.get(failure, nothing)(row)
     for name in ("mine", "both"):
-        shop.write(name, f"{name}\n")
+        project.write(name, f"{name}\n")
     if row.phase == "push":
-        (shop.root / "in.bin").write_bytes(b"x" * BIG)
+        (project.root / "in.bin").write_bytes(b"x" * BIG)
     if row.phase == "end" and failure in DURING:
         row.lane.faults(throttle={"TerminateInstances": 3})  # holds the end open
     try:
         said = fail(row, failure)
-        state, left, here = row.state(), row.left(), contents(shop.root / "out")
+        state, left, here = row.state(), row.left(), contents(project.root / "out")
         row.mend(row)
         again = type_it(row, words) if words else None
         row.state()
-        results = contents(shop.root / "out")
+        results = contents(project.root / "out")
         return Ended(
             said=said,
             here=here,
             state=state,
             again=again,
             lost=[name for name, content in left.items() if results.get(name) != content],
-            edit=shop.read("mine"),
-            both={one.read_bytes() for one in shop.root.rglob("both*")},
+            edit=project.read("mine"),
+            both={one.read_bytes() for one in project.root.rglob("both*")},
             alive=[one.id for one in row.instances if one.state not in GONE],
             results=results,
         )
@@ -204,20 +204,20 @@ def play(row: Play, failure: str, words: str) -> Ended:
         row.close()
 
 
-def type_it(row: Play, words: str) -> Outcome:
+def type_it(row: Play, words: str) -> CommandResult:
     """Type what the page says is to be typed."""
     if words == "the same again":
-        return row.shop.ec2tasks("run", "--terminate", JOB.format(wait=""))
-    return row.shop.ec2tasks(*words.split()[1:])
+        return row.project.ec2tasks("run", "--terminate", JOB.format(wait=""))
+    return row.project.ec2tasks(*words.split()[1:])
 
 
-def fail(row: Play, failure: str) -> Outcome:
+def fail(row: Play, failure: str) -> CommandResult:
     """The run that fails, to its end."""
     row.begin()
     if failure in DURING:
         row.at_phase()
-        row.shop.write("mine", "edited\n")
-        row.shop.write("both", "edited\n")
+        row.project.write("mine", "edited\n")
+        row.project.write("both", "edited\n")
         DURING[failure](row)
         if row.phase == "run" and failure not in ENDS_IT:
             go_on(row)

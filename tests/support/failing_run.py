@@ -17,14 +17,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from conftest import Shop, api, clean_environment
-from helpers import Client, faults, start, until
-
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import ALIVE, GONE, Instance, list_instances
 from ec2tasks.local.layout import Layout
+from support.background import Client, start
+from support.environment import clean_environment
+from support.local_ec2 import api, faults
+from support.project import ScratchProject
+from support.repository import HIT_AT_STEP
+from support.waiting import until
 
-HARNESS = Path(__file__).with_name("killed_at.py")
 SLOW = 1500  # kB/s
 # The real rsync, slower: in front of it on the PATH of the run that is to fail.
 SLOW_RSYNC = """#!/bin/sh
@@ -69,7 +71,7 @@ class Play:
     cut_at: str | None = None  # the client's step at which AWS goes out of reach for it
     mend: Callable[[Play], None] = lambda play: play.lane.faults()
     client: Client | None = None
-    shop: Shop = field(init=False)
+    project: ScratchProject = field(init=False)
 
     def __post_init__(self) -> None:
         home = self.folder / "home"
@@ -78,7 +80,7 @@ class Play:
             one.mkdir(parents=True)
         local = {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(self.lane.folder)}
         user = f"user-{secrets.token_hex(4)}"
-        self.shop = Shop(root=root, environ={**clean_environment(home), **local, "USER": user})
+        self.project = ScratchProject(root=root, environ={**clean_environment(home), **local, "USER": user})
         rsync = self.folder / "slow" / "rsync"
         rsync.write_text(SLOW_RSYNC.format(slow=SLOW, rsync=shutil.which("rsync")))
         rsync.chmod(0o755)
@@ -88,7 +90,7 @@ class Play:
     @property
     def instances(self) -> list[Instance]:
         """All that this row ever launched, oldest first."""
-        return list_instances(self.lane.aws, owner=self.shop.environ["USER"], states=(*ALIVE, *GONE))
+        return list_instances(self.lane.aws, owner=self.project.environ["USER"], states=(*ALIVE, *GONE))
 
     @property
     def home(self) -> Path:
@@ -119,13 +121,15 @@ class Play:
         self.lane.faults()
         if left := [one.id for one in self.instances if one.state not in GONE]:
             self.lane.aws.ec2.terminate_instances(InstanceIds=left)
-        subprocess.run(["umount", "-q", str(self.shop.root)], check=False, capture_output=True)
+        subprocess.run(["umount", "-q", str(self.project.root)], check=False, capture_output=True)
 
     def begin(self) -> None:
         """Start the run that is to fail."""
-        slow = f"{self.folder / 'slow'}{os.pathsep}{self.shop.environ['PATH']}"
-        environ = {**self.shop.environ, "PATH": slow} if self.phase in ("push", "pull") else self.shop.environ
-        self.client = start(replace(self.shop, environ=environ), *self.argv())
+        slow = f"{self.folder / 'slow'}{os.pathsep}{self.project.environ['PATH']}"
+        environ = (
+            {**self.project.environ, "PATH": slow} if self.phase in ("push", "pull") else self.project.environ
+        )
+        self.client = start(replace(self.project, environ=environ), *self.argv())
 
     @property
     def running(self) -> Client:
@@ -135,7 +139,7 @@ class Play:
 
     def argv(self) -> list[str]:
         """The run's command line."""
-        harness = [sys.executable, str(HARNESS), "cut", self.cut_at or "", str(self.folder / "steps")]
+        harness = [sys.executable, str(HIT_AT_STEP), "cut", self.cut_at or "", str(self.folder / "steps")]
         return [*(harness if self.cut_at else ["ec2tasks"]), "run", "--terminate", self.command]
 
     def at_phase(self) -> None:
@@ -145,7 +149,7 @@ class Play:
             "launch": lambda: client.says("launched"),
             "push": lambda: bool(self.instances) and any_bytes(self.home / "shop/.ec2tasks/incoming"),
             "run": lambda: client.prints("here"),
-            "pull": lambda: any_bytes(self.shop.root / ".ec2tasks/incoming/out"),
+            "pull": lambda: any_bytes(self.project.root / ".ec2tasks/incoming/out"),
             "end": lambda: self.client_left(),
         }
         sign = signs[self.phase]
@@ -154,7 +158,9 @@ class Play:
 
     def client_left(self) -> bool:
         """Whether the run has left its session, and only the instance's end is still to come."""
-        return (self.shop.root / "out/last").exists() and not (self.home / ".ec2tasks/final_state").exists()
+        return (self.project.root / "out/last").exists() and not (
+            self.home / ".ec2tasks/final_state"
+        ).exists()
 
 
 def any_bytes(folder: Path) -> bool:

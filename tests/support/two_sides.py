@@ -123,3 +123,20 @@ def put(path: Path, what: str) -> None:
     elif kind == "folder":
         path.mkdir(parents=True)
         (path / "inner").write_text(text)
+
+
+def everything(sides: Sides) -> set[str]:
+    return contents(sides.here) | contents(sides.there)
+
+
+def do(sides: Sides, side: str, name: str, kind: str, token: str) -> None:
+    root = sides.here if side == "here" else sides.there
+    path = root / name
+    for above in [root.joinpath(*path.relative_to(root).parts[:n]) for n in range(1, name.count("/") + 1)]:
+        if above.is_symlink() or above.is_file():
+            above.unlink()
+    if kind == "gone":
+        put(path, "")
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        put(path, f"{kind} {token}")

@@ -1,4 +1,4 @@
-"""Runs `ec2tasks WORDS` and does something to it at one of its steps: `killed_at.py DEED STEP FILE WORDS…`.
+"""Runs `ec2tasks WORDS` and does something to it at one of its steps: `hit_at_step.py DEED STEP FILE WORDS…`.
 
 A step is what the world outside the process can notice: a request to AWS (before it is sent, and before its
 answer is read), a program started (before and after), a file put in its place (before and after). The steps

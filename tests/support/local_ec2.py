@@ -1,17 +1,24 @@
-"""What the tests of the local EC2 share: clients, an SSH that uses nothing of the user's, and waiting."""
+"""The local EC2 as its users see it: clients, faults, an SSH that uses nothing of the user's."""
 
 from __future__ import annotations
 
+import json
 import subprocess
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from helpers import until
 
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.instances import list_instances
 from ec2tasks.base.endpoint import Endpoint
+from ec2tasks.local import control
+from ec2tasks.local.layout import Layout
+from support.project import ScratchProject
+from support.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -22,8 +29,32 @@ KEY_NAME = "tests"
 PYTORCH = "/aws/service/deeplearning/ami/x86_64/oss-nvidia-driver-gpu-pytorch-2.12-ubuntu-24.04/latest/ami-id"
 
 
+def api(folder: Path) -> Aws:
+    """The API of the running local EC2 with this folder."""
+    said = json.loads(Layout(root=folder).server_file.read_text(encoding="utf-8"))
+    return Aws(endpoint=control.endpoint(said["url"], said["ssh_port"]), region="eu-central-1")
+
+
+def until_state(project: ScratchProject, state: str) -> None:
+    """Wait until all instances of this user are in this state."""
+    aws, user = api(Path(project.environ["EC2_LOCAL_DIR"])), project.environ["USER"]
+    until(lambda: {one.state for one in list_instances(aws, owner=user)} == {state}, state)
+
+
+def faults(place: ScratchProject | Path, **asked: object) -> None:
+    """Let these things go wrong on a running local EC2 from now on; nothing ends all of them."""
+    folder = Path(place.environ["EC2_LOCAL_DIR"]) if isinstance(place, ScratchProject) else place
+    layout = Layout(root=folder)
+    draft = layout.faults.with_suffix(".draft")
+    draft.write_text(json.dumps(asked))
+    draft.replace(layout.faults)
+    url = json.loads(layout.server_file.read_text())["url"]
+    with urllib.request.urlopen(f"{url}/_ec2/faults", timeout=PATIENCE):  # noqa: S310  # it acts at once
+        pass
+
+
 @dataclass(frozen=True, kw_only=True)
-class World:
+class LocalEc2:
     """A running local EC2, as its users see it."""
 
     endpoint: Endpoint

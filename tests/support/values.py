@@ -1,0 +1,59 @@
+"""Values to start from."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ec2tasks.aws.instances import Instance
+from ec2tasks.base.project import Project
+from ec2tasks.config.settings import Settings, read_settings
+from ec2tasks.remote.job import Job
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
+INSTANCE = Instance(
+    id="i-1",
+    name="kim-shop",
+    state="running",
+    type="g5.xlarge",
+    zone="eu-central-1a",
+    address="1.2.3.4",
+    user="ubuntu",
+    owner="kim",
+    project="p1",
+    launched=NOON - timedelta(hours=2),
+    spot=False,
+    price=1.26,
+    group_ids=("sg-1",),
+    reason="",
+    fetched=False,
+)
+JOB = Job(
+    job_id="r",
+    command="make train",
+    remote_dir="shop",
+    below=".",
+    env="auto",
+    variables={"TOKEN": "it's $5"},
+    ports=("8888:localhost:8888",),
+    reverse_ports=(),
+)
+
+
+def every_field(kind: type) -> dict[str, Any]:
+    """What makes `st.builds` draw all fields: it leaves those with a default at it."""
+    return {one.name: ... for one in fields(kind)}
+
+
+def client_error(code: str, message: str = "said AWS", operation: str = "RunInstances") -> ClientError:
+    """An answer of AWS that is an error."""
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+def settings(**options: object) -> Settings:
+    project = Project(root=Path("/nowhere/shop"), below=Path())
+    return read_settings(project, options=options, environ={"HOME": "/nowhere", "USER": "kim"})
