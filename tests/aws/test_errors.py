@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from botocore import exceptions
-from helpers import client_error
+from support.values import client_error
 
 from ec2tasks.aws.errors import HINTS, error_code, explain
 
