@@ -40,8 +40,8 @@ OWNERS = {
         *("remote.session", "remote.follow", "sync.rsync"),
     },
     "rich": {"sync.progress"},
-    "yaml": {"config.settings"},
-    "dotenv": {"config.settings"},
+    "yaml": {"config.layers"},
+    "dotenv": {"config.layers"},
 }
 ROOT = REPO / "ec2tasks"
 MODULES = {

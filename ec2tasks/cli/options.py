@@ -11,7 +11,7 @@ from invoke.tasks import Task
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.config.schema import KEYS_BY_NAME, nearest
+from ec2tasks.config.schema import KEYS_BY_NAME, closest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +215,7 @@ def from_code(given: Mapping[str, object]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in given.items():
         if name not in known:
-            like = nearest(name, known)
+            like = closest(name, known)
             raise UsageError(
                 f"connect knows no option `{name}`" + (f"; did you mean `{like}`?" if like else ""),
                 hint=f"it knows {', '.join(sorted(known))}; ec2.yaml takes every setting",

@@ -20,8 +20,9 @@ from ec2tasks.base.process import Tools
 from ec2tasks.base.project import find_project
 from ec2tasks.base.state import open_state
 from ec2tasks.cli.options import RUN_OPTIONS, Ec2Task, Option, setting_values, typed
+from ec2tasks.config.layers import Kind, plain_values
 from ec2tasks.config.schema import KEYS_BY_NAME
-from ec2tasks.config.settings import Kind, Settings, plain_values, read_settings
+from ec2tasks.config.settings import Settings, read_settings
 from ec2tasks.lifecycle.context import Call
 from ec2tasks.make.goals import carried
 

@@ -36,7 +36,7 @@ from ec2tasks.cli.task import ec2_task, is_dry, make_call, make_settings, show_p
 from ec2tasks.commands import plan
 from ec2tasks.commands import run as workflow
 from ec2tasks.commands.preflight import check_push, foretell
-from ec2tasks.config.settings import printable
+from ec2tasks.config.settings import settings_rows
 from ec2tasks.lifecycle.acquire import Arrival, check_here, get_on
 from ec2tasks.local.tasks import ns as local
 from ec2tasks.make.goals import MAKEFILES
@@ -117,7 +117,7 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
 @ec2_task(JSON_OPTION, *(one for one in RUN_OPTIONS if one.setting), *END_OPTIONS)
 def config(c: Context, given: Mapping[str, Any]) -> None:
     """Show every setting, its value, and where it came from."""
-    rows = printable(make_settings(c, given))
+    rows = settings_rows(make_settings(c, given))
     if given["json"]:
         output.data(
             json.dumps({name: {"value": value, "source": source} for name, value, source in rows}, indent=2)

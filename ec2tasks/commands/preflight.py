@@ -5,7 +5,7 @@ from __future__ import annotations
 from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import check_syncable
-from ec2tasks.config.settings import dotenv_text
+from ec2tasks.config.layers import dotenv_content
 from ec2tasks.lifecycle.acquire import check_here, host_of, last_seen
 from ec2tasks.lifecycle.context import Call
 from ec2tasks.lifecycle.drift import say_unlike
@@ -31,7 +31,7 @@ def check_run(call: Call, *, sync: bool) -> None:
 def check_push(call: Call) -> None:
     """Raise UsageError for a folder that is no project to send; say where AWS keys would travel with it."""
     check_syncable(call.project, call.home)
-    names = [name for name in KEY_NAMES if dotenv_text(call.project.root / DOTENV).get(name)]
+    names = [name for name in KEY_NAMES if dotenv_content(call.project.root / DOTENV).get(name)]
     if names and _travels(call, DOTENV):
         line = f"the line `{DOTENV}` in {IGNORE_FILE} keeps it here"
         there = (call.project.root / IGNORE_FILE).is_file()

@@ -1,4 +1,10 @@
-"""The settings of one call: their layers, their schema, each value with its source.
+"""The settings of one call: the table of all, the layers that give values, each value with its source.
 
-`Settings`, `read_settings` and `KEYS` are what other packages use.
+Other packages use `settings.Settings`, `settings.read_settings` and the table `schema.KEYS`. In order:
+
+    parsers      the forms of values: what a text, a number, a time, a port must look like
+    schema       the table `KEYS`: each setting's parser, environment variables, default, help
+    layers       what a file, .env, the environment and the options give, and how layers are merged
+    settings     all layers of one call, read and merged
+    json_schema  the JSON Schema of ec2.yaml, made of the table
 """

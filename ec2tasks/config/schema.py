@@ -230,16 +230,16 @@ KEYS_BY_NAME = {key.name: key for key in KEYS}
 ENVIRONMENT_NAMES = {name for key in KEYS for name in key.environment} | {"EC2_LOCAL"}
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like this one, where one is."""
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is spelled most like this one; None where none is like it."""
     return next(iter(difflib.get_close_matches(word, sorted(known), n=1)), None)
 
 
 def check_known(key: str, *, place: str, known: Iterable[str]) -> None:
-    """Raise UnknownSettingError naming the nearest known key where this one is not known."""
+    """Raise UnknownSettingError, naming the known key spelled most like it, for a key that is not known."""
     known = set(known)
     if key not in known:
-        like = nearest(key, known)
+        like = closest(key, known)
         raise UnknownSettingError(
             f"unknown setting `{key}` {place}" + (f"; did you mean `{like}`?" if like else "")
         )
