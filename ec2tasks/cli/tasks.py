@@ -40,7 +40,7 @@ from ec2tasks.config.settings import settings_rows
 from ec2tasks.lifecycle.acquire import Arrival, check_here, get_on
 from ec2tasks.local.tasks import ns as local
 from ec2tasks.make.goals import MAKEFILES
-from ec2tasks.ssh.connect import connection
+from ec2tasks.ssh.connect import fabric_connection
 from ec2tasks.sync import diff_view as difference
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
     call = make_call(context, from_code(options))
     check_here(call)
     host = translated(lambda: get_on(call, Arrival(), may_launch=False))
-    with connection(host) as there:
+    with fabric_connection(host) as there:
         yield there
 
 

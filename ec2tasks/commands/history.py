@@ -13,7 +13,8 @@ from ec2tasks.remote import job as jobs
 from ec2tasks.remote.follow import View
 from ec2tasks.remote.job import BROKEN, JobStatus
 from ec2tasks.remote.session import remote_argv
-from ec2tasks.ssh.connect import Host, close_master
+from ec2tasks.ssh.connect import close_master
+from ec2tasks.ssh.host import Host
 
 PAUSE = 2.0  # seconds between attempts to come back
 COMMAND_LIMIT = 60  # characters of a command in the table

@@ -34,7 +34,8 @@ from ec2tasks.remote.job import (
     shares_terminal,
 )
 from ec2tasks.remote.session import remote_argv
-from ec2tasks.ssh.connect import Host, close_master, open_master
+from ec2tasks.ssh.connect import close_master, open_master
+from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.packages import prepare
 
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before an attempt; the last one stays

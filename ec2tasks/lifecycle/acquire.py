@@ -25,7 +25,9 @@ from ec2tasks.lifecycle.context import Call
 from ec2tasks.lifecycle.drift import say_unlike
 from ec2tasks.lifecycle.instance_cache import as_json, from_json
 from ec2tasks.remote.usage_mark import mark
-from ec2tasks.ssh.connect import Host, is_connected, is_pinned, open_master, pin_from_console, wait_ready
+from ec2tasks.ssh.connect import is_connected, open_master, wait_ready
+from ec2tasks.ssh.host import Host
+from ec2tasks.ssh.host_keys import is_pinned, pin_from_console
 from ec2tasks.ssh.packages import prepare
 
 SETTLING = 15  # looks, a second apart, at several instances of one name of which the newest is new
@@ -249,8 +251,8 @@ def _get_ready(call: Call, found: Instance, host: Host) -> None:
         host,
         call.aws,
         call.tools,
-        watch=lambda: instances.watch(call.aws, found.id),
-        admit=lambda: admit(call.aws, found.group_ids, owner=settings.key_name, port=host.port),
+        describe=lambda: instances.watch(call.aws, found.id),
+        open_port=lambda: admit(call.aws, found.group_ids, owner=settings.key_name, port=host.port),
     )
     prepare(host)
 

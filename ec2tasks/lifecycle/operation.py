@@ -19,7 +19,8 @@ from ec2tasks.lifecycle.context import Call
 from ec2tasks.remote.folder import RemoteFolder, remote_folder
 from ec2tasks.remote.job import new_job_id
 from ec2tasks.remote.session import Leaving, Limits, Session, join
-from ec2tasks.ssh.connect import Host, close_master, open_master
+from ec2tasks.ssh.connect import close_master, open_master
+from ec2tasks.ssh.host import Host
 
 # A session that asks for no end of life; one that changes nothing there either; one that nobody waits for.
 KEEP, LOOK, WATCH = "keep", "look", "watch"

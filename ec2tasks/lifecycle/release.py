@@ -19,7 +19,7 @@ from ec2tasks.lifecycle.acquire import host_of
 from ec2tasks.lifecycle.operation import Results, Stay
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.usage_mark import was_used
-from ec2tasks.ssh.connect import close_master, forget
+from ec2tasks.ssh.connect import close_master, forget_host
 
 ARRIVAL_PATIENCE = 30.0  # seconds that a leaving client waits for those who are just arriving
 
@@ -85,7 +85,7 @@ def _forget(stay: Stay) -> None:
     """Forget an instance that is gone: there is nothing left to end."""
     journal.finish(stay.call.state, stay.call.key)
     if stay.arrival.host:
-        forget(stay.arrival.host, stay.call.tools)
+        forget_host(stay.arrival.host, stay.call.tools)
 
 
 def _say_gone(stay: Stay, found: Instance) -> None:

@@ -14,7 +14,8 @@ from ec2tasks.lifecycle.acquire import arrive
 from ec2tasks.lifecycle.operation import Stay, joined
 from ec2tasks.lifecycle.release import end, end_beside_failure
 from ec2tasks.lifecycle.timing import Phases
-from ec2tasks.ssh.connect import Host, close_master
+from ec2tasks.ssh.connect import close_master
+from ec2tasks.ssh.host import Host
 
 
 def interruptible() -> contextlib.AbstractContextManager[None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.session import remote_argv
-from ec2tasks.ssh.connect import Host, rsync_shell
+from ec2tasks.ssh.host import Host, rsync_shell
 
 SILENCE = 60  # seconds without a byte after which rsync gives up
 

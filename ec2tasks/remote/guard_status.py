@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 
 from ec2tasks.aws.client import Aws
+from ec2tasks.aws.console import console_output
 from ec2tasks.aws.instances import HALTED, UP, Instance
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.config.parsers import duration
-from ec2tasks.ssh.connect import Host, console, is_pinned, ssh_argv
+from ec2tasks.ssh.host import Host, ssh_argv
+from ec2tasks.ssh.host_keys import is_pinned
 
 STATE_FILE = "/run/ec2tasks-guard/state"
 ASK_LIMIT = 8.0  # seconds; who asks for the status must not wait for an instance that hangs
@@ -68,7 +70,7 @@ def ask(host: Host, tools: Tools) -> GuardStatus | None:
 
 def last_words(aws: Aws, found: Instance) -> str | None:
     """Why the guard stopped the instance, as it said on the console; None where that is not known."""
-    words = LAST_WORDS.findall(console(aws, found.id, instead="why it stopped is not known"))
+    words = LAST_WORDS.findall(console_output(aws, found.id, instead="why it stopped is not known"))
     return words[-1].strip() if words else None
 
 

@@ -18,7 +18,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.scripts import remote_script
 from ec2tasks.remote.session import remote_argv
-from ec2tasks.ssh.connect import Host
+from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.packages import prepare
 
 BROKEN = 255  # ssh's own exit code, and possibly the command's

@@ -16,7 +16,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools, end_quietly
 from ec2tasks.base.scripts import remote_script
-from ec2tasks.ssh.connect import Host, ssh_argv
+from ec2tasks.ssh.host import Host, ssh_argv
 
 HEARTBEAT = 5.0  # seconds; the instance forgets a client that says nothing for 60
 ANSWER_LIMIT = 60.0  # seconds for an answer; joining waits while a last client decides

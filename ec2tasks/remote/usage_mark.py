@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.base.process import Tools
-from ec2tasks.ssh.connect import Host, is_pinned, pin_from_console, ssh_argv
+from ec2tasks.ssh.host import Host, ssh_argv
+from ec2tasks.ssh.host_keys import is_pinned, pin_from_console
 
 MARK = ".ec2tasks/used"  # in the home there
 LIMIT = 15.0  # seconds for an answer

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.ssh.connect import Host, connected
+from ec2tasks.ssh.connect import open_fabric
+from ec2tasks.ssh.host import Host
 
 NEEDED = {"rsync": "rsync", "make": "make", "flock": "util-linux", "ps": "procps"}
 # apt may be locked by unattended upgrades for some minutes after a first boot.
@@ -40,7 +41,7 @@ def install_command(missing: Sequence[str], installers: Sequence[str]) -> str | 
 
 def prepare(host: Host, more: Sequence[str] = ()) -> None:
     """Install what the image lacks of what a run needs, and `more`. Raises Failure naming what it can't."""
-    with connected(host) as there:
+    with open_fabric(host) as there:
         said = there.run(look_command([*NEEDED, *more]), hide=True, in_stream=False).stdout.split("\n")
         missing = [line.split()[1] for line in said if line.startswith("missing ")]
         if not missing:

@@ -13,6 +13,7 @@ from ec2tasks.aws.instances import Instance
 from ec2tasks.base.project import Project
 from ec2tasks.config.settings import Settings, read_settings
 from ec2tasks.remote.job import Job
+from ec2tasks.ssh.host import Host
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 INSTANCE = Instance(
@@ -42,6 +43,20 @@ JOB = Job(
     ports=("8888:localhost:8888",),
     reverse_ports=(),
 )
+
+
+def ssh_host(folder: Path) -> Host:
+    """A host that nobody has, whose keys and sockets are in this folder."""
+    return Host(
+        instance_id="i-0123456789abcdef0",
+        address="127.0.0.1",
+        port=2222,
+        user="ubuntu",
+        identities=(folder / "my key.pem",),
+        only_these=True,
+        known_hosts=folder / "known_hosts",
+        sockets=folder,
+    )
 
 
 def every_field(kind: type) -> dict[str, Any]:

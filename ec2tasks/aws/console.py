@@ -1,0 +1,35 @@
+"""The console output of an instance, as AWS keeps it."""
+
+from __future__ import annotations
+
+import base64
+
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.errors import error_code, warn_if_denied
+
+
+def console_output(aws: Aws, instance_id: str, *, instead: str) -> str:
+    """What an instance has printed on its console; empty where AWS does not show it.
+
+    `instead` is how the work goes on without it, which a warning says where the right to ask is missing.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+    """
+    try:
+        text = aws.ec2.get_console_output(InstanceId=instance_id, Latest=True).get("Output", "")
+    except Exception as error:
+        # Types that are not built on Nitro refuse `Latest`.
+        refused = error_code(error) in ("UnsupportedOperation", "InvalidParameterCombination")
+        if not refused and not warn_if_denied(error, instead):
+            raise
+        return ""
+    return _decoded(text)
+
+
+def _decoded(text: str) -> str:
+    """The console's text; boto3 decodes AWS's base64 itself, but not that of every server like it."""
+    if "SSH HOST KEY" in text:
+        return text
+    try:
+        return base64.b64decode(text, validate=True).decode(errors="replace")
+    except ValueError:
+        return text

@@ -1,0 +1,93 @@
+"""How to reach an instance over SSH: one description that gives ssh, rsync and Fabric the same options.
+
+https://man.openbsd.org/ssh_config
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+KEPT_SECONDS = 600  # how long an unused control connection stays open
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """How to reach an instance: everything that ssh, rsync and Fabric need to know.
+
+    `only_these`: no keys but the `identities`, and the agent's that `public_key` names. sshd takes six at
+    most, and an agent may hold more that are none of ours.
+    """
+
+    instance_id: str
+    address: str
+    port: int
+    user: str
+    identities: tuple[Path, ...]
+    only_these: bool
+    known_hosts: Path
+    sockets: Path
+    public_key: Path | None = None
+
+    @property
+    def login(self) -> str:
+        """USER@ADDRESS."""
+        return f"{self.user}@{self.address}"
+
+
+def ssh_options(host: Host) -> list[str]:
+    """The options of every ssh to this host. Its key is looked up by instance id and must be pinned."""
+    options = {
+        "BatchMode": "yes",
+        "CheckHostIP": "no",
+        "ConnectTimeout": "10",
+        "ControlPath": _quoted(f"{host.sockets}/%C-{host.instance_id[-6:]}"),
+        "HostKeyAlias": host.instance_id,
+        "LogLevel": "ERROR",
+        "Port": str(host.port),
+        "ServerAliveCountMax": "3",
+        "ServerAliveInterval": "5",
+        "StrictHostKeyChecking": "yes",
+        "UserKnownHostsFile": _quoted(str(host.known_hosts)),
+    }
+    if host.only_these:
+        options["IdentitiesOnly"] = "yes"
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    # -F none: the user's own ssh_config may send the connection elsewhere, and would differ for Fabric.
+    named = (*([host.public_key] if host.public_key else []), *host.identities)
+    return ["-F", "none", *words, *(word for path in named for word in ("-i", str(path)))]
+
+
+def _quoted(path: str) -> str:
+    """A path as ssh_config takes it when it holds spaces."""
+    return f'"{path}"' if " " in path else path
+
+
+def ssh_argv(host: Host, *words: str, options: Sequence[str] = ()) -> list[str]:
+    """An ssh that runs these words there, each arriving as it is.
+
+    The options come first: ssh takes the first value of each.
+    """
+    return ["ssh", *options, *ssh_options(host), host.login, *([shlex.join(words)] if words else [])]
+
+
+def rsync_shell(host: Host) -> str:
+    """The value of rsync's -e. Rsync splits it at spaces and knows both kinds of quotes."""
+    return " ".join(_for_rsync(word) for word in ["ssh", *ssh_options(host)])
+
+
+def _for_rsync(word: str) -> str:
+    if not re.search(r"[\s'\"]", word):
+        return word
+    return '"' + word.replace('"', '""') + '"'
+
+
+def master_argv(host: Host, *, strict: bool) -> list[str]:
+    """The control connection: opened once, left in the background."""
+    checking = [] if strict else ["-o", "StrictHostKeyChecking=accept-new"]
+    kept = ["-o", "ControlMaster=auto", "-o", f"ControlPersist={KEPT_SECONDS}"]
+    # The first value of an option counts, so these stand before the host's own.
+    return ["ssh", *checking, *kept, *ssh_options(host), "-f", "-N", host.login]
