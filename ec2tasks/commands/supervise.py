@@ -72,7 +72,7 @@ def check_taken(stay: Stay) -> None:
     if before is None or not before.spot:
         return
     try:
-        found = instances.watch(stay.call.aws, before.id)
+        found = instances.describe_instance(stay.call.aws, before.id)
     except Exception as error:
         if explain(error) is None:
             raise
@@ -322,7 +322,7 @@ class Way:
     def _ask_aws(self, admitting: bool) -> None:
         call = self.stay.call
         try:
-            self.answer = instances.watch(call.aws, self.host.instance_id)
+            self.answer = instances.describe_instance(call.aws, self.host.instance_id)
             if self.answer and admitting:
                 # This machine may be somewhere else by now.
                 admit(call.aws, self.answer.group_ids, owner=call.settings.key_name, port=self.host.port)

@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ec2tasks.aws import instances
+from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.errors import error_code, is_transient
-from ec2tasks.aws.instances import Instance, Step, next_step
+from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.key_pairs import check_private, keys_to_offer
 from ec2tasks.aws.launch import Order, launch, prepare_order
 from ec2tasks.aws.security_groups import admit
+from ec2tasks.aws.start_and_end import NextStep, next_step
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import check_tools, in_background
 from ec2tasks.base.project import identity
 from ec2tasks.base.project_dir import know_as, known_as
@@ -72,7 +74,7 @@ def _chosen(call: Call, found: Sequence[Instance]) -> Instance | None:
     name = call.settings.name
     given = call.settings.given("name")
     known = () if given or not found else (known_as(call.project.root), identity(call.project))
-    return instances.choose(found, name=name, identities=known, name_given=given)
+    return instances.choose_instance(found, name=name, identities=known, name_given=given)
 
 
 def _adopt(call: Call, found: Instance) -> None:
@@ -93,7 +95,7 @@ def _settled(call: Call, sleep: Callable[[float], None] = time.sleep) -> Instanc
         if len(found) < 2:
             break
         mine = _launched_here(call, found)
-        younger = [one for one in mine if instances.gives_way(one, found)]
+        younger = [one for one in mine if instances.is_duplicate(one, found)]
         if younger:
             _give_way(call, younger, all_of_them=younger == mine)
         elif mine:
@@ -115,7 +117,7 @@ def _give_way(call: Call, younger: Sequence[Instance], *, all_of_them: bool) -> 
     """End what this machine launched beside an older one: nobody has ever got on it."""
     for one in younger:
         output.step(f"{one.where}: ended again, another client launched one at the same moment")
-        instances.end(call.aws, one, "terminate")
+        start_and_end.end(call.aws, one, FinalState.TERMINATE)
     if all_of_them:
         journal.finish(call.state, call.key)
 
@@ -169,7 +171,7 @@ def arrive(call: Call, arrival: Arrival, *, may_launch: bool, may_start: bool = 
             f"{arrival.instance.where} is {arrival.instance.state}: no command runs on it",
             hint="`ec2tasks finish` starts it, fetches the results and ends it",
         )
-    if next_step(arrival.instance) is not Step.USE:
+    if next_step(arrival.instance) is not NextStep.USE:
         _bring_up(call, arrival, may_launch=may_launch)
     assert arrival.instance is not None
     host = host_of(call, arrival.instance)
@@ -202,7 +204,7 @@ def look_in(call: Call) -> Host:
     found = find(call)
     if found is None:
         raise no_instance(call)
-    if next_step(found) is not Step.USE:
+    if next_step(found) is not NextStep.USE:
         raise Failure(f"instance {found.where} is {found.state}", hint="`ec2tasks up` brings it up")
     host = host_of(call, found)
     said = open_master(host, call.tools, strict=is_pinned(host) or pin_from_console(call.aws, host))
@@ -251,7 +253,7 @@ def _get_ready(call: Call, found: Instance, host: Host) -> None:
         host,
         call.aws,
         call.tools,
-        describe=lambda: instances.watch(call.aws, found.id),
+        describe=lambda: instances.describe_instance(call.aws, found.id),
         open_port=lambda: admit(call.aws, found.group_ids, owner=settings.key_name, port=host.port),
     )
     prepare(host)
@@ -262,7 +264,7 @@ def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
         if not may_launch:
             raise no_instance(call)
         order = _order(call)
-        output.step(Step.LAUNCH.value)  # only now: each mistake that costs nothing has been looked for
+        output.step(NextStep.LAUNCH.value)  # only now: each mistake that costs nothing has been looked for
         # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
         with deferred():
             arrival.instance = _launch(call, order)
@@ -271,16 +273,16 @@ def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
         return arrival.instance
 
     def start_one(found: Instance) -> None:
-        instances.start(call.aws, found)
+        start_and_end.start(call.aws, found)
         arrival.started = True
 
     # Of several clients of this machine at once, one launches and the others find what it launched.
     with lock(call.state, f"launch-{call.key}"):
-        found = instances.bring_up(
-            observe=lambda: _settled(call),
+        found = start_and_end.bring_up(
+            find=lambda: _settled(call),
             launch=launch_one,
             start=start_one,
-            watch=lambda instance_id: instances.watch(call.aws, instance_id),
+            describe=lambda instance_id: instances.describe_instance(call.aws, instance_id),
         )
         arrival.launched = (
             arrival.launched and arrival.instance is not None and arrival.instance.id == found.id

@@ -168,7 +168,7 @@ class Stay:
         found = self.arrival.instance
         assert found is not None
         try:
-            now = instances.watch(self.call.aws, found.id)
+            now = instances.describe_instance(self.call.aws, found.id)
         except Exception as error:
             if explain(error) is None:
                 raise

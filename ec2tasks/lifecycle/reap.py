@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
-from ec2tasks.aws import instances
+from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import HALTED, UP, Instance
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.state import lock, recall, remember
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle import launch_journal as journal
@@ -180,7 +181,7 @@ def end_forgotten(found: Forgotten, *, force: bool) -> bool:
     """End a forgotten instance, unless it is in use by now. Whether it was ended."""
     call = found.call
     with _nobody_arriving(call, found.instance) as alone:
-        now = instances.watch(call.aws, found.instance.id)
+        now = instances.describe_instance(call.aws, found.instance.id)
         if now is None or now.state not in instances.ALIVE:
             return True
         moment = datetime.now(timezone.utc)
@@ -188,7 +189,7 @@ def end_forgotten(found: Forgotten, *, force: bool) -> bool:
         fate = judge(sight, now=moment, reap_after=call.settings.reap_after, force=force)
         if fate is None or not fate.ends:
             return False
-        instances.end(call.aws, now, "terminate")
+        start_and_end.end(call.aws, now, FinalState.TERMINATE)
         for entry in begun(call):
             if entry.asked_for(now.token):
                 journal.finish(call.state, entry.place.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from ec2tasks.aws import instances
+from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.errors import error_text, explain, is_transient
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
@@ -104,7 +104,7 @@ def _somebody_there(stay: Stay) -> bool:
     """Whether somebody, say on another machine, has got on what this call launched and never got on."""
     call, launched = stay.call, stay.arrival.instance
     try:
-        now = instances.watch(call.aws, launched.id) if launched else None
+        now = instances.describe_instance(call.aws, launched.id) if launched else None
         return bool(now and now.address and was_used(host_of(call, now), call.aws, call.tools))
     except Exception as error:
         if explain(error) is None and not isinstance(error, Failure):
@@ -141,7 +141,7 @@ def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool
     if verdict.ending is FinalState.STOP and found.state in instances.HALTED:
         return verdict  # AWS remembers who stopped it last, and why
     try:
-        instances.end(stay.call.aws, found, verdict.ending.value, fetched=fetched)
+        start_and_end.end(stay.call.aws, found, verdict.ending, fetched=fetched)
         return verdict
     except Exception as error:
         known = explain(error)
@@ -163,7 +163,7 @@ def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool
 def _is_stopped(stay: Stay, found: Instance, *, fetched: bool) -> bool:
     """Whether AWS stops what it does not terminate; the first refusal is the one to tell."""
     with contextlib.suppress(Exception):
-        instances.end(stay.call.aws, found, "stop", fetched=fetched)
+        start_and_end.end(stay.call.aws, found, FinalState.STOP, fetched=fetched)
         return True
     return False
 

@@ -11,7 +11,7 @@ import pytest
 from invoke.context import Context
 from support.values import INSTANCE
 
-from ec2tasks.aws import instances
+from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base.endpoint import AWS
@@ -105,7 +105,7 @@ def test_of_two_launched_at_once_one_is_kept(
         ]
 
     monkeypatch.setattr(instances, "list_instances", look)
-    monkeypatch.setattr(instances, "end", lambda _aws, one, _end: done.append(one.id))
+    monkeypatch.setattr(start_and_end, "end", lambda _aws, one, _end: done.append(one.id))
     found = _settled(mine, sleep=lambda _seconds: None)
     assert (found and found.id, done) == (taken, ended)
     assert (state.folder / "launches" / mine.key).exists() == (taken != ELSEWHERE)

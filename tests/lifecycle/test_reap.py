@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.repository import REPO
 from support.values import INSTANCE, every_field
 
-from ec2tasks.aws.instances import ALIVE, Instance, gives_way, stop_time
+from ec2tasks.aws.instances import ALIVE, Instance, is_duplicate, stop_time
 from ec2tasks.lifecycle.reap import Sight, judge
 
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
@@ -63,7 +63,7 @@ def test_what_is_in_use_is_never_reaped(force: bool, sight: Sight) -> None:
 )
 def test_of_several_launched_at_once_exactly_one_stays(launches: list[tuple[int, str]]) -> None:
     found = [like(id=name, launched=NOW + timedelta(seconds=at)) for at, name in launches]
-    assert sum(not gives_way(one, found) for one in found) == 1
+    assert sum(not is_duplicate(one, found) for one in found) == 1
 
 
 def test_when_an_instance_was_stopped() -> None:

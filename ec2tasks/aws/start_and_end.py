@@ -1,0 +1,179 @@
+"""Bringing an instance up, be it launched, started or waited for, and stopping or terminating it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import Enum
+
+from ec2tasks.aws.client import Aws
+from ec2tasks.aws.errors import error_code, error_text, warn_if_denied
+from ec2tasks.aws.instances import ALIVE, FETCHED_TAG, GONE, HALTED, Instance, describe_instance
+from ec2tasks.base import output
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.final_state import FinalState
+from ec2tasks.base.retry import retry, ticks
+
+CHANGE_LIMIT = 600.0  # seconds that AWS may take to stop or start an instance before we say so
+ADDRESS_LOOKS = 30  # a second apart, at a running instance that shows no address
+END_PAUSES = (1.0,) * 30  # seconds between requests to end an instance that AWS does not take yet
+# The states that a final state leads to.
+STATES_AFTER: dict[FinalState, tuple[str, ...]] = {
+    FinalState.LEAVE: (),
+    FinalState.STOP: (*HALTED, *GONE),
+    FinalState.TERMINATE: GONE,
+}
+
+
+class NextStep(Enum):
+    """What an instance needs before it takes commands; the values are the lines shown."""
+
+    LAUNCH = "no instance yet: launching one"
+    START = "stopped: starting it"
+    WAIT = "changing its state: waiting"
+    USE = "running"
+
+
+def next_step(instance: Instance | None) -> NextStep:
+    """What an instance, None where there is none, needs before it takes commands."""
+    if instance is None:
+        return NextStep.LAUNCH
+    if instance.state == "stopped":
+        return NextStep.START
+    if instance.state == "running" and instance.address:
+        return NextStep.USE
+    return NextStep.WAIT
+
+
+def bring_up(
+    *,
+    find: Callable[[], Instance | None],
+    launch: Callable[[], Instance],
+    start: Callable[[Instance], None],
+    describe: Callable[[str], Instance | None],
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Instance:
+    """The project's instance, running and with an address: launched or started where that is needed.
+
+    `find` looks for it by its tags, `describe` by its id. Raises Failure where it ends
+    meanwhile, gets no address, or takes too long.
+    """
+    shown, launched, without_address = None, None, 0
+    for _ in ticks(every=1.0, limit=CHANGE_LIMIT, sleep=sleep, clock=clock):
+        instance = find()
+        hidden = instance and instance.state == "running" and not instance.address
+        without_address = without_address + 1 if hidden else 0
+        if instance and without_address > ADDRESS_LOOKS:
+            raise _no_address(instance)
+        if instance and launched and instance.id != launched.id:
+            launched = None  # it was ended again beside an older one
+        if instance is None and launched:
+            # For some seconds after a launch, AWS's lists do not show it yet.
+            instance = check_alive(describe(launched.id) or launched)
+        step = next_step(instance)
+        if instance and step is not shown:
+            output.step(f"{instance.where}: {step.value}")
+        shown = step
+        if step is NextStep.USE and instance:
+            return instance
+        if step is NextStep.LAUNCH:
+            launched = launch()
+        elif step is NextStep.START and instance:
+            start(instance)
+    raise Failure(
+        f"the instance is still not running after {CHANGE_LIMIT:.0f} s",
+        hint="`ec2tasks status` shows its state, `ec2tasks down` ends it",
+    )
+
+
+def _no_address(instance: Instance) -> Failure:
+    return Failure(
+        f"{instance.where} runs, but its subnet gave it no public address",
+        hint="subnet: one that assigns public addresses (`aws ec2 modify-subnet-attribute"
+        " --map-public-ip-on-launch --subnet-id SUBNET` makes it do so)",
+    )
+
+
+def check_alive(instance: Instance) -> Instance:
+    """The same instance. Raises Failure where it has ended, with AWS's reason."""
+    if instance.state not in ALIVE:
+        raise Failure(f"{instance.where} ended while it started: {instance.reason or 'AWS gives no reason'}")
+    return instance
+
+
+def start(aws: Aws, instance: Instance) -> None:
+    """Start a stopped instance. Raises Failure where AWS has no capacity for it now.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StartInstances.html
+    """
+    try:
+        aws.start_instance(instance.id)
+    except Exception as error:
+        code = error_code(error)
+        if code == "IncorrectInstanceState":  # another client was quicker
+            return
+        if code != "InsufficientInstanceCapacity":
+            raise
+        raise Failure(
+            f"AWS can't start {instance.where} now: {error_text(error)}",
+            hint="try again later: nothing on its disk is lost. "
+            + (
+                "What it holds is here: `ec2tasks down` ends it, the next run launches where there is room"
+                if instance.fetched
+                else "--name another-name runs on a new one meanwhile"
+            ),
+        ) from error
+
+
+def end(
+    aws: Aws,
+    instance: Instance,
+    final_state: FinalState,
+    *,
+    fetched: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Stop or terminate an instance; LEAVE leaves it. An instance that has ended already is no error.
+
+    A stopped one whose results were `fetched` is tagged with its last start, so that it can be terminated
+    without starting it again to look.
+    """
+
+    def ask() -> None:
+        try:
+            _request_end(aws, instance, final_state)
+        except Exception as error:
+            if not _may_pass(error) or not _has_ended(aws, instance, final_state):
+                raise
+
+    retry(ask, on=_may_pass, pauses=END_PAUSES, sleep=sleep)
+    if final_state is FinalState.STOP and fetched:
+        _tag_fetched(aws, instance)
+
+
+def _request_end(aws: Aws, instance: Instance, final_state: FinalState) -> None:
+    if final_state is FinalState.TERMINATE:
+        aws.ec2.terminate_instances(InstanceIds=[instance.id])
+    elif final_state is FinalState.STOP:
+        aws.ec2.stop_instances(InstanceIds=[instance.id])
+
+
+def _may_pass(error: Exception) -> bool:
+    """AWS may not know an instance yet that it has just launched, and does not stop one that is starting."""
+    return error_code(error) in ("InvalidInstanceID.NotFound", "IncorrectInstanceState")
+
+
+def _has_ended(aws: Aws, instance: Instance, final_state: FinalState) -> bool:
+    described = describe_instance(aws, instance.id)
+    return described is not None and described.state in STATES_AFTER[final_state]
+
+
+def _tag_fetched(aws: Aws, instance: Instance) -> None:
+    """Without the right to, the instance has stopped all the same."""
+    tag = {"Key": FETCHED_TAG, "Value": instance.launched.isoformat()}
+    try:
+        aws.ec2.create_tags(Resources=[instance.id], Tags=[tag])  # type: ignore[list-item]
+    except Exception as error:
+        if not warn_if_denied(error, "`down` will start it again to look for results"):
+            raise
