@@ -10,7 +10,6 @@ from datetime import datetime, timezone
 from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.errors import error_code, is_transient
 from ec2tasks.aws.instances import Instance
-from ec2tasks.aws.key_pairs import check_private, keys_to_offer
 from ec2tasks.aws.launch import Order, launch, prepare_order
 from ec2tasks.aws.security_groups import admit
 from ec2tasks.aws.start_and_end import NextStep, next_step
@@ -30,6 +29,7 @@ from ec2tasks.remote.usage_mark import mark
 from ec2tasks.ssh.connect import is_connected, open_master, wait_ready
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.host_keys import is_pinned, pin_from_console
+from ec2tasks.ssh.keys import check_permissions, keys_to_offer
 from ec2tasks.ssh.packages import prepare
 
 SETTLING = 15  # looks, a second apart, at several instances of one name of which the newest is new
@@ -57,7 +57,7 @@ def check_here(call: Call) -> None:
     """The checks that need no network: tools, and the private key's rights."""
     check_tools(["ssh", "ssh-keygen", "rsync"])
     if call.settings.key_file:
-        check_private(call.settings.key_file)
+        check_permissions(call.settings.key_file)
 
 
 def find(call: Call) -> Instance | None:
