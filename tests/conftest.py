@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.background import BACKGROUND
 from support.environment import OURS, clean_environment
-from support.local_ec2 import api
+from support.local_ec2 import api, local_ec2_folder
 from support.project import ScratchProject
 from support.terminal import Terminal
 
@@ -24,13 +20,25 @@ from ec2tasks.aws.instances import list_instances
 from ec2tasks.local import control
 from ec2tasks.local.layout import Layout
 
+# A test that uses one of these, by whatever other fixture, starts a local EC2.
+LOCAL_EC2 = {"local_folder", "tested_local_folder", "module_local_folder", "new_local_folder"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need the local EC2: `pytest -m "not local_ec2 and not slow"` runs the others."""
+    for item in items:
+        if LOCAL_EC2 & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.local_ec2)
+
 
 @pytest.fixture(autouse=True)
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A home of the test's own, and none of the machine's settings."""
     home = tmp_path / "home"
     home.mkdir()
-    wanted = clean_environment(home)
+    closed = home / "for-a-local-EC2-ask-for-the-fixture-local_project"
+    closed.touch()  # a file: no local EC2 can start in it
+    wanted = {**clean_environment(home), "EC2_LOCAL_DIR": str(closed)}
     for name in set(os.environ) - set(wanted):
         if name.startswith(OURS):
             monkeypatch.delenv(name)
@@ -80,12 +88,30 @@ def project(tmp_path: Path, environment: dict[str, str]) -> ScratchProject:
 @pytest.fixture(scope="session")
 def local_folder() -> Iterator[Path]:
     """The folder of the tests' own local EC2, ended with them."""
-    folder = Path(tempfile.mkdtemp(prefix="ec2t-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    environ = {**clean_environment(folder), "EC2_LOCAL_DIR": str(folder)}
-    subprocess.run([sys.executable, "-m", "ec2tasks", "local.down"], env=environ, check=True, timeout=60)
-    shutil.rmtree(folder, ignore_errors=True)
+    with local_ec2_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def tested_local_folder() -> Iterator[Path]:
+    """The folder of the local EC2 that is itself under test: nobody else's instances are in it."""
+    with local_ec2_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def module_local_folder() -> Iterator[Path]:
+    """The folder of a local EC2 of these tests' own, ended with them."""
+    with local_ec2_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def new_local_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a local EC2 that only this test starts and uses; it ends with it."""
+    with local_ec2_folder() as folder:
+        monkeypatch.setenv("EC2_LOCAL_DIR", str(folder))
+        yield folder
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import pytest
 from support.project import ScratchProject
 from support.repository import REPO
 
+pytestmark = pytest.mark.slow
+
 
 def run(*argv: str, environ: Mapping[str, str], cwd: Path = REPO) -> str:
     done = subprocess.run(argv, cwd=cwd, env=environ, capture_output=True, text=True, timeout=240)

@@ -12,6 +12,7 @@ REMOTE = sorted((REPO / "ec2tasks" / "remote").glob("*.sh"))
 OWN = sorted((REPO / "scripts").glob("*.sh"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*REMOTE, *OWN], ids=lambda path: path.name)
 def test_shellcheck_finds_nothing(path: Path) -> None:
     shell = "bash" if path in REMOTE else "sh"

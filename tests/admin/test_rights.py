@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,18 +137,11 @@ def key_of(aws: Aws, name: str, document: Document) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def account(module_local_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     """The account, set up by its administrator with IAM enforced."""
-    folder = Path(tempfile.mkdtemp(prefix="ec2p-", dir="/tmp"))
-    folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EC2_LOCAL_DIR", str(folder))
-        endpoint = control.up()
-        try:
-            yield _set_up(endpoint, folder, tmp_path_factory.mktemp("worker"))
-        finally:
-            control.down()
-            shutil.rmtree(folder, ignore_errors=True)
+        patch.setenv("EC2_LOCAL_DIR", str(module_local_folder))
+        return _set_up(control.up(), module_local_folder, tmp_path_factory.mktemp("worker"))
 
 
 def _set_up(endpoint: Endpoint, folder: Path, home: Path) -> World:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -171,17 +168,11 @@ def test_features_left_out_are_not_set_up() -> None:
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[Aws]:
+def own(module_local_folder: Path) -> Aws:
     """A local EC2 of these tests' own: what they set up is one per account."""
-    folder = Path(tempfile.mkdtemp(prefix="ec2a-", dir="/tmp"))
-    folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EC2_LOCAL_DIR", str(folder))
-        try:
-            yield Aws(endpoint=control.up(), region="eu-central-1")
-        finally:
-            control.down()
-            shutil.rmtree(folder, ignore_errors=True)
+        patch.setenv("EC2_LOCAL_DIR", str(module_local_folder))
+        return Aws(endpoint=control.up(), region="eu-central-1")
 
 
 @pytest.fixture

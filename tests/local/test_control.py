@@ -45,12 +45,12 @@ def test_importing_it_is_light() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
-def test_nothing_runs_until_it_is_started(own_folder: Path) -> None:
+def test_nothing_runs_until_it_is_started(new_local_folder: Path) -> None:
     assert control.status() is None
     assert control.down() is False
 
 
-def test_several_starting_it_at_once_get_one_server(own_folder: Path) -> None:
+def test_several_starting_it_at_once_get_one_server(new_local_folder: Path) -> None:
     started = [
         subprocess.Popen([sys.executable, "-c", UP], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]
@@ -66,7 +66,7 @@ def test_several_starting_it_at_once_get_one_server(own_folder: Path) -> None:
     until(lambda: ended(status.pid), "the server's end")
 
 
-def test_the_port_is_the_one_asked_for_and_this_machines_alone(own_folder: Path) -> None:
+def test_the_port_is_the_one_asked_for_and_this_machines_alone(new_local_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Failure, match=f"port {port}: Address already in use"):
@@ -81,8 +81,8 @@ def test_the_port_is_the_one_asked_for_and_this_machines_alone(own_folder: Path)
     ]
 
 
-def test_a_killed_server_leaves_nothing_running(own_folder: Path, tmp_path: Path) -> None:
-    local_ec2 = LocalEc2(endpoint=control.up(), key=tmp_path / "none", root=own_folder)
+def test_a_killed_server_leaves_nothing_running(new_local_folder: Path, tmp_path: Path) -> None:
+    local_ec2 = LocalEc2(endpoint=control.up(), key=tmp_path / "none", root=new_local_folder)
     launch_some(local_ec2, 2)
     status = control.status()
     assert status is not None
@@ -96,23 +96,23 @@ def test_a_killed_server_leaves_nothing_running(own_folder: Path, tmp_path: Path
     again = control.status()
     assert again is not None
     assert again.instances == ()
-    assert list((own_folder / "instances").iterdir()) == []
+    assert list((new_local_folder / "instances").iterdir()) == []
     os.kill(again.pid, signal.SIGKILL)
     # Its threads, and with them the lock, may outlive its first one for a moment.
     until(lambda: control._holder(this_layout()) is None, "the server's end")
     assert control.down() is False
 
 
-def test_down_ends_instances_and_deletes_their_disks(own_folder: Path, tmp_path: Path) -> None:
-    local_ec2 = LocalEc2(endpoint=control.up(), key=tmp_path / "none", root=own_folder)
+def test_down_ends_instances_and_deletes_their_disks(new_local_folder: Path, tmp_path: Path) -> None:
+    local_ec2 = LocalEc2(endpoint=control.up(), key=tmp_path / "none", root=new_local_folder)
     launch_some(local_ec2, 1)
     status = control.status()
     assert status is not None
     pids = [status.pid, *children(status.pid)]
     assert control.down() is True
     until(lambda: all(ended(pid) for pid in pids), "all processes' end")
-    assert not (own_folder / "instances").exists()
-    assert (own_folder / "cache").exists()
+    assert not (new_local_folder / "instances").exists()
+    assert (new_local_folder / "cache").exists()
 
 
 def test_a_folder_that_instances_can_not_enter_is_named(
@@ -128,7 +128,7 @@ def test_a_folder_that_instances_can_not_enter_is_named(
 
 
 def test_a_server_that_dies_is_reported_with_its_log(
-    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+    new_local_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     argv = [sys.executable, "-c", "raise SystemExit('the reason')"]
     monkeypatch.setattr(control, "server_argv", lambda *_: argv)
@@ -136,13 +136,15 @@ def test_a_server_that_dies_is_reported_with_its_log(
         control.up()
 
 
-def test_faults_are_kept_for_a_server_to_come_and_ended_with_it(own_folder: Path) -> None:
+def test_faults_are_kept_for_a_server_to_come_and_ended_with_it(new_local_folder: Path) -> None:
     with pytest.raises(UsageError):
         control.set_faults({"latency": 1})
     assert control.current_faults() == {}
     control.set_faults({"latency_ms": 1})
     assert (
-        json.loads((own_folder / "faults.json").read_text()) == {"latency_ms": 1} == control.current_faults()
+        json.loads((new_local_folder / "faults.json").read_text())
+        == {"latency_ms": 1}
+        == control.current_faults()
     )
     control.set_faults(None)
     assert control.current_faults() == {}

@@ -22,7 +22,7 @@ def run(*argv: str) -> int:
 
 
 def test_up_prints_lines_for_a_shell_and_nothing_else_on_stdout(
-    own_folder: Path, capsys: pytest.CaptureFixture[str]
+    new_local_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("local.up")
     endpoint = control.up()
@@ -41,14 +41,14 @@ def test_up_prints_lines_for_a_shell_and_nothing_else_on_stdout(
     assert "has ended" in capsys.readouterr().err
 
 
-def test_status_of_none_says_what_to_type(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_of_none_says_what_to_type(new_local_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("local.status")
     assert "ec2tasks local.up" in capsys.readouterr().err
     run("local.status", "--json")
     assert json.loads(capsys.readouterr().out) is None
 
 
-def test_faults_are_set_shown_and_cleared(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_are_set_shown_and_cleared(new_local_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("local.faults", "--set", "latency_ms: 5", "--set", "cut: true")
     assert json.loads(capsys.readouterr().out) == {"latency_ms": 5, "cut": True}
     run("local.faults")

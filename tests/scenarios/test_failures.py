@@ -138,24 +138,19 @@ def test_a_connection_that_drops_is_no_exit_code_of_the_command(
 
 
 def test_a_local_ec2_that_dies_in_the_middle_of_a_run_hangs_nothing(
-    project: ScratchProject, tmp_path: Path
+    project: ScratchProject, new_local_folder: Path
 ) -> None:
-    folder = Path(f"/tmp/ec2k-{os.getpid()}")
-    project.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(folder)}
-    try:
-        # Without the pauses between boto3's attempts and ours, which take most of a minute.
-        harness = [sys.executable, str(HIT_AT_STEP), "hurry", "1", "/dev/null"]
-        process = start(project, *harness, "run", "echo here; sleep 600")
-        assert process.line() == "here"
-        pid = json.loads(project.ec2tasks("local.status", "--json").out)["pid"]
-        os.kill(pid, signal.SIGKILL)
-        said = process.end()
-        assert said.code == 125
-        assert "Traceback" not in said.err
-        assert "hint:" in said.err
-    finally:
-        project.ec2tasks("local.down")
-        subprocess.run(["rm", "-rf", str(folder)], check=True)
+    project.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(new_local_folder)}
+    # Without the pauses between boto3's attempts and ours, which take most of a minute.
+    harness = [sys.executable, str(HIT_AT_STEP), "hurry", "1", "/dev/null"]
+    process = start(project, *harness, "run", "echo here; sleep 600")
+    assert process.line() == "here"
+    pid = json.loads(project.ec2tasks("local.status", "--json").out)["pid"]
+    os.kill(pid, signal.SIGKILL)
+    said = process.end()
+    assert said.code == 125
+    assert "Traceback" not in said.err
+    assert "hint:" in said.err
 
 
 def test_another_machine_at_the_instance_s_address_is_not_trusted(local_project: ScratchProject) -> None:

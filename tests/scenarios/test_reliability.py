@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -93,18 +91,15 @@ def test_the_page_names_only_what_is_tried_here_and_counts_it() -> None:
 
 
 @pytest.fixture(scope="module")
-def played() -> Iterator[dict[Row, Future[Ended]]]:
+def played(module_local_folder: Path) -> Iterator[dict[Row, Future[Ended]]]:
     """What becomes of each row: played side by side, on a local EC2 for each lane."""
-    base = Path(tempfile.mkdtemp(prefix="ec2r-", dir="/tmp"))
-    base.chmod(0o755)
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, base, ignore_errors=True)
         pool = stack.enter_context(ThreadPoolExecutor(LANES))
         found: dict[Row, Future[Ended]] = {row: Future() for row in PLAYED}
         stack.callback(tell, found)
         left = list(PLAYED)
         for number in range(LANES):
-            folder = base / f"l{number}"
+            folder = module_local_folder / f"l{number}"
             folder.mkdir()
             pool.submit(play_in, folder, left, found)
         stack.callback(left.clear)

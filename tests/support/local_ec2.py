@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
+import tempfile
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +22,7 @@ from ec2tasks.aws.instances import list_instances
 from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.local import control
 from ec2tasks.local.layout import Layout
+from support.environment import clean_environment
 from support.project import ScratchProject
 from support.waiting import PATIENCE, until
 
@@ -27,6 +33,20 @@ if TYPE_CHECKING:
 REGION = "eu-central-1"
 KEY_NAME = "tests"
 PYTORCH = "/aws/service/deeplearning/ami/x86_64/oss-nvidia-driver-gpu-pytorch-2.12-ubuntu-24.04/latest/ami-id"
+
+
+@contextmanager
+def local_ec2_folder() -> Iterator[Path]:
+    """A folder for a local EC2, short and open to the instances' user; what was started in it is ended."""
+    folder = Path(tempfile.mkdtemp(prefix="ec2t-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        environ = {**clean_environment(folder), "EC2_LOCAL_DIR": str(folder)}
+        argv = [sys.executable, "-m", "ec2tasks", "local.down"]
+        subprocess.run(argv, env=environ, check=True, capture_output=True, timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def api(folder: Path) -> Aws:
