@@ -1,4 +1,4 @@
-"""What EC2 did not grant, for which reason, and whether that reason holds for the next candidate too."""
+"""EC2's refusals of a launch, for want of capacity or quota: which reason, and what can be done about it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ REFUSED_FOR_NOW = {"InsufficientInstanceCapacity", *EXCEEDED}
 
 
 class NoCapacityError(Failure):
-    """AWS grants none of the types asked for now, but may soon."""
+    """EC2 has no capacity for any of the types asked for now, but may soon."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """What EC2 did not grant, and the code that says why."""
+    """One type in one zone that EC2 did not grant, and the error code that says why.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
 
     instance_type: str
     zone: str
@@ -32,17 +35,17 @@ class Refusal:
         return quota_of(self.instance_type, spot=self.spot) if self.code in EXCEEDED else None
 
     @property
-    def what(self) -> str:
-        """What was asked for, wherever."""
+    def requested(self) -> str:
+        """What was asked for, in whatever zone."""
         return f"{self.instance_type} at the spot price" if self.spot else self.instance_type
 
     @property
-    def why(self) -> str:
-        """The code, and the quota that it is about."""
+    def reason(self) -> str:
+        """The error code, and the quota that it is about."""
         return f"{self.code}, quota `{self.quota.name}` ({self.quota.code})" if self.quota else self.code
 
-    def holds_for(self, instance_type: str, *, spot: bool) -> bool:
-        """Whether the same awaits another candidate: a quota is the region's, whatever the zone.
+    def applies_to(self, instance_type: str, *, spot: bool) -> bool:
+        """Whether this type would be refused for the same reason: a quota is the region's, whatever the zone.
 
         Types of one size have the same number of processors, near enough.
         """
@@ -53,22 +56,28 @@ class Refusal:
         return self.instance_type == instance_type or (shared and one_size)
 
 
-def none_granted(refusals: Sequence[Refusal], region: str) -> Failure:
-    """The failure that sums up all refusals, each reason once, and says what can be done about it."""
+def refused_failure(refusals: Sequence[Refusal], region: str) -> Failure:
+    """The failure to raise where every candidate was refused: each reason once, and what to type.
+
+    A NoCapacityError where all of them may pass soon.
+    """
     zones: dict[tuple[str, str], list[str]] = {}
-    for one in refusals:
-        zones.setdefault((one.what, one.why), []).append(one.zone)
-    words = "; ".join(f"{what} in {', '.join(places)}: {why}" for (what, why), places in zones.items())
-    on_demand = "--spot-fallback launches on demand instead; " if all(one.spot for one in refusals) else ""
-    kind = NoCapacityError if {one.code for one in refusals} <= REFUSED_FOR_NOW else Failure
-    hint = f"{on_demand}{_way_out(refusals, region)}"
+    for refusal in refusals:
+        zones.setdefault((refusal.requested, refusal.reason), []).append(refusal.zone)
+    words = "; ".join(
+        f"{requested} in {', '.join(names)}: {reason}" for (requested, reason), names in zones.items()
+    )
+    all_spot = all(refusal.spot for refusal in refusals)
+    on_demand = "--spot-fallback launches on demand instead; " if all_spot else ""
+    kind = NoCapacityError if {refusal.code for refusal in refusals} <= REFUSED_FOR_NOW else Failure
+    hint = f"{on_demand}{_hint(refusals, region)}"
     return kind(f"EC2 grants no instance in {region}: {words}", hint=hint)
 
 
-def _way_out(refusals: Sequence[Refusal], region: str) -> str:
+def _hint(refusals: Sequence[Refusal], region: str) -> str:
     """What to type about the refusal that can be changed, if there is one."""
-    over = next((one for one in refusals if one.code in EXCEEDED), None)
-    if over:
-        return raise_hint(over.instance_type, over.quota, region)
-    code = next((one.code for one in refusals if "Limit" in one.code), refusals[0].code)
+    exceeded = next((refusal for refusal in refusals if refusal.code in EXCEEDED), None)
+    if exceeded:
+        return raise_hint(exceeded.instance_type, exceeded.quota, region)
+    code = next((refusal.code for refusal in refusals if "Limit" in refusal.code), refusals[0].code)
     return HINTS.get(code, HINTS["InsufficientInstanceCapacity"])

@@ -47,13 +47,13 @@ ENCODED = re.compile(r"Encoded authorization failure message: (\S+)")
 
 
 def error_code(error: Exception) -> str:
-    """The code of an AWS error, empty for any other exception."""
+    """The error code of an exception of boto3, such as `UnauthorizedOperation`; empty for any other."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def error_text(error: Exception) -> str:
-    """AWS's own words for an error."""
+    """The error message of AWS; of any other exception, its text."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else str(error)
 
@@ -63,7 +63,7 @@ class UnreachableError(Failure):
 
 
 def explain(error: Exception) -> Failure | None:
-    """What an exception of boto3 means to a user; None for one that a user can't have caused."""
+    """An exception of boto3 as a Failure in the user's words; None for one that a user can't have caused."""
     from botocore import exceptions
 
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
@@ -93,14 +93,14 @@ def explain(error: Exception) -> Failure | None:
 
 
 def _denied(text: str, operation: str) -> Failure:
-    """The failure that names the missing right; often that of another call, which this one implies."""
+    """The failure that names the missing IAM right; often that of another call, which this one implies."""
     encoded, text = ENCODED.search(text), ENCODED.sub("", text).strip(" .")
-    found = DENIAL.search(text)
+    denial = DENIAL.search(text)
     policy = "`ec2tasks admin.policy` prints the policy that ec2tasks needs"
-    if found:
+    if denial:
         return Failure(
-            f"AWS refuses {operation}: {found['who']} may not `{found['action']}`{found['rest']}",
-            hint=f"ask your administrator for `{found['action']}`; {policy}",
+            f"AWS refuses {operation}: {denial['who']} may not `{denial['action']}`{denial['rest']}",
+            hint=f"ask your administrator for `{denial['action']}`; {policy}",
         )
     decode = f"aws sts decode-authorization-message --encoded-message {encoded[1]}" if encoded else ""
     return Failure(
@@ -111,7 +111,7 @@ def _denied(text: str, operation: str) -> Failure:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether to ask again: AWS is busy or broken, or its answer was lost on the way."""
+    """Whether to ask again: AWS is busy or broken for the moment, or its answer was lost on the way."""
     from botocore import exceptions
 
     lost = isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError)
@@ -120,7 +120,7 @@ def is_transient(error: Exception) -> bool:
 
 
 def warn_if_denied(error: Exception, instead: str) -> bool:
-    """Whether a right is missing, which a warning then says, and `instead`: how the work goes on without."""
+    """Whether the error is a missing IAM right; if so, warn, and say how the work goes on `instead`."""
     failure = explain(error) if error_code(error) in DENIED_CODES else None
     if failure:
         output.warning(f"{failure.what}: {instead}", hint=failure.hint)

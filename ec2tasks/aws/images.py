@@ -1,4 +1,4 @@
-"""Which image to launch, for which architecture, and who logs in on it."""
+"""The image (AMI) to launch, for the architecture of the instance types, and the user who logs in on it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LOGIN_USERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image that can be launched; `user` logs in on it, `root_device` is its first disk."""
+    """An AMI that can be launched; `user` logs in on it, `root_device` is the name of its first disk."""
 
     id: str
     name: str
@@ -47,14 +47,17 @@ class Image:
 
 
 def newest_parameter(names: Iterable[str], family: str, arch: str) -> str | None:
-    """The public parameter with the highest framework version, then system, of an image family."""
+    """The public SSM parameter of an image family's newest image: highest framework version, then system.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
+    """
     form = re.compile(rf"{PARAMETERS}/{arch}/{FAMILIES[family]}/latest/ami-id")
-    found = [(match, name) for name in names if (match := form.fullmatch(name))]
-    if not found:
+    matches = [match for name in names if (match := form.fullmatch(name))]
+    if not matches:
         return None
-    return max(found, key=lambda one: (_numbers(one[0].groupdict().get("version")), _numbers(one[0]["os"])))[
-        1
-    ]
+    return max(
+        matches, key=lambda match: (_numbers(match.groupdict().get("version")), _numbers(match["os"]))
+    )[0]
 
 
 def _numbers(version: str | None) -> tuple[int, ...]:
@@ -62,13 +65,16 @@ def _numbers(version: str | None) -> tuple[int, ...]:
 
 
 def login_user(description: str) -> str | None:
-    """The login user of an image by its name and description, None where they don't tell."""
+    """The login user of an image, by its name and description; None where they don't tell.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/managing-users.html
+    """
     return next((user for form, user in LOGIN_USERS if re.search(form, description, re.IGNORECASE)), None)
 
 
 def newest(images: Sequence[ImageTypeDef]) -> ImageTypeDef | None:
-    """The image made last."""
-    return max(images, key=lambda one: one.get("CreationDate", ""), default=None)
+    """The image with the latest creation date."""
+    return max(images, key=lambda image: image.get("CreationDate", ""), default=None)
 
 
 def architecture(aws: Aws, instance_types: Sequence[str]) -> str:
@@ -77,8 +83,8 @@ def architecture(aws: Aws, instance_types: Sequence[str]) -> str:
         Filters=[{"Name": "instance-type", "Values": list(instance_types)}]
     )
     by_type = {
-        one["InstanceType"]: one["ProcessorInfo"]["SupportedArchitectures"][-1]
-        for one in answer["InstanceTypes"]
+        info["InstanceType"]: info["ProcessorInfo"]["SupportedArchitectures"][-1]
+        for info in answer["InstanceTypes"]
     }
     if len(set(by_type.values())) != 1:
         words = ", ".join(f"`{name}` is {arch}" for name, arch in by_type.items())
@@ -86,21 +92,21 @@ def architecture(aws: Aws, instance_types: Sequence[str]) -> str:
     return str(next(iter(by_type.values())))
 
 
-def choose_image(aws: Aws, wanted: str, *, arch: str, user: str | None) -> Image:
+def choose_image(aws: Aws, setting: str, *, arch: str, user: str | None) -> Image:
     """The image that the setting `image` means. Raises UsageError where there is none."""
-    if OLD_NAMES.fullmatch(wanted):
+    if OLD_NAMES.fullmatch(setting):
         output.warning(
-            f"image `{wanted}` is no longer published by Amazon; using `pytorch`",
+            f"image `{setting}` is no longer published by Amazon; using `pytorch`",
             hint="image: pytorch   (in ec2.yaml, or AWS_IMAGE_NAME=pytorch)",
         )
-        wanted = "pytorch"
-    found = _by_id(aws, wanted) if wanted.startswith("ami-") else _by_name(aws, wanted, arch)
-    if found is None:
+        setting = "pytorch"
+    image = _by_id(aws, setting) if setting.startswith("ami-") else _by_name(aws, setting, arch)
+    if image is None:
         raise UsageError(
-            f"no image `{wanted}` for {arch} in {aws.region} is owned by Amazon",
+            f"no image `{setting}` for {arch} in {aws.region} is owned by Amazon",
             hint="image: pytorch, base, an ami-… id, or a name of `aws ec2 describe-images --owners amazon`",
         )
-    return _checked(found, arch, user)
+    return _checked(image, arch, user)
 
 
 def _by_id(aws: Aws, image_id: str) -> ImageTypeDef | None:
@@ -113,12 +119,12 @@ def _by_id(aws: Aws, image_id: str) -> ImageTypeDef | None:
     return images[0] if images else None
 
 
-def _by_name(aws: Aws, wanted: str, arch: str) -> ImageTypeDef | None:
-    if wanted in FAMILIES:
-        image_id = _public_parameter(aws, wanted, arch)
+def _by_name(aws: Aws, name: str, arch: str) -> ImageTypeDef | None:
+    if name in FAMILIES:
+        image_id = _public_parameter(aws, name, arch)
         if image_id:
             return _by_id(aws, image_id)
-    pattern = NAME_PATTERNS.get(wanted, wanted)
+    pattern = NAME_PATTERNS.get(name, name)
     # Without an owner, any stranger's image of that name would do ("whoAMI"):
     # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-allowed-images.html
     answer = aws.ec2.describe_images(
@@ -138,7 +144,7 @@ def _public_parameter(aws: Aws, family: str, arch: str) -> str | None:
     )
     try:
         values: Mapping[str, str] = {
-            one["Name"]: one["Value"] for page in pages for one in page["Parameters"]
+            parameter["Name"]: parameter["Value"] for page in pages for parameter in page["Parameters"]
         }
     except Exception as error:
         instead = "the image is looked for by its name instead"
@@ -156,12 +162,12 @@ def _checked(image: ImageTypeDef, arch: str, user: str | None) -> Image:
             f"image `{image['ImageId']}` ({name}) is for {image['Architecture']}, the type is {arch}",
             hint="choose an image or a --type of the other's architecture",
         )
-    found = user or login_user(f"{name} {image.get('Description', '')}")
-    if found is None:
+    user = user or login_user(f"{name} {image.get('Description', '')}")
+    if user is None:
         raise UsageError(
             f"nothing tells who logs in on image `{image['ImageId']}` ({name})",
             hint="user: NAME   (in ec2.yaml, or AWS_INSTANCE_USER=NAME)",
         )
     return Image(
-        id=image["ImageId"], name=name, user=found, root_device=image.get("RootDeviceName", "/dev/sda1")
+        id=image["ImageId"], name=name, user=user, root_device=image.get("RootDeviceName", "/dev/sda1")
     )

@@ -1,4 +1,4 @@
-"""Launching: what to ask EC2 for, where, in which order, and what its refusals mean."""
+"""Launching an instance: what is checked and planned before, the RunInstances requests, and their order."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ec2tasks.aws.capacity import Refusal, none_granted
+from ec2tasks.aws.capacity import Refusal, refused_failure
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code, warn_if_denied
 from ec2tasks.aws.images import Image, architecture, choose_image
 from ec2tasks.aws.key_pairs import ensure_key_pair
 from ec2tasks.aws.prices import hourly_price
-from ec2tasks.aws.security_groups import admit, security_group
+from ec2tasks.aws.security_groups import open_ssh_port, security_group
 from ec2tasks.aws.user_data import user_data
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_PROFILE = "EC2ReadOnlyAccessToS3"
 # Refusals after which another type or zone may be granted.
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-NEXT_ONE_MAY_DO = (
+NEXT_MAY_BE_GRANTED = (
     "InsufficientInstanceCapacity",
     "InsufficientHostCapacity",
     "InsufficientReservedInstanceCapacity",
@@ -52,15 +52,15 @@ class Subnet:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One combination to ask EC2 for."""
+    """One instance type in one subnet, which EC2 may be asked for."""
 
     instance_type: str
     subnet: Subnet
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """Everything a launch needs that does not depend on the type and zone tried."""
+class LaunchPlan:
+    """All that is decided about a launch before EC2 is asked; `candidates` are tried in their plan."""
 
     settings: Settings
     tags: Mapping[str, str]
@@ -75,33 +75,33 @@ class Order:
 def candidates(
     types: Sequence[str], zones: Mapping[str, Iterable[str]], subnets: Sequence[Subnet]
 ) -> list[Candidate]:
-    """Type by type in the order given, each in every zone that offers it and has a subnet."""
+    """What to ask EC2 for: type by type in the order given, in every zone that offers it and has a subnet."""
     return [
-        Candidate(instance_type=one, subnet=subnet)
-        for one in types
+        Candidate(instance_type=instance_type, subnet=subnet)
+        for instance_type in types
         for subnet in sorted(subnets, key=lambda subnet: subnet.zone)
-        if subnet.zone in zones.get(one, ())
+        if subnet.zone in zones.get(instance_type, ())
     ]
 
 
-def run_instances_request(order: Order, candidate: Candidate, token: str) -> dict[str, Any]:
+def run_instances_request(plan: LaunchPlan, candidate: Candidate, token: str) -> dict[str, Any]:
     """The RunInstances request: everything in one call, so that nothing exists without its tags.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
-    price = hourly_price(candidate.instance_type, order.settings.region)
-    tags = {**order.tags, **({"ec2tasks:price": f"{price:g}"} if price and not order.settings.spot else {})}
+    price = hourly_price(candidate.instance_type, plan.settings.region)
+    tags = {**plan.tags, **({"ec2tasks:price": f"{price:g}"} if price and not plan.settings.spot else {})}
     tag_list = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     request: dict[str, Any] = {
-        "ImageId": order.image.id,
+        "ImageId": plan.image.id,
         "InstanceType": candidate.instance_type,
         "MinCount": 1,
         "MaxCount": 1,
         "ClientToken": token,
-        "KeyName": order.key_name,
-        **_network(order, candidate.subnet),
-        "UserData": user_data(order.settings),
-        "InstanceInitiatedShutdownBehavior": "terminate" if order.settings.spot else "stop",
+        "KeyName": plan.key_name,
+        **_network(plan, candidate.subnet),
+        "UserData": user_data(plan.settings),
+        "InstanceInitiatedShutdownBehavior": "terminate" if plan.settings.spot else "stop",
         "MetadataOptions": {
             "HttpTokens": "required",
             "HttpEndpoint": "enabled",
@@ -111,12 +111,12 @@ def run_instances_request(order: Order, candidate: Candidate, token: str) -> dic
             {"ResourceType": kind, "Tags": tag_list} for kind in ("instance", "volume", "network-interface")
         ],
     }
-    if order.profile:
-        request["IamInstanceProfile"] = {"Name": order.profile}
-    if order.settings.disk_gb:
-        disk = {"VolumeSize": order.settings.disk_gb, "VolumeType": "gp3", "DeleteOnTermination": True}
-        request["BlockDeviceMappings"] = [{"DeviceName": order.image.root_device, "Ebs": disk}]
-    if order.settings.spot:
+    if plan.profile:
+        request["IamInstanceProfile"] = {"Name": plan.profile}
+    if plan.settings.disk_gb:
+        disk = {"VolumeSize": plan.settings.disk_gb, "VolumeType": "gp3", "DeleteOnTermination": True}
+        request["BlockDeviceMappings"] = [{"DeviceName": plan.image.root_device, "Ebs": disk}]
+    if plan.settings.spot:
         request["InstanceMarketOptions"] = {
             "MarketType": "spot",
             "SpotOptions": {"SpotInstanceType": "one-time"},
@@ -124,34 +124,37 @@ def run_instances_request(order: Order, candidate: Candidate, token: str) -> dic
     return request
 
 
-def _network(order: Order, subnet: Subnet) -> dict[str, Any]:
+def _network(plan: LaunchPlan, subnet: Subnet) -> dict[str, Any]:
     """Where the instance stands in the network: with a public address, which not every subnet gives unasked.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
     """
     if subnet.public:
-        return {"SecurityGroupIds": [order.group_id], "SubnetId": subnet.id}
+        return {"SecurityGroupIds": [plan.group_id], "SubnetId": subnet.id}
     interface = {
         "DeviceIndex": 0,
         "SubnetId": subnet.id,
-        "Groups": [order.group_id],
+        "Groups": [plan.group_id],
         "AssociatePublicIpAddress": True,
         "DeleteOnTermination": True,
     }
     return {"NetworkInterfaces": [interface]}
 
 
-def prepare_order(
+def plan_launch(
     aws: Aws, settings: Settings, tags: Mapping[str, str], *, home: Path, tools: Tools
-) -> Order:
-    """Check all that a launch names, at no cost. Raises UsageError or Failure for the first mistake."""
+) -> LaunchPlan:
+    """Look up and check all that a launch names, at no cost; make the key pair and security group it needs.
+
+    Raises UsageError or Failure for the first mistake.
+    """
     user_data(settings)
     subnets = usable_subnets(aws, settings.subnet)
-    zones = offers(aws, settings.instance_type)
-    tried = candidates(settings.instance_type, zones, subnets)
-    if not tried:
+    zones = zones_by_type(aws, settings.instance_type)
+    to_try = candidates(settings.instance_type, zones, subnets)
+    if not to_try:
         raise _not_offered(aws, settings, zones, subnets)
-    arch = architecture(aws, [one for one in settings.instance_type if one in zones])
+    arch = architecture(aws, [name for name in settings.instance_type if name in zones])
     image = choose_image(aws, settings.image, arch=arch, user=settings.user)
     key_pair = ensure_key_pair(aws, settings.key_name, settings.key_file, home, tools)
     group_id = security_group(
@@ -161,8 +164,8 @@ def prepare_order(
         vpc=subnets[0].vpc,
         create=settings.create_security_group,
     )
-    admit(aws, [group_id], owner=settings.key_name, port=aws.endpoint.ssh_port)
-    return Order(
+    open_ssh_port(aws, [group_id], owner=settings.key_name, port=aws.endpoint.ssh_port)
+    return LaunchPlan(
         settings=settings,
         tags={**tags, "ec2tasks:user": image.user},
         image=image,
@@ -170,34 +173,36 @@ def prepare_order(
         public_key=key_pair.public,
         group_id=group_id,
         profile=instance_profile(aws, settings.iam_instance_profile),
-        candidates=tuple(tried),
+        candidates=tuple(to_try),
     )
 
 
-def usable_subnets(aws: Aws, wanted: str | None) -> list[Subnet]:
-    """The subnet asked for, else the default one of each zone."""
+def usable_subnets(aws: Aws, subnet_id: str | None) -> list[Subnet]:
+    """The subnets to launch in: the one named, else the default one of each zone. Raises Failure for none."""
     filters: list[FilterTypeDef] = [{"Name": "default-for-az", "Values": ["true"]}]
     answer = (
-        aws.ec2.describe_subnets(SubnetIds=[wanted]) if wanted else aws.ec2.describe_subnets(Filters=filters)
+        aws.ec2.describe_subnets(SubnetIds=[subnet_id])
+        if subnet_id
+        else aws.ec2.describe_subnets(Filters=filters)
     )
-    found = [
+    subnets = [
         Subnet(
-            id=one["SubnetId"],
-            zone=one["AvailabilityZone"],
-            vpc=one["VpcId"],
-            public=one.get("MapPublicIpOnLaunch", False),
+            id=subnet["SubnetId"],
+            zone=subnet["AvailabilityZone"],
+            vpc=subnet["VpcId"],
+            public=subnet.get("MapPublicIpOnLaunch", False),
         )
-        for one in answer["Subnets"]
+        for subnet in answer["Subnets"]
     ]
-    if not found:
+    if not subnets:
         raise Failure(
             f"the account has no default network in {aws.region}",
             hint="`aws ec2 create-default-vpc`, or subnet: subnet-… in ec2.yaml",
         )
-    return found
+    return subnets
 
 
-def offers(aws: Aws, types: Sequence[str]) -> dict[str, set[str]]:
+def zones_by_type(aws: Aws, types: Sequence[str]) -> dict[str, set[str]]:
     """The zones of the region that offer each of these types; a type offered nowhere is left out.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypeOfferings.html
@@ -205,81 +210,87 @@ def offers(aws: Aws, types: Sequence[str]) -> dict[str, set[str]]:
     pages = aws.ec2.get_paginator("describe_instance_type_offerings").paginate(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": list(types)}]
     )
-    found: dict[str, set[str]] = {}
+    zones: dict[str, set[str]] = {}
     for page in pages:
         for offer in page["InstanceTypeOfferings"]:
-            found.setdefault(offer["InstanceType"], set()).add(offer["Location"])
-    return found
+            zones.setdefault(offer["InstanceType"], set()).add(offer["Location"])
+    return zones
 
 
 def _not_offered(
     aws: Aws, settings: Settings, zones: Mapping[str, set[str]], subnets: Sequence[Subnet]
 ) -> UsageError:
-    words = ", ".join(f"`{one}`" for one in settings.instance_type)
+    words = ", ".join(f"`{name}`" for name in settings.instance_type)
     if zones:
-        places = ", ".join(sorted({zone for found in zones.values() for zone in found}))
+        places = ", ".join(sorted(set().union(*zones.values())))
         return UsageError(
             f"{words} is offered in {places}, where there is no subnet to launch in",
-            hint=f"subnet: one in {places}; given: {', '.join(one.zone for one in subnets)}",
+            hint=f"subnet: one in {places}; given: {', '.join(subnet.zone for subnet in subnets)}",
         )
-    like = [one for name in settings.instance_type for one in aws.types_like(name) if one != name]
-    known = sorted(offers(aws, like) if like else offers(aws, DEFAULT_TYPES))
+    like = [other for name in settings.instance_type for other in aws.types_like(name) if other != name]
+    known = sorted(zones_by_type(aws, like or DEFAULT_TYPES))
     instead = f"--type {' or '.join(known)}; or " if known else ""
     return UsageError(
         f"{words} is not offered in {settings.region}", hint=f"{instead}another --region, or another --type"
     )
 
 
-def instance_profile(aws: Aws, wanted: str | None) -> str | None:
-    """The instance profile to launch with: the one asked for, else the usual one where the account has it."""
-    name = wanted or DEFAULT_PROFILE
+def instance_profile(aws: Aws, setting: str | None) -> str | None:
+    """The instance profile to launch with: that of the setting, else the usual one where the account has it.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-ec2_instance-profiles.html
+    """
+    name = setting or DEFAULT_PROFILE
     try:
         aws.iam.get_instance_profile(InstanceProfileName=name)
         return name
     except Exception as error:
         # Not being allowed to look is no reason not to use what was asked for by name.
-        if warn_if_denied(error, f"`{wanted}` is used unseen" if wanted else "the instance gets no role"):
-            return wanted
+        if warn_if_denied(error, f"`{setting}` is used unseen" if setting else "the instance gets no role"):
+            return setting
         if error_code(error) != "NoSuchEntity":
             raise
-    if wanted:
+    if setting:
         raise UsageError(
-            f"no instance profile `{wanted}` in the account",
+            f"no instance profile `{setting}` in the account",
             hint="`aws iam list-instance-profiles` lists them",
         )
     output.step(f"no instance profile {DEFAULT_PROFILE} in the account: the instance gets no AWS rights")
     return None
 
 
-def launch(aws: Aws, order: Order, token: Callable[[Mapping[str, Any]], str]) -> InstanceTypeDef:
-    """Ask EC2 for each candidate until one is granted, each request with the token made for it.
+def launch(aws: Aws, plan: LaunchPlan, make_token: Callable[[Mapping[str, Any]], str]) -> InstanceTypeDef:
+    """Launch an instance: ask EC2 for each candidate until one is granted, each with a token of its own.
+
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 
     Where none is at the spot price, each is asked for on demand, where the settings say so. Raises Failure
-    with every refusal where none is granted.
+    with every reason where none is granted.
     """
     refusals: list[Refusal] = []
-    for priced in _prices_to_try(order):
-        if priced is not order:
+    for priced in _plans_by_price(plan):
+        if priced is not plan:
             output.step("no spot capacity anywhere: launching on demand")
         spot = priced.settings.spot
-        for one in order.candidates:
-            if any(refusal.holds_for(one.instance_type, spot=spot) for refusal in refusals):
+        for candidate in plan.candidates:
+            instance_type, zone = candidate.instance_type, candidate.subnet.zone
+            if any(refusal.applies_to(instance_type, spot=spot) for refusal in refusals):
                 continue
             try:
-                request = run_instances_request(priced, one, token="")
-                return aws.run_instances({**request, "ClientToken": token(request)})
+                request = run_instances_request(priced, candidate, token="")
+                return aws.run_instances({**request, "ClientToken": make_token(request)})
             except Exception as error:
                 code = error_code(error)
-                if code not in NEXT_ONE_MAY_DO:
+                if code not in NEXT_MAY_BE_GRANTED:
                     raise
-                zone = one.subnet.zone
-                refusals.append(Refusal(instance_type=one.instance_type, zone=zone, spot=spot, code=code))
-                output.step(f"no {refusals[-1].what} in {zone}: {refusals[-1].why}")
-    raise none_granted(refusals, order.settings.region)
+                refusals.append(Refusal(instance_type=instance_type, zone=zone, spot=spot, code=code))
+                output.step(f"no {refusals[-1].requested} in {zone}: {refusals[-1].reason}")
+    raise refused_failure(refusals, plan.settings.region)
 
 
-def _prices_to_try(order: Order) -> list[Order]:
-    settings = order.settings
+def _plans_by_price(plan: LaunchPlan) -> list[LaunchPlan]:
+    """The plan itself, then the same on demand where it may fall back from the spot price."""
+    settings = plan.settings
     if not (settings.spot and settings.spot_fallback):
-        return [order]
-    return [order, replace(order, settings=replace(settings, spot=False))]
+        return [plan]
+    return [plan, replace(plan, settings=replace(settings, spot=False))]

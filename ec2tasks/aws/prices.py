@@ -1,4 +1,4 @@
-"""What an instance costs per hour, as far as is known without asking."""
+"""Prices of instances: dollars per hour on demand, from a list that comes with ec2tasks (`prices.json`)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from importlib import resources
 @cache
 def _prices() -> dict[str, dict[str, float]]:
     text = resources.files("ec2tasks").joinpath("aws", "prices.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, float]] = json.loads(text)["usd_per_hour"]
-    return found
+    prices: dict[str, dict[str, float]] = json.loads(text)["usd_per_hour"]
+    return prices
 
 
 def hourly_price(instance_type: str, region: str) -> float | None:
-    """US dollars per hour on demand under Linux, None where the list does not hold it."""
+    """The price of a type in US dollars per hour, on demand under Linux; None where the list lacks it."""
     return _prices().get(region, {}).get(instance_type)
 
 
@@ -26,5 +26,5 @@ def price_text(price: float | None) -> str:
 
 
 def cost(price: float | None, since: datetime, until: datetime) -> float | None:
-    """What the time between two moments costs, in US dollars; EC2 bills by the second."""
+    """The cost of the time between two moments, in US dollars; EC2 bills by the second."""
     return None if price is None else price * (until - since).total_seconds() / 3600

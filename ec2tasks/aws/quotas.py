@@ -1,4 +1,4 @@
-"""Which of the account's quotas an instance counts against: one of vCPUs for a region and some families."""
+"""The account's quotas of EC2: of vCPUs, one per region for each group of instance families."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ EXCEEDED = ("VcpuLimitExceeded", "MaxSpotInstanceCountExceeded")
 
 @dataclass(frozen=True)
 class Quota:
-    """A quota as the console names it, and its code."""
+    """A quota by the name that the Service Quotas console shows, and its code."""
 
     name: str
     code: str
 
 
 def quota_of(instance_type: str, *, spot: bool) -> Quota | None:
-    """The quota that this type counts against; None for the rare ones."""
+    """The quota that an instance of this type counts against; None for rare families."""
     letters = re.match(r"[a-z]+", instance_type)
     if letters is None or letters[0] not in QUOTAS:
         return None
@@ -39,7 +39,7 @@ def quota_of(instance_type: str, *, spot: bool) -> Quota | None:
 
 
 def raise_hint(instance_type: str, quota: Quota | None, region: str) -> str:
-    """What asks AWS for more of it."""
+    """What to type to ask AWS for a higher quota."""
     if quota is None:
         console = "https://console.aws.amazon.com/servicequotas"
         return f"ask for a higher quota of EC2: {console}; or take another --type"

@@ -1,4 +1,4 @@
-"""Who may knock: the security group of an instance, with port 22 open to this machine's address alone."""
+"""The security group of an instance, whose SSH port is open to this machine's address alone."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 SHARED_GROUP = "SshEC2"
 
 
-def mark() -> str:
-    """The description of the rules made for this machine; it tells them from those of the user's others."""
+def rule_description() -> str:
+    """The description of rules made for this machine, which tells them from those of the user's others."""
     return f"ec2tasks {re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())}"
 
 
-def own_address(aws: Aws) -> str:
-    """The address of this machine as AWS sees it, in the form of a rule: `203.0.113.7/32`."""
+def own_cidr(aws: Aws) -> str:
+    """The public IP address of this machine as AWS sees it, in the form of a rule: `203.0.113.7/32`.
+
+    Raises Failure where it can't be told.
+    """
     url = aws.endpoint.address_url
     try:
         direct = [urllib.request.ProxyHandler({})] if aws.endpoint.is_own else []
         with urllib.request.build_opener(*direct).open(url, timeout=10) as answer:
-            said = answer.read(100).decode().strip()
-        return str(ipaddress.ip_network(said))
+            text = answer.read(100).decode().strip()
+        return str(ipaddress.ip_network(text))
     except (OSError, ValueError) as error:
         raise Failure(
             f"{url} did not tell this machine's address: {error}", hint="check the network"
@@ -40,51 +43,55 @@ def own_address(aws: Aws) -> str:
 
 
 def ssh_rule(network: str, port: int, description: str | None = None) -> IpPermissionUnionTypeDef:
-    """The rule that lets one network knock on the SSH port; by default described as this machine's."""
+    """The ingress rule that opens the SSH port to one network; by default described as this machine's.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
+    """
     rule: IpPermissionUnionTypeDef = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
-    words = mark() if description is None else description
+    text = rule_description() if description is None else description
     if ":" in network:
-        rule["Ipv6Ranges"] = [{"CidrIpv6": network, "Description": words}]
+        rule["Ipv6Ranges"] = [{"CidrIpv6": network, "Description": text}]
     else:
-        rule["IpRanges"] = [{"CidrIp": network, "Description": words}]
+        rule["IpRanges"] = [{"CidrIp": network, "Description": text}]
     return rule
 
 
 def described_networks(
     group: SecurityGroupTypeDef, description: str, port: int | None = None
 ) -> tuple[str, ...]:
-    """The networks that a group lets in by rules of that description, on any port or this one."""
+    """The networks (CIDR) that a group's rules of that description let in, on any port or this one."""
     return tuple(
-        str(one.get("CidrIp") or one.get("CidrIpv6"))
+        str(network.get("CidrIp") or network.get("CidrIpv6"))
         for rule in group.get("IpPermissions", [])
         if port is None or rule.get("FromPort") == port
-        for one in (*rule.get("IpRanges", []), *rule.get("Ipv6Ranges", []))
-        if one.get("Description") == description
+        for network in (*rule.get("IpRanges", []), *rule.get("Ipv6Ranges", []))
+        if network.get("Description") == description
     )
 
 
 def stale_rules(group: SecurityGroupTypeDef, network: str, port: int) -> list[IpPermissionUnionTypeDef]:
-    """The rules that ec2tasks made for this machine's earlier addresses."""
-    return [ssh_rule(one, port) for one in described_networks(group, mark()) if one != network]
+    """A group's rules for this machine's earlier addresses, which are to be revoked."""
+    earlier = described_networks(group, rule_description())
+    return [ssh_rule(cidr, port) for cidr in earlier if cidr != network]
 
 
-def security_group(aws: Aws, wanted: str | None, *, owner: str, vpc: str, create: bool = True) -> str:
-    """The id of the group to launch with: the one asked for, else `SshEC2`, else the user's own.
+def security_group(aws: Aws, setting: str | None, *, owner: str, vpc: str, create: bool = True) -> str:
+    """The id of the security group to launch with: that of the setting, else `SshEC2`, else the user's own.
 
-    That is made where it may be. Raises UsageError where there is none.
+    The user's own is made where it may be. Raises UsageError where there is none.
     """
-    if wanted:
-        group = find_group(aws, wanted, vpc)
+    if setting:
+        group = find_group(aws, setting, vpc)
         if group is None:
             raise UsageError(
-                f"no security group `{wanted}` in {vpc} ({aws.region})",
+                f"no security group `{setting}` in {vpc} ({aws.region})",
                 hint=f"`aws ec2 describe-security-groups --region {aws.region}` lists them",
             )
         return group["GroupId"]
     shared = find_group(aws, SHARED_GROUP, vpc)
     if shared:
         return shared["GroupId"]
-    own = find_group(aws, own_name(owner), vpc)
+    own = find_group(aws, own_group_name(owner), vpc)
     if own is None and not create:
         raise UsageError(
             f"no security group `{SHARED_GROUP}` in {vpc} ({aws.region}), and none may be made",
@@ -93,16 +100,16 @@ def security_group(aws: Aws, wanted: str | None, *, owner: str, vpc: str, create
     return own["GroupId"] if own else _create(aws, owner, vpc)
 
 
-def own_name(owner: str) -> str:
+def own_group_name(owner: str) -> str:
     """The name of the group that ec2tasks makes for a user."""
     return f"ec2tasks-{owner}"
 
 
-def find_group(aws: Aws, wanted: str, vpc: str) -> SecurityGroupTypeDef | None:
-    """The security group of this name or id in a network; None where there is none."""
-    key = "group-id" if wanted.startswith("sg-") else "group-name"
+def find_group(aws: Aws, name_or_id: str, vpc: str) -> SecurityGroupTypeDef | None:
+    """The security group of this name or id in a VPC; None where there is none."""
+    key = "group-id" if name_or_id.startswith("sg-") else "group-name"
     filters: list[FilterTypeDef] = [
-        {"Name": key, "Values": [wanted]},
+        {"Name": key, "Values": [name_or_id]},
         {"Name": "vpc-id", "Values": [vpc]},
     ]
     groups = aws.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
@@ -110,7 +117,7 @@ def find_group(aws: Aws, wanted: str, vpc: str) -> SecurityGroupTypeDef | None:
 
 
 def _create(aws: Aws, owner: str, vpc: str) -> str:
-    name = own_name(owner)
+    name = own_group_name(owner)
     try:
         group_id = aws.ec2.create_security_group(
             GroupName=name,
@@ -129,21 +136,21 @@ def _create(aws: Aws, owner: str, vpc: str) -> str:
         return group["GroupId"]
 
 
-def admit(aws: Aws, group_ids: Sequence[str], *, owner: str, port: int) -> bool:
-    """Open the user's own groups among these to this machine's address, and close them to its older ones.
+def open_ssh_port(aws: Aws, group_ids: Sequence[str], *, owner: str, port: int) -> bool:
+    """Open the SSH port to this machine's address in the user's own groups among these; close its older ones.
 
     A group that an administrator keeps is left as it is. True where anything was opened.
     """
     if not group_ids:
         return False
     groups = aws.ec2.describe_security_groups(GroupIds=list(group_ids))["SecurityGroups"]
-    own = [group for group in groups if group["GroupName"] == own_name(owner)]
-    network = own_address(aws) if own else ""
-    opened = [_admit_to(aws, group, network, port) for group in own]
+    own = [group for group in groups if group["GroupName"] == own_group_name(owner)]
+    network = own_cidr(aws) if own else ""
+    opened = [_open_to(aws, group, network, port) for group in own]
     return any(opened)
 
 
-def _admit_to(aws: Aws, group: SecurityGroupTypeDef, network: str, port: int) -> bool:
+def _open_to(aws: Aws, group: SecurityGroupTypeDef, network: str, port: int) -> bool:
     stale = stale_rules(group, network, port)
     if stale:
         aws.ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=stale)

@@ -14,7 +14,7 @@ from pathlib import Path
 from ec2tasks.aws import instances
 from ec2tasks.aws.errors import UnreachableError, explain
 from ec2tasks.aws.instances import Instance
-from ec2tasks.aws.security_groups import admit
+from ec2tasks.aws.security_groups import open_ssh_port
 from ec2tasks.base import output
 from ec2tasks.base.errors import INTERRUPTED_CODE, Failure
 from ec2tasks.base.process import exit_code
@@ -325,7 +325,9 @@ class Way:
             self.answer = instances.describe_instance(call.aws, self.host.instance_id)
             if self.answer and admitting:
                 # This machine may be somewhere else by now.
-                admit(call.aws, self.answer.group_ids, owner=call.settings.key_name, port=self.host.port)
+                open_ssh_port(
+                    call.aws, self.answer.group_ids, owner=call.settings.key_name, port=self.host.port
+                )
         except Exception as error:
             self.answer = explain(error)
             if self.answer is None:

@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.errors import error_code, is_transient
 from ec2tasks.aws.instances import Instance
-from ec2tasks.aws.launch import Order, launch, prepare_order
-from ec2tasks.aws.security_groups import admit
+from ec2tasks.aws.launch import LaunchPlan, launch, plan_launch
+from ec2tasks.aws.security_groups import open_ssh_port
 from ec2tasks.aws.start_and_end import NextStep, next_step
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
@@ -254,7 +254,7 @@ def _get_ready(call: Call, found: Instance, host: Host) -> None:
         call.aws,
         call.tools,
         describe=lambda: instances.describe_instance(call.aws, found.id),
-        open_port=lambda: admit(call.aws, found.group_ids, owner=settings.key_name, port=host.port),
+        open_port=lambda: open_ssh_port(call.aws, found.group_ids, owner=settings.key_name, port=host.port),
     )
     prepare(host)
 
@@ -263,11 +263,11 @@ def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
     def launch_one() -> Instance:
         if not may_launch:
             raise no_instance(call)
-        order = _order(call)
+        plan = _plan_launch(call)
         output.step(NextStep.LAUNCH.value)  # only now: each mistake that costs nothing has been looked for
         # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
         with deferred():
-            arrival.instance = _launch(call, order)
+            arrival.instance = _launch(call, plan)
             arrival.launched = True
         output.step(f"launched {arrival.instance.where}")
         return arrival.instance
@@ -290,14 +290,14 @@ def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
         arrival.instance = found
 
 
-def _launch(call: Call, order: Order) -> Instance:
+def _launch(call: Call, plan: LaunchPlan) -> Instance:
     """Launch one, written down before AWS is asked, and asked with what stands there from a lost request."""
-    if order.public_key:
-        keep(call.public_key, f"{order.public_key}\n")
+    if plan.public_key:
+        keep(call.public_key, f"{plan.public_key}\n")
     for anew in (False, True):
         entry = journal.begin(call.state, call.place, anew=anew)
         try:
-            return instances.from_description(launch(call.aws, order, entry.token))
+            return instances.from_description(launch(call.aws, plan, entry.token))
         except Exception as error:
             if error_code(error) == "IdempotentInstanceTerminated" and not anew:
                 continue  # what was launched then has ended since
@@ -317,7 +317,7 @@ def no_instance(call: Call) -> Failure:
     )
 
 
-def _order(call: Call) -> Order:
+def _plan_launch(call: Call) -> LaunchPlan:
     known = known_as(call.project.root) or identity(call.project)
     tags = instances.launch_tags(call.settings, known)
-    return prepare_order(call.aws, call.settings, tags, home=call.home, tools=call.tools)
+    return plan_launch(call.aws, call.settings, tags, home=call.home, tools=call.tools)

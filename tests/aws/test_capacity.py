@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ec2tasks.aws.capacity import Refusal, none_granted
+from ec2tasks.aws.capacity import Refusal, refused_failure
 from ec2tasks.aws.quotas import quota_of
 
 CAPACITY, VCPU, SPOT = "InsufficientInstanceCapacity", "VcpuLimitExceeded", "MaxSpotInstanceCountExceeded"
@@ -40,7 +40,7 @@ def test_a_quota_holds_for_all_zones_and_its_families(
     code: str, spot: bool, other: str, other_spot: bool, holds: bool
 ) -> None:
     one = Refusal(instance_type="g5.xlarge", zone="eu-central-1a", spot=spot, code=code)
-    assert one.holds_for(other, spot=other_spot) is holds
+    assert one.applies_to(other, spot=other_spot) is holds
 
 
 def test_each_reason_is_summed_up_once() -> None:
@@ -48,6 +48,6 @@ def test_each_reason_is_summed_up_once() -> None:
         Refusal(instance_type="g5.xlarge", zone=f"eu-central-1{zone}", spot=False, code=CAPACITY)
         for zone in "abc"
     ]
-    said = none_granted(refusals, "eu-central-1").what
+    said = refused_failure(refusals, "eu-central-1").what
     assert said.count("g5.xlarge") == said.count(CAPACITY) == 1
     assert "eu-central-1a, eu-central-1b, eu-central-1c" in said

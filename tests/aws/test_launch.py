@@ -10,7 +10,7 @@ from support.values import client_error, settings
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.images import Image
-from ec2tasks.aws.launch import Candidate, Order, Subnet, candidates, launch, run_instances_request
+from ec2tasks.aws.launch import Candidate, LaunchPlan, Subnet, candidates, launch, run_instances_request
 from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import Failure
 from ec2tasks.cli.options import RUN_OPTIONS, setting_values
@@ -21,8 +21,8 @@ PLACE = Place(key="k", account="a", region="eu-central-1", owner="kim", name="ki
 IMAGE = Image(id="ami-1", name="Deep Learning (Ubuntu)", user="ubuntu", root_device="/dev/sda1")
 
 
-def order(profile: str | None = None, **options: object) -> Order:
-    return Order(
+def plan(profile: str | None = None, **options: object) -> LaunchPlan:
+    return LaunchPlan(
         settings=settings(**options),
         tags={"Name": "kim-shop", "Trigram": "kim"},
         image=IMAGE,
@@ -36,7 +36,7 @@ def order(profile: str | None = None, **options: object) -> Order:
 
 def request(profile: str | None = None, **options: object) -> dict[str, Any]:
     candidate = Candidate(instance_type="g5.xlarge", subnet=SUBNETS[0])
-    return run_instances_request(order(profile, **options), candidate, "token")
+    return run_instances_request(plan(profile, **options), candidate, "token")
 
 
 def test_types_in_the_order_given_each_in_every_zone_that_offers_it() -> None:
@@ -85,7 +85,7 @@ def test_the_price_stays_with_the_instance() -> None:
 
 def test_an_address_is_asked_for_where_the_subnet_gives_none() -> None:
     private = Candidate(instance_type="g5.xlarge", subnet=replace(SUBNETS[0], public=False))
-    found = run_instances_request(order(), private, "token")
+    found = run_instances_request(plan(), private, "token")
     (interface,) = found["NetworkInterfaces"]
     assert interface["AssociatePublicIpAddress"] is True
     assert (interface["SubnetId"], interface["Groups"]) == (SUBNETS[0].id, ["sg-1"])
@@ -112,7 +112,7 @@ def ask(client: Full, **options: Any) -> Any:
     aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", 1): client})
     tried = tuple(Candidate(instance_type="g5.xlarge", subnet=one) for one in SUBNETS)
     token = Entry(place=PLACE, nonce="n" * 32, began=0.0).token
-    return launch(aws, replace(order(**options), candidates=tried), token)
+    return launch(aws, replace(plan(**options), candidates=tried), token)
 
 
 def test_without_spot_capacity_each_is_asked_for_on_demand() -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import launch_tags
-from ec2tasks.aws.launch import prepare_order, run_instances_request, usable_subnets
+from ec2tasks.aws.launch import plan_launch, run_instances_request, usable_subnets
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project
@@ -36,8 +36,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def request(aws: Aws, settings: Settings, home: Path) -> dict[str, Any]:
     tags = launch_tags(settings, "p")
-    order = prepare_order(aws, settings, tags, home=home, tools=Tools())
-    return run_instances_request(order, order.candidates[0], "token")
+    plan = plan_launch(aws, settings, tags, home=home, tools=Tools())
+    return run_instances_request(plan, plan.candidates[0], "token")
 
 
 def tag(found: dict[str, Any], name: str) -> str:

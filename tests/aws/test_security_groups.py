@@ -4,7 +4,14 @@ import pytest
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.launch import usable_subnets
-from ec2tasks.aws.security_groups import admit, mark, own_address, security_group, ssh_rule, stale_rules
+from ec2tasks.aws.security_groups import (
+    open_ssh_port,
+    own_cidr,
+    rule_description,
+    security_group,
+    ssh_rule,
+    stale_rules,
+)
 from ec2tasks.base.errors import Failure, UsageError
 
 
@@ -27,7 +34,7 @@ def test_a_rule_for_each_kind_of_address() -> None:
 
 
 def test_only_this_machine_s_earlier_addresses_are_closed() -> None:
-    ours, other = mark(), "ec2tasks another-laptop"
+    ours, other = rule_description(), "ec2tasks another-laptop"
     ranges = [("1.1.1.1/32", ours), ("2.2.2.2/32", ours), ("3.3.3.3/32", other), ("0.0.0.0/0", "admin")]
     group = {
         "IpPermissions": [
@@ -41,8 +48,8 @@ def test_only_this_machine_s_earlier_addresses_are_closed() -> None:
 def test_a_group_of_one_s_own_is_made_once_and_opened_to_this_address_alone(aws: Aws) -> None:
     group_id = security_group(aws, None, owner="nina", vpc=vpc(aws))
     assert security_group(aws, None, owner="nina", vpc=vpc(aws)) == group_id
-    assert admit(aws, [group_id], owner="nina", port=2222)
-    assert not admit(aws, [group_id], owner="nina", port=2222)
+    assert open_ssh_port(aws, [group_id], owner="nina", port=2222)
+    assert not open_ssh_port(aws, [group_id], owner="nina", port=2222)
     assert rules(aws, group_id) == {("127.0.0.1/32", 2222)}
 
 
@@ -51,7 +58,7 @@ def test_an_address_that_changed_is_followed(aws: Aws) -> None:
     aws.ec2.authorize_security_group_ingress(
         GroupId=group_id, IpPermissions=[ssh_rule("203.0.113.7/32", 2222)]
     )
-    assert admit(aws, [group_id], owner="nomad", port=2222)
+    assert open_ssh_port(aws, [group_id], owner="nomad", port=2222)
     assert rules(aws, group_id) == {("127.0.0.1/32", 2222)}
 
 
@@ -59,7 +66,7 @@ def test_the_administrator_s_group_comes_first_and_is_left_as_it_is(aws: Aws) ->
     shared = aws.ec2.create_security_group(GroupName="SshEC2", Description="x", VpcId=vpc(aws))["GroupId"]
     try:
         assert security_group(aws, None, owner="otto", vpc=vpc(aws)) == shared
-        assert not admit(aws, [shared], owner="otto", port=2222)
+        assert not open_ssh_port(aws, [shared], owner="otto", port=2222)
         assert rules(aws, shared) == set()
     finally:
         aws.ec2.delete_security_group(GroupId=shared)
@@ -75,7 +82,7 @@ def test_no_network_to_tell_the_address_is_said(aws: Aws) -> None:
 
     cut = dataclasses.replace(aws.endpoint, address_url="http://127.0.0.1:9/")
     with pytest.raises(Failure, match="did not tell"):
-        own_address(Aws(endpoint=cut, region=aws.region))
+        own_cidr(Aws(endpoint=cut, region=aws.region))
 
 
 def test_where_no_group_may_be_made_that_is_said(aws: Aws) -> None:
