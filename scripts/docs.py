@@ -1,4 +1,4 @@
-"""Writes docs/tasks.md and docs/settings.md from the program itself, or checks that they are as it writes."""
+"""Writes the generated pages in docs/ from the program itself, or checks that they are as it writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ value replaces the lower one. `ec2tasks config` shows each value and its source;
 unusable value is an error that names its place."""
 
 
-def said(*words: str) -> str:
+def output_of(*words: str) -> str:
     """What `ec2tasks WORDS` prints where no terminal is."""
     import ec2tasks.cli.tasks  # noqa: F401  # here, as importing it takes most of the time
 
@@ -48,10 +48,10 @@ def tasks_page() -> str:
     parts = [
         "# Tasks",
         "Written by `scripts/docs.py` from the program. `inv ec2.X` and `ec2tasks X` are the same task.",
-        f"```\n{said('--list')}\n```",
+        f"```\n{output_of('--list')}\n```",
     ]
     for name in task_names():
-        parts += [f"## {name}", f"```\n{said('--help', name)}\n```"]
+        parts += [f"## {name}", f"```\n{output_of('--help', name)}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -71,16 +71,23 @@ def settings_page() -> str:
     return f"# Settings\n\nWritten by `scripts/docs.py` from the program.\n\n{layers}\n\n{table}\n"
 
 
-PAGES = {"tasks.md": tasks_page, "settings.md": settings_page}
+def schema_page() -> str:
+    """The JSON Schema of ec2.yaml."""
+    from ec2tasks.config.json_schema import schema_text
+
+    return schema_text()
+
+
+PAGES = {"tasks.md": tasks_page, "settings.md": settings_page, "ec2.schema.json": schema_page}
 
 
 def main() -> None:
     """Write the pages, or with --check only compare."""
     for name, page in PAGES.items():
-        path, wanted = REPO / "docs" / name, page()
+        path, text = REPO / "docs" / name, page()
         if "--check" not in sys.argv[1:]:
-            path.write_text(wanted, encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != wanted:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
             sys.exit(f"docs/{name} is not what the program says: run `python scripts/docs.py`")
 
 

@@ -8,10 +8,16 @@ from importlib import resources
 from pathlib import Path
 
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.project_dir import OWN_FOLDER, prepare
+from ec2tasks.config.json_schema import schema_text
 from ec2tasks.make.goals import MAKEFILES
 from ec2tasks.sync.ignore import DEFAULT_IGNORED, IGNORE_FILE
 
-SETTINGS_TEXT = """\
+# Where `init` puts the schema. No address on the web has the one of the installed version, and a path to the
+# installed package is this machine's, while ec2.yaml is shared: so a copy, where git and sync don't look.
+SCHEMA_FILE = f"{OWN_FOLDER}/ec2.schema.json"
+SETTINGS_TEXT = f"""\
+# yaml-language-server: $schema={SCHEMA_FILE}
 # Settings of ec2tasks for this project; `ec2tasks config` shows all of them, with values and sources.
 # region: eu-central-1
 # instance_type: [g4dn.xlarge, g6.xlarge]   # tried in this order
@@ -38,11 +44,14 @@ def makefile_text() -> str:
 
 
 def init_project(folder: Path) -> Iterator[str]:
-    """Write the files that are missing in this folder, and include ours in its Makefile; a line for each."""
+    """Write the files that are missing in this folder, and include ours in its Makefile; a line for each.
+
+    The schema is written each time, as this version's settings are.
+    """
     files = {
         "Makefile.inc": makefile_text(),
         "ec2.yaml": SETTINGS_TEXT,
-        IGNORE_FILE: "".join(f"{one}\n" for one in DEFAULT_IGNORED),
+        IGNORE_FILE: "".join(f"{pattern}\n" for pattern in DEFAULT_IGNORED),
         "tasks.py": TASKS_TEXT,
     }
     for name, text in files.items():
@@ -54,9 +63,19 @@ def init_project(folder: Path) -> Iterator[str]:
             yield f"kept {name} as it is"
         except OSError as error:
             raise Failure(f"`{folder / name}` can't be written: {error.strerror}") from error
+    yield _write_schema(folder)
     makefile = next((folder / name for name in MAKEFILES if (folder / name).is_file()), None)
     if makefile:
         yield _with_include(makefile)
+
+
+def _write_schema(folder: Path) -> str:
+    """Write the JSON Schema of ec2.yaml, over that of an earlier version; the line that says so."""
+    try:
+        (prepare(folder) / Path(SCHEMA_FILE).name).write_text(schema_text(), encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"`{folder / SCHEMA_FILE}` can't be written: {error.strerror}") from error
+    return f"wrote {SCHEMA_FILE}, by which editors complete and check ec2.yaml"
 
 
 def _with_include(makefile: Path) -> str:

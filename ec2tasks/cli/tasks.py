@@ -36,6 +36,7 @@ from ec2tasks.cli.task import ec2_task, is_dry, make_call, make_settings, show_p
 from ec2tasks.commands import plan
 from ec2tasks.commands import run as workflow
 from ec2tasks.commands.preflight import check_push, foretell
+from ec2tasks.config.json_schema import schema_text
 from ec2tasks.config.settings import settings_rows
 from ec2tasks.lifecycle.acquire import Arrival, check_here, get_on
 from ec2tasks.local.tasks import ns as local
@@ -114,9 +115,17 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
     return workflow.down(call, wanted, fetch=fetch, verbose=verbose)
 
 
-@ec2_task(JSON_OPTION, *(one for one in RUN_OPTIONS if one.setting), *END_OPTIONS)
+@ec2_task(
+    JSON_OPTION,
+    Option(names=("schema",), kind=bool, help="print the JSON Schema of ec2.yaml instead, for editors"),
+    *(option for option in RUN_OPTIONS if option.setting),
+    *END_OPTIONS,
+)
 def config(c: Context, given: Mapping[str, Any]) -> None:
     """Show every setting, its value, and where it came from."""
+    if given["schema"]:
+        output.data(schema_text().rstrip("\n"))
+        return
     rows = settings_rows(make_settings(c, given))
     if given["json"]:
         output.data(

@@ -1,12 +1,19 @@
-"""The forms of settings: each parser gives the value, or says in a ValueError what it must be."""
+"""Parsers of settings' values: each returns the value, or says in a ValueError what it must be.
+
+Each also knows its form in JSON Schema, from which `json_schema` makes the one of ec2.yaml.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
+Value = TypeVar("Value")
+Schema = Mapping[str, object]
 # Offered in no region any more: https://aws.amazon.com/ec2/previous-generation/
 RETIRED_FAMILIES = {"p2": "g4dn.xlarge", "p3": "g5.xlarge", "g3": "g4dn.xlarge", "g3s": "g4dn.xlarge"}
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
@@ -20,6 +27,44 @@ FALSE_WORDS = {"", "0", "false", "no", "off"}
 TAG_KEY_LIMIT, TAG_VALUE_LIMIT = 128, 256
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parser(Generic[Value]):
+    """A parser of a setting's value, with the form of what it takes.
+
+    `pattern` is that of its texts, blanks around them aside, in the regular expressions that Python and
+    ECMAScript share; `others` are the JSON Schemas of the values that are no texts.
+    """
+
+    parse: Callable[[object], Value]
+    pattern: str | None
+    others: tuple[Schema, ...] = ()
+
+    def __call__(self, value: object) -> Value:
+        """Parse a value as YAML, the environment or an option gives it."""
+        return self.parse(value)
+
+    @property
+    def schemas(self) -> tuple[Schema, ...]:
+        """The JSON Schemas of the values that it takes, of which one has to fit."""
+        if self.pattern is None:
+            return self.others
+        return (*self.others, {"type": "string", "pattern": rf"^\s*(?:{self.pattern})\s*$"})
+
+
+def parser(pattern: str | None, *others: Schema) -> Callable[[Callable[[object], Value]], Parser[Value]]:
+    """Make a function a Parser of this form."""
+    return lambda parse: Parser(parse=parse, pattern=pattern, others=others)
+
+
+def _any_case(words: Iterable[str]) -> str:
+    """The pattern of these words in small and capital letters; JSON Schema has no flag for that."""
+    return re.sub("[a-z]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", "|".join(words))
+
+
+NUMBER: Schema = {"type": "number"}
+
+
+@parser(r"\S[\s\S]*", NUMBER)
 def text(value: object) -> str:
     """A non-empty text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
@@ -27,57 +72,63 @@ def text(value: object) -> str:
     return str(value).strip()
 
 
-def matching(pattern: str, example: str) -> Callable[[object], str]:
+def matching(pattern: str, example: str, *others: Schema) -> Parser[str]:
     """A parser for a text of that form; its error shows the example."""
 
+    @parser(pattern, *others)
     def parse(value: object) -> str:
-        found = text(value)
-        if not re.fullmatch(pattern, found):
-            raise ValueError(f"`{found}` is not of the form `{example}`")
-        return found
+        word = text(value)
+        if not re.fullmatch(pattern, word):
+            raise ValueError(f"`{word}` is not of the form `{example}`")
+        return word
 
     return parse
 
 
-def choice(words: tuple[str, ...]) -> Callable[[object], str]:
-    """A parser for one of these words."""
+def choice(words: tuple[str, ...]) -> Parser[str]:
+    """A parser for one of these words, in small or capital letters."""
 
+    @parser(_any_case(words), {"enum": list(words)})
     def parse(value: object) -> str:
-        found = text(value).lower()
-        if found not in words:
-            raise ValueError(f"`{found}` is not one of {', '.join(words)}")
-        return found
+        word = text(value).lower()
+        if word not in words:
+            raise ValueError(f"`{word}` is not one of {', '.join(words)}")
+        return word
 
     return parse
 
 
+@parser(r"\+?(?:0_?)*[1-9](?:_?\d)*", {"type": "integer", "minimum": 1})
 def number(value: object) -> int:
     """A whole number above 0."""
     try:
-        found = int(text(value))
+        count = int(text(value))
     except ValueError:
-        found = 0
-    if found < 1:
+        count = 0
+    if count < 1:
         raise ValueError(f"`{value}` is not a whole number above 0")
-    return found
+    return count
 
 
 UNITS = {"s": 1, "min": 60, "h": 3600, "day": 86400}
 UNIT_NAMES = {"sec": "s", "m": "min", "hour": "h", "d": "day", "second": "s", "minute": "min"}
 LONGEST_SPAN = 10 * 365 * 86400  # seconds
+UNIT_PATTERN = rf"[sS]|(?:{_any_case(sorted({*UNITS, *UNIT_NAMES} - {'s'}))})[sS]*"
+SPAN_PATTERN = rf"{_any_case(['never'])}|\d+(?:\.\d+)?\s*(?:{UNIT_PATTERN})?"
 
 
-def span(unit: str) -> Callable[[object], int]:
+def span(unit: str) -> Parser[int]:
     """A parser for a time in seconds: `90 s`, `30 min`, `2 h`, `7 days`; a number alone is in `unit`.
 
     `never` is 0.
     """
 
+    @parser(SPAN_PATTERN, {"type": "number", "minimum": 0})
     def parse(value: object) -> int:
-        found = text(value).lower()
-        if found in ("never", "0"):
+        words = text(value).lower()
+        if words in ("never", "0"):
             return 0
-        form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", found)
+        form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", words)
         word = (form[2].rstrip("s") or form[2]) if form else ""
         known = UNIT_NAMES.get(word, word) or unit
         if not form or known not in UNITS:
@@ -108,6 +159,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+@parser(_any_case(sorted(TRUE_WORDS | FALSE_WORDS)), {"type": "boolean"}, {"enum": [0, 1]})
 def flag(value: object) -> bool:
     """Yes or no."""
     if isinstance(value, bool):
@@ -118,41 +170,47 @@ def flag(value: object) -> bool:
     return word in TRUE_WORDS
 
 
-def listed(item: Callable[[object], str]) -> Callable[[object], tuple[str, ...]]:
-    """A parser for several of these: a YAML list, or a text with commas or spaces between them."""
+def listed(item: Parser[str], *, none_error: str = "") -> Parser[tuple[str, ...]]:
+    """A parser for several of these: a YAML list, or a text with commas or spaces between them.
 
+    With `none_error`, an empty list is refused in these words.
+    """
+    # In a text, no word holds what stands between the words.
+    word = (item.pattern or "").replace("[^", r"[^,\s")
+    words = rf"[,\s]*(?:{word})(?:[,\s]+(?:{word}))*"
+    pattern = rf"(?=\S)(?:{words}){'' if none_error else '?'}[,\s]*"
+    array = {"type": "array", "items": {"anyOf": list(item.schemas)}, "minItems": 1 if none_error else 0}
+
+    @parser(pattern, array, *item.others)
     def parse(value: object) -> tuple[str, ...]:
         if isinstance(value, list | tuple):
             items: Iterable[object] = value
         else:
             items = (word for word in re.split(r"[,\s]+", text(value)) if word)
-        return tuple(item(one) for one in items)
+        found = tuple(item(word) for word in items)
+        if none_error and not found:
+            raise ValueError(none_error)
+        return found
 
     return parse
 
 
+@parser(rf"(?!(?:{'|'.join(RETIRED_FAMILIES)})\.)[a-z0-9-]+\.(?:{SIZE.pattern})")
 def instance_type(value: object) -> str:
     """An instance type that AWS still offers somewhere."""
-    found = matching(r"[a-z0-9-]+\.[a-z0-9-]+", "g4dn.xlarge")(value)
-    family, size = found.split(".")
+    name = matching(r"[a-z0-9-]+\.[a-z0-9-]+", "g4dn.xlarge")(value)
+    family, size = name.split(".")
     if not SIZE.fullmatch(size):
         like = difflib.get_close_matches(size, SIZES, n=1)
         raise ValueError(
-            f"`{found}` has no size of EC2's" + (f"; did you mean `{family}.{like[0]}`?" if like else "")
+            f"`{name}` has no size of EC2's" + (f"; did you mean `{family}.{like[0]}`?" if like else "")
         )
     if family in RETIRED_FAMILIES:
-        raise ValueError(f"`{found}` is offered in no region any more; use `{RETIRED_FAMILIES[family]}`")
-    return found
+        raise ValueError(f"`{name}` is offered in no region any more; use `{RETIRED_FAMILIES[family]}`")
+    return name
 
 
-def instance_types(value: object) -> tuple[str, ...]:
-    """One type or several, tried in order."""
-    found = listed(instance_type)(value)
-    if not found:
-        raise ValueError("names no instance type")
-    return found
-
-
+@parser(text.pattern, *text.others)
 def file_path(value: object) -> Path:
     """A file that exists."""
     path = Path(text(value)).expanduser()
@@ -161,57 +219,79 @@ def file_path(value: object) -> Path:
     return path
 
 
+@parser(r"(?!file://\s*$)[\s\S]*", NUMBER)
 def user_data(value: object) -> str:
     """A script for the first boot, as text or as `file://PATH`."""
-    found = value if isinstance(value, str) else text(value)
-    if found.startswith("file://"):
-        path = file_path(found.removeprefix("file://"))
+    script = value if isinstance(value, str) else text(value)
+    if script.startswith("file://"):
+        path = file_path(script.removeprefix("file://"))
         try:
-            found = path.read_text(encoding="utf-8")
+            script = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(f"`{path}` is not a text in UTF-8") from error
-    if len(found.encode()) > USER_DATA_LIMIT:
-        raise ValueError(f"holds {len(found.encode())} bytes, AWS takes {USER_DATA_LIMIT} at most")
-    return found
+    if len(script.encode()) > USER_DATA_LIMIT:
+        raise ValueError(f"holds {len(script.encode())} bytes, AWS takes {USER_DATA_LIMIT} at most")
+    return script
 
 
+@parser(
+    r"(?=\S)(?:~/|(?!~/))(?![/-])(?!(?:[^\n]*/)?\.\.(?:/|\s*$))[^\n]*\S", {"type": "number", "minimum": 0}
+)
 def remote_dir(value: object) -> str:
     """A folder below the login user's home."""
-    found = text(value).removeprefix("~/").rstrip("/")
-    if not found or found.startswith(("/", "-")) or ".." in Path(found).parts or "\n" in found:
+    folder = text(value).removeprefix("~/").rstrip("/")
+    if not folder or folder.startswith(("/", "-")) or ".." in Path(folder).parts or "\n" in folder:
         raise ValueError(f"`{value}` is not a folder below the home of the instance's user")
-    return found
+    return folder
 
 
+HOST_PATTERN = r"(?:[^:\[\]]+|\[[^\]]+\])"
+PORT_PATTERN = r"0*(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
+
+
+@parser(
+    rf"{PORT_PATTERN}|(?:{HOST_PATTERN}?:)?{PORT_PATTERN}:{HOST_PATTERN}:{PORT_PATTERN}",
+    {"type": "integer", "minimum": 1, "maximum": 65535},
+)
 def forward(value: object) -> str:
     """A port forward as `[BIND:]PORT:HOST:PORT`; `8888` alone is short for `8888:localhost:8888`."""
-    found = text(value)
-    if found.isdigit():
-        found = f"{found}:localhost:{found}"
-    form = re.fullmatch(r"(?:(?:[^:\[\]]*|\[[^\]]+\]):)?(\d+):(?:[^:\[\]]+|\[[^\]]+\]):(\d+)", found)
+    words = text(value)
+    if words.isdigit():
+        words = f"{words}:localhost:{words}"
+    form = re.fullmatch(rf"(?:{HOST_PATTERN}?:)?(\d+):{HOST_PATTERN}:(\d+)", words)
     if not form or not all(0 < int(port) < 65536 for port in form.groups()):
         raise ValueError(f"`{value}` is not of the form `8888` or `8888:localhost:8888`")
-    return found
+    return words
 
 
-def variable_name(value: object) -> str:
-    """The name of an environment variable."""
-    return matching(r"[A-Za-z_][A-Za-z0-9_]*", "WANDB_API_KEY")(value)
+variable_name = matching(r"[A-Za-z_][A-Za-z0-9_]*", "WANDB_API_KEY")  # of an environment variable
+OWN_TAGS = ("aws:", "ec2tasks")  # a tag whose key begins so is only AWS's or ec2tasks' to set
+OTHER_TAG = f"(?!{_any_case(OWN_TAGS)})"
+PAIR_PATTERN = rf"{OTHER_TAG}[^=]{{1,{TAG_KEY_LIMIT}}}=[\s\S]{{0,{TAG_VALUE_LIMIT}}}"
 
 
+@parser(
+    rf"(?=\S){PAIR_PATTERN}",
+    {
+        "type": "object",
+        "propertyNames": {"minLength": 1, "maxLength": TAG_KEY_LIMIT, "pattern": f"^{OTHER_TAG}"},
+        "additionalProperties": {"maxLength": TAG_VALUE_LIMIT},
+    },
+    {"type": "array", "items": {"type": "string", "pattern": f"^{PAIR_PATTERN}$"}},
+)
 def tags(value: object) -> dict[str, str]:
     """The user's own tags: a mapping, or texts `key=value`."""
     if isinstance(value, Mapping):
-        found = {str(key): "" if one is None else str(one) for key, one in value.items()}
+        found = {str(key): "" if item is None else str(item) for key, item in value.items()}
     else:
         pairs = [str(pair) for pair in value] if isinstance(value, list | tuple) else [text(value)]
         broken = [pair for pair in pairs if "=" not in pair]
         if broken:
             raise ValueError(f"`{broken[0]}` is not of the form `key=value`")
         found = dict(pair.split("=", 1) for pair in pairs)
-    for key, one in found.items():
-        if not key or len(key) > TAG_KEY_LIMIT or len(one) > TAG_VALUE_LIMIT:
+    for key, item in found.items():
+        if not key or len(key) > TAG_KEY_LIMIT or len(item) > TAG_VALUE_LIMIT:
             raise ValueError(f"`{key}` is empty or too long for AWS (128 characters, its value 256)")
-        if key.lower().startswith(("aws:", "ec2tasks")):
+        if key.lower().startswith(OWN_TAGS):
             raise ValueError(f"`{key}` is a tag that only AWS or ec2tasks sets")
     return found

@@ -1,4 +1,4 @@
-"""Every setting: its name, its value's form, the environment variables that set it, its default."""
+"""The table of all settings, `KEYS`: name, parser, environment variables, default, help."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.config import parsers as forms
+from ec2tasks.config import parsers
+from ec2tasks.config.parsers import Parser
 
 DEFAULT_REGION = "eu-central-1"
 DEFAULT_TYPES = ("g4dn.xlarge", "g6.xlarge", "g5.xlarge")
@@ -20,6 +21,7 @@ class UnknownSettingError(ValueError):
     """There is no setting of that name."""
 
 
+@parsers.parser(None, {"type": "object", "additionalProperties": {"$ref": "#/definitions/recipe"}})
 def recipes(value: object) -> dict[str, Any]:
     """Settings per target; each is checked when its target is run, and by `ec2tasks config`."""
     if not isinstance(value, Mapping):
@@ -34,10 +36,14 @@ def recipes(value: object) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """One setting. `merge` says what a higher layer does to a lower one's value, `show` how it reads."""
+    """One setting: how its value is parsed, the variables that set it, its default, its help (`about`).
+
+    `merge` says whether a higher layer's value replaces a lower one's or is added to it; `show` converts the
+    parsed value back to what a user would write.
+    """
 
     name: str
-    parse: Callable[[object], Any]
+    parse: Parser[Any]
     about: str
     environment: tuple[str, ...] = ()
     default: Any = None
@@ -48,179 +54,183 @@ class Key:
 KEYS = (
     Key(
         name="endpoint",
-        parse=forms.choice(ENDPOINTS),
+        parse=parsers.choice(ENDPOINTS),
         default="aws",
         about="aws, or local for the local EC2 (also EC2_LOCAL=1)",
     ),
     Key(
         name="region",
-        parse=forms.matching(r"[a-z]{2}(-[a-z]+)+-\d+", "eu-central-1"),
+        parse=parsers.matching(r"[a-z]{2}(-[a-z]+)+-\d+", "eu-central-1"),
         environment=("AWS_REGION", "AWS_DEFAULT_REGION"),
         default=DEFAULT_REGION,
         about="AWS region",
     ),
     Key(
         name="instance_type",
-        parse=forms.instance_types,
+        parse=parsers.listed(parsers.instance_type, none_error="names no instance type"),
         environment=("AWS_INSTANCE_TYPE",),
         default=DEFAULT_TYPES,
         about="instance type, or several tried in order",
     ),
     Key(
         name="image",
-        parse=forms.text,
+        parse=parsers.text,
         environment=("AWS_IMAGE_ID", "AWS_IMAGE_NAME"),
         default="pytorch",
         about="pytorch, base, an ami-… or a name pattern of one of Amazon's images",
     ),
     Key(
         name="user",
-        parse=forms.matching(r"[a-z_][a-z0-9_-]*", "ubuntu"),
+        parse=parsers.matching(r"[a-z_][a-z0-9_-]*", "ubuntu"),
         environment=("AWS_INSTANCE_USER",),
         about="login user; by default the image's",
     ),
     Key(
         name="key_name",
-        parse=forms.text,
+        parse=parsers.text,
         environment=("AWS_KEY_NAME", "TRIGRAM"),
         about="name of the EC2 key pair; by default your login name",
     ),
     Key(
         name="key_file",
-        parse=forms.file_path,
+        parse=parsers.file_path,
         environment=("AWS_PEM",),
         about="private key; by default your SSH agent's, then those in ~/.ssh",
     ),
     Key(
         name="iam_instance_profile",
-        parse=forms.text,
+        parse=parsers.text,
         environment=("AWS_IAM_INSTANCE_PROFILE",),
         about="instance profile; by default EC2ReadOnlyAccessToS3 where the account has it",
     ),
     Key(
         name="security_group",
-        parse=forms.text,
+        parse=parsers.text,
         environment=("AWS_SECURITY_GROUP",),
         about="security group, by name or id; by default SshEC2, else one made for you",
     ),
     Key(
         name="create_security_group",
-        parse=forms.flag,
+        parse=parsers.flag,
         environment=("CREATE_SECURITY_GROUP",),
         default=True,
         about="whether a security group of your own may be made where there is no SshEC2",
     ),
     Key(
         name="subnet",
-        parse=forms.matching(r"subnet-[0-9a-f]+", "subnet-0abc"),
+        parse=parsers.matching(r"subnet-[0-9a-f]+", "subnet-0abc"),
         about="subnet; by default the default ones of the region",
     ),
     Key(
         name="name",
-        parse=forms.matching(r"[^\s/][^/\n]{0,200}", "my-project"),
+        parse=parsers.matching(r"[^\s/][^/\n]{0,200}", "my-project", parsers.NUMBER),
         environment=("AWS_NAME_INSTANCE",),
         about="the instance's name; by default KEY_NAME-FOLDER",
     ),
     Key(
         name="remote_dir",
-        parse=forms.remote_dir,
+        parse=parsers.remote_dir,
         environment=("AWS_RSYNC_DIR",),
         about="project's folder there, below home; by default the folder's name here",
     ),
     Key(
         name="final_state",
-        parse=forms.choice(tuple(one.value for one in FinalState)),
+        parse=parsers.choice(tuple(state.value for state in FinalState)),
         environment=("AWS_FINAL_STATE",),
         default="terminate",
         about="what becomes of the instance after a run: leave, stop, terminate",
     ),
     Key(
         name="multiplex",
-        parse=forms.choice(MULTIPLEXERS),
+        parse=parsers.choice(MULTIPLEXERS),
         environment=("MULTIPLEX",),
         about="tmux, screen or none: what a command runs in there; by default none, tmux when detached",
     ),
     Key(
         name="user_data",
-        parse=forms.user_data,
+        parse=parsers.user_data,
         environment=("AWS_USER_DATA",),
         about="script for the first boot: text or file://PATH",
     ),
     Key(
-        name="tags", parse=forms.tags, default={}, merge="add", about="tags of your own for what is launched"
+        name="tags",
+        parse=parsers.tags,
+        default={},
+        merge="add",
+        about="tags of your own for what is launched",
     ),
     Key(
         name="env",
-        parse=forms.text,
+        parse=parsers.text,
         environment=("CONDA_ENV",),
         default="auto",
         about="auto, none, a conda environment, or a venv's folder",
     ),
     Key(
         name="ports",
-        parse=forms.listed(forms.forward),
+        parse=parsers.listed(parsers.forward),
         default=(),
         merge="add",
         about="ports of the instance to reach here during a run: 8888 or 8888:localhost:8888",
     ),
     Key(
         name="reverse_ports",
-        parse=forms.listed(forms.forward),
+        parse=parsers.listed(parsers.forward),
         default=(),
         merge="add",
         about="ports here that the instance reaches during a run",
     ),
     Key(
         name="forward_env",
-        parse=forms.listed(forms.variable_name),
+        parse=parsers.listed(parsers.variable_name),
         default=(),
         about="environment variables to hand to the command there",
     ),
-    Key(name="spot", parse=forms.flag, default=False, about="launch at the spot price"),
-    Key(name="disk_gb", parse=forms.number, about="size of the root disk in GiB; by default the image's"),
+    Key(name="spot", parse=parsers.flag, default=False, about="launch at the spot price"),
+    Key(name="disk_gb", parse=parsers.number, about="size of the root disk in GiB; by default the image's"),
     Key(
         name="idle_stop",
-        parse=forms.span("min"),
+        parse=parsers.span("min"),
         default=30 * 60,
-        show=forms.span_text,
+        show=parsers.span_text,
         about="the instance stops itself after so long with no session and no command: 30 min, 2 h, never",
     ),
     Key(
         name="max_hours",
-        parse=forms.span("h"),
+        parse=parsers.span("h"),
         default=0,
-        show=forms.span_text,
+        show=parsers.span_text,
         about="the instance stops itself after so many hours, whatever runs on it",
     ),
     Key(
         name="reap_after",
-        parse=forms.span("day"),
+        parse=parsers.span("day"),
         default=7 * 86400,
-        show=forms.span_text,
+        show=parsers.span_text,
         about="`ec2tasks reap` takes an instance stopped for longer than this for forgotten",
     ),
     Key(
         name="pull_every",
-        parse=forms.span("s"),
+        parse=parsers.span("s"),
         default=60,
-        show=forms.span_text,
+        show=parsers.span_text,
         about="how often results are fetched while a command runs: 60 s, 5 min, never",
     ),
     Key(
         name="log_mb",
-        parse=forms.number,
+        parse=parsers.number,
         default=1024,
         about="how many MiB of a command's output are kept on the instance; of more, the last",
     ),
     Key(
         name="spot_fallback",
-        parse=forms.flag,
+        parse=parsers.flag,
         default=False,
         about="with spot: launch on demand where there is no spot capacity",
     ),
     Key(
         name="resume",
-        parse=forms.flag,
+        parse=parsers.flag,
         default=False,
         about="run the command again on a new instance when AWS takes its spot instance back",
     ),
