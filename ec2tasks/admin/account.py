@@ -1,4 +1,4 @@
-"""What the account already has of what an administrator sets up: read, and not changed."""
+"""What the AWS account already has of an administrator's set-up: read, never changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPOT_SERVICE = "spot.amazonaws.com"
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyState:
-    """The policy as it is; `versions` are the numbers of the versions that are not in force, oldest first."""
+    """The IAM policy as it is; `versions` are the ids of the versions that are not in force, oldest first."""
 
     arn: str
     document: Document
@@ -30,7 +30,7 @@ class PolicyState:
 
 @dataclass(frozen=True, kw_only=True)
 class RoleState:
-    """A role as it is: None for what is not there; `profile_roles` those in its instance profile."""
+    """An IAM role as it is: None for what does not exist; `profile_roles` those in its instance profile."""
 
     trust: Document | None = None
     rights: Document | None = None
@@ -39,7 +39,11 @@ class RoleState:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """What is there. `attached` None: there is no such user group; `networks`: those that setup let in."""
+    """What exists in the account.
+
+    `attached` are the ARNs of the user group's policies, None where there is no such group; `networks` those
+    that the security group lets in by rules that admin.setup made.
+    """
 
     policy: PolicyState | None = None
     attached: tuple[str, ...] | None = None
@@ -50,8 +54,8 @@ class Account:
     networks: tuple[str, ...] = ()
 
 
-def observe(aws: Aws, *, roles: Iterable[str], with_group: bool) -> Account:
-    """What the account has now, of these roles, and of the security group only `with_group`."""
+def read_account(aws: Aws, *, roles: Iterable[str], with_group: bool) -> Account:
+    """What the account has now: policy, user group, these roles, the security group only `with_group`."""
     vpc = usable_subnets(aws, None)[0].vpc if with_group else None
     group = find_group(aws, SHARED_GROUP, vpc) if vpc else None
     return Account(
@@ -66,8 +70,8 @@ def observe(aws: Aws, *, roles: Iterable[str], with_group: bool) -> Account:
     )
 
 
-def _found(ask: Callable[[], Any]) -> Any:
-    """IAM's answer, None where it knows no such thing."""
+def _or_none(ask: Callable[[], Any]) -> Any:
+    """IAM's answer; None where the entity does not exist."""
     try:
         return ask()
     except Exception as error:
@@ -78,38 +82,40 @@ def _found(ask: Callable[[], Any]) -> Any:
 
 def _policy(aws: Aws) -> PolicyState | None:
     pages = aws.iam.get_paginator("list_policies").paginate(Scope="Local")
-    arns = [one["Arn"] for page in pages for one in page["Policies"] if one["PolicyName"] == POLICY_NAME]
+    arns = [
+        policy["Arn"] for page in pages for policy in page["Policies"] if policy["PolicyName"] == POLICY_NAME
+    ]
     if not arns:
         return None
     versions = aws.iam.list_policy_versions(PolicyArn=arns[0])["Versions"]
-    in_force = next(one["VersionId"] for one in versions if one["IsDefaultVersion"])
-    others = [one["VersionId"] for one in versions if not one["IsDefaultVersion"]]
+    in_force = next(version["VersionId"] for version in versions if version["IsDefaultVersion"])
+    others = [version["VersionId"] for version in versions if not version["IsDefaultVersion"]]
     answer = aws.iam.get_policy_version(PolicyArn=arns[0], VersionId=in_force)
     return PolicyState(
         arn=arns[0],
         document=_document(answer["PolicyVersion"]["Document"]),
-        versions=tuple(sorted(others, key=lambda one: int(one.removeprefix("v")))),
+        versions=tuple(sorted(others, key=lambda version: int(version.removeprefix("v")))),
     )
 
 
-def _document(found: Any) -> Document:
-    """A policy; boto3 hands it out as text where it could not read it."""
-    document: Document = json.loads(found) if isinstance(found, str) else found
+def _document(answer: Any) -> Document:
+    """A policy document; boto3 hands it out as text where it could not parse it."""
+    document: Document = json.loads(answer) if isinstance(answer, str) else answer
     return document
 
 
 def _attached(aws: Aws) -> tuple[str, ...] | None:
-    if _found(lambda: aws.iam.get_group(GroupName=USER_GROUP, MaxItems=1)) is None:
+    if _or_none(lambda: aws.iam.get_group(GroupName=USER_GROUP, MaxItems=1)) is None:
         return None
     pages = aws.iam.get_paginator("list_attached_group_policies").paginate(GroupName=USER_GROUP)
-    return tuple(one["PolicyArn"] for page in pages for one in page["AttachedPolicies"])
+    return tuple(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
 
 
 def _role(aws: Aws, name: str) -> RoleState:
-    role = _found(lambda: aws.iam.get_role(RoleName=name))
-    inline = role and _found(lambda: aws.iam.get_role_policy(RoleName=name, PolicyName=INLINE_NAME))
-    profile = _found(lambda: aws.iam.get_instance_profile(InstanceProfileName=name))
-    held = tuple(one["RoleName"] for one in profile["InstanceProfile"]["Roles"]) if profile else None
+    role = _or_none(lambda: aws.iam.get_role(RoleName=name))
+    inline = role and _or_none(lambda: aws.iam.get_role_policy(RoleName=name, PolicyName=INLINE_NAME))
+    profile = _or_none(lambda: aws.iam.get_instance_profile(InstanceProfileName=name))
+    held = tuple(member["RoleName"] for member in profile["InstanceProfile"]["Roles"]) if profile else None
     return RoleState(
         trust=_document(role["Role"]["AssumeRolePolicyDocument"]) if role else None,
         rights=_document(inline["PolicyDocument"]) if inline else None,
@@ -118,5 +124,8 @@ def _role(aws: Aws, name: str) -> RoleState:
 
 
 def _has_spot_role(aws: Aws) -> bool:
-    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html."""
+    """Whether the service-linked role that EC2 needs for spot instances exists.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html
+    """
     return bool(aws.iam.list_roles(PathPrefix=f"/aws-service-role/{SPOT_SERVICE}/")["Roles"])

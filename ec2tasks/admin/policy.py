@@ -1,4 +1,4 @@
-"""The IAM policies that ec2tasks needs, as pure functions: what each right is for, and no more than that.
+"""The IAM policies that ec2tasks needs, as pure functions: each right, what it is for, and no more than that.
 
 Statements are limited as far as AWS lets them be: by resource, and by the conditions that
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html lists per action.
@@ -39,7 +39,7 @@ FEATURES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Rights:
-    """What the users may do.
+    """What the users of ec2tasks may do in the account.
 
     `features` are names of FEATURES; `roles` the roles, and instance profiles of the same names, that an
     instance may be given; `owner` limits the instances and groups that a user may touch to those whose owner
@@ -52,10 +52,15 @@ class Rights:
     owner: str = ANY_OWNER
 
 
-def rights(*, without: Iterable[str] = (), roles: Sequence[str] = (), owner: str | None = None) -> Rights:
-    """The rights that the options of `admin.policy` mean. Raises UsageError for an unknown feature."""
-    left_out = set(without)
-    unknown = sorted(left_out - set(FEATURES))
+def parse_rights(
+    *, without: Iterable[str] = (), roles: Sequence[str] = (), owner: str | None = None
+) -> Rights:
+    """The Rights that the options of `admin.policy` mean.
+
+    Raises UsageError for an unknown feature, or for what can't be the name of a role.
+    """
+    excluded = set(without)
+    unknown = sorted(excluded - set(FEATURES))
     if unknown:
         raise UsageError(f"no feature `{unknown[0]}`", hint=f"one of: {', '.join(FEATURES)}")
     for role in roles:
@@ -63,33 +68,33 @@ def rights(*, without: Iterable[str] = (), roles: Sequence[str] = (), owner: str
         if not re.fullmatch(r"[\w+=,.@-]{1,64}", role, re.ASCII):
             raise UsageError(f"`{role}` is no name of a role", hint="`aws iam list-roles` lists them")
     named = tuple(dict.fromkeys(roles)) or (READ_ROLE, FULL_ROLE)
-    return Rights(features=frozenset(FEATURES) - left_out, roles=named, owner=owner or ANY_OWNER)
+    return Rights(features=frozenset(FEATURES) - excluded, roles=named, owner=owner or ANY_OWNER)
 
 
-def policy_document(wanted: Rights) -> Document:
-    """The policy `SshEc2Access`: every call that ec2tasks makes for these features, and no other."""
-    found = [
-        _look_statement(wanted),
+def policy_document(granted: Rights) -> Document:
+    """The IAM policy `SshEc2Access`: every call of AWS that ec2tasks makes for these rights, and no other."""
+    statements = [
+        _look_statement(granted),
         _images_statement(),
-        *_launch_statements(wanted),
-        *_life_statements(wanted),
+        *_launch_statements(granted),
+        *_life_statements(granted),
     ]
-    if "key-import" in wanted.features:
-        found.append(_allow("ImportKey", ["ec2:ImportKeyPair"], [_ec2("key-pair")]))
-    if "own-group" in wanted.features:
-        found += _group_statements(wanted)
-    if "roles" in wanted.features:
-        found += _role_statements(wanted)
-    return {"Version": VERSION, "Statement": found}
+    if "key-import" in granted.features:
+        statements.append(_allow("ImportKey", ["ec2:ImportKeyPair"], [_ec2("key-pair")]))
+    if "own-group" in granted.features:
+        statements += _group_statements(granted)
+    if "roles" in granted.features:
+        statements += _role_statements(granted)
+    return {"Version": VERSION, "Statement": statements}
 
 
-def policy_text(wanted: Rights) -> str:
-    """The policy as the AWS console and CLI take it."""
-    return json.dumps(policy_document(wanted), indent=2)
+def policy_text(granted: Rights) -> str:
+    """The IAM policy for these rights as the JSON text that the AWS console and CLI take."""
+    return json.dumps(policy_document(granted), indent=2)
 
 
 def policy_size(document: Mapping[str, Any]) -> int:
-    """How many characters IAM counts of a policy: it skips white space.
+    """The size of a policy in characters, as IAM counts them against its quota: without white space.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
@@ -97,20 +102,23 @@ def policy_size(document: Mapping[str, Any]) -> int:
 
 
 def actions(document: Mapping[str, Any]) -> list[str]:
-    """The actions that a policy allows, in its order, each once."""
-    return list(dict.fromkeys(action for one in document["Statement"] for action in one["Action"]))
+    """The actions that a policy allows (`ec2:RunInstances`), in its order, each once."""
+    return list(
+        dict.fromkeys(action for statement in document["Statement"] for action in statement["Action"])
+    )
 
 
 def without_action(document: Mapping[str, Any], action: str) -> Document:
-    """The same policy but for one action."""
-    kept = [
-        {**one, "Action": [each for each in one["Action"] if each != action]} for one in document["Statement"]
+    """The same policy without one action."""
+    statements = [
+        {**statement, "Action": [kept for kept in statement["Action"] if kept != action]}
+        for statement in document["Statement"]
     ]
-    return {**document, "Statement": [one for one in kept if one["Action"]]}
+    return {**document, "Statement": [statement for statement in statements if statement["Action"]]}
 
 
 def _ec2(kind: str) -> str:
-    """The ARN of all the account's resources of a kind, in any region."""
+    """The ARN of all the account's EC2 resources of a kind, in any region."""
     account = "" if kind in ("image", "snapshot") else "*"
     return f"arn:aws:ec2:*:{account}:{kind}/*"
 
@@ -122,9 +130,9 @@ def _allow(
     return {**statement, "Condition": dict(condition)} if condition else statement
 
 
-def _look_statement(wanted: Rights) -> Statement:
-    """AWS knows no resources for these: one may describe all or nothing."""
-    regions = ["ec2:DescribeRegions"] if "all-regions" in wanted.features else []
+def _look_statement(granted: Rights) -> Statement:
+    """Describing; AWS limits these actions to no resources: one may describe all or nothing."""
+    regions = ["ec2:DescribeRegions"] if "all-regions" in granted.features else []
     looks = [
         "ec2:DescribeInstances",
         "ec2:DescribeInstanceTypes",
@@ -138,28 +146,28 @@ def _look_statement(wanted: Rights) -> Statement:
 
 
 def _images_statement() -> Statement:
-    """Public parameters belong to no account.
+    """Finding the newest image by its public parameter, which belongs to no account.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
     """
     return _allow("FindNewestImage", ["ssm:GetParametersByPath"], [f"arn:aws:ssm:*:*:parameter{PARAMETERS}*"])
 
 
-def _launch_statements(wanted: Rights) -> list[Statement]:
-    """A launch needs a right to every resource it touches; only the instance itself carries conditions.
+def _launch_statements(granted: Rights) -> list[Statement]:
+    """Launching: a right to every resource that it touches; only the instance itself carries conditions.
 
     An instance that does not say whose it is, or that answers the older metadata service, is refused.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html#iam-example-runinstances
     """
-    spot = "spot" in wanted.features
+    spot = "spot" in granted.features
     market = {} if spot else {"ec2:InstanceMarketType": "on-demand"}
     tagged = {
-        "StringLike": {f"aws:RequestTag/{OWNER_TAG}": wanted.owner},
+        "StringLike": {f"aws:RequestTag/{OWNER_TAG}": granted.owner},
         "StringEquals": {"ec2:MetadataHttpTokens": "required", **market},
     }
     kinds = ["volume", "network-interface", "subnet", "security-group", "key-pair"]
     parts = [_ec2(kind) for kind in (*kinds, *(["spot-instances-request"] if spot else []))]
-    amazon = None if "any-image" in wanted.features else {"StringEquals": {"ec2:Owner": "amazon"}}
+    amazon = None if "any-image" in granted.features else {"StringEquals": {"ec2:Owner": "amazon"}}
     on_launch = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
     tagged_kinds = ("instance", "volume", "network-interface")
     return [
@@ -170,9 +178,9 @@ def _launch_statements(wanted: Rights) -> list[Statement]:
     ]
 
 
-def _life_statements(wanted: Rights) -> list[Statement]:
+def _life_statements(granted: Rights) -> list[Statement]:
     """Ending and starting instances, those of ec2tasks alone; and the one tag that they get later."""
-    own = {"StringLike": {f"aws:ResourceTag/{OWNER_TAG}": wanted.owner}}
+    own = {"StringLike": {f"aws:ResourceTag/{OWNER_TAG}": granted.owner}}
     only_fetched = {
         "ForAllValues:StringEquals": {"aws:TagKeys": [FETCHED_TAG]},
         # Without a tag in the request, "all values" would hold of none.
@@ -185,13 +193,13 @@ def _life_statements(wanted: Rights) -> list[Statement]:
     ]
 
 
-def _group_statements(wanted: Rights) -> list[Statement]:
-    """Groups that carry the tag of ec2tasks from their making on; no other can get it afterwards.
+def _group_statements(granted: Rights) -> list[Statement]:
+    """Making security groups, which carry the tag of ec2tasks from then on; no other can get it afterwards.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
     """
-    making = {"StringLike": {f"aws:RequestTag/{GROUP_TAG}": wanted.owner}}
-    made = {"StringLike": {f"aws:ResourceTag/{GROUP_TAG}": wanted.owner}}
+    making = {"StringLike": {f"aws:RequestTag/{GROUP_TAG}": granted.owner}}
+    made = {"StringLike": {f"aws:ResourceTag/{GROUP_TAG}": granted.owner}}
     on_making = {"StringEquals": {"ec2:CreateAction": "CreateSecurityGroup"}}
     rules = ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"]
     group = [_ec2("security-group")]
@@ -203,13 +211,13 @@ def _group_statements(wanted: Rights) -> list[Statement]:
     ]
 
 
-def _role_statements(wanted: Rights) -> list[Statement]:
-    """Only the named roles, and only to EC2: a user must not lend a mightier role to a machine of theirs.
+def _role_statements(granted: Rights) -> list[Statement]:
+    """Lending roles: only these, and only to EC2, so that no user lends a mightier one to an instance.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     """
-    profiles = [f"arn:aws:iam::*:instance-profile/{name}" for name in wanted.roles]
-    passed = [f"arn:aws:iam::*:role/{name}" for name in wanted.roles]
+    profiles = [f"arn:aws:iam::*:instance-profile/{name}" for name in granted.roles]
+    passed = [f"arn:aws:iam::*:role/{name}" for name in granted.roles]
     to_ec2 = {"StringEquals": {"iam:PassedToService": EC2_SERVICE}}
     return [
         _allow("FindRole", ["iam:GetInstanceProfile"], profiles),
@@ -218,13 +226,16 @@ def _role_statements(wanted: Rights) -> list[Statement]:
 
 
 def trust_document() -> Document:
-    """Who may take on a role: EC2 alone, for the instance that it was lent to."""
+    """The trust policy of a role: EC2 alone may assume it, for the instance that it was lent to.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-ec2.html
+    """
     statement = {"Effect": "Allow", "Principal": {"Service": EC2_SERVICE}, "Action": "sts:AssumeRole"}
     return {"Version": VERSION, "Statement": [statement]}
 
 
 def bucket_document(buckets: Sequence[str], *, write: bool) -> Document:
-    """What a role may do with S3: read, or everything; in these buckets alone, where any are named.
+    """The inline policy of a role for S3: read, or everything; in these buckets alone, where any are named.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
     """
@@ -238,12 +249,12 @@ def bucket_document(buckets: Sequence[str], *, write: bool) -> Document:
 
 
 def check_buckets(names: Iterable[str]) -> tuple[str, ...]:
-    """The names of buckets, each once. Raises UsageError for a name that no bucket can have.
+    """The names of S3 buckets, each once. Raises UsageError for a name that no bucket can have.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """
-    found = tuple(dict.fromkeys(name.removeprefix("s3://").rstrip("/") for name in names))
-    for name in found:
+    buckets = tuple(dict.fromkeys(name.removeprefix("s3://").rstrip("/") for name in names))
+    for name in buckets:
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
             raise UsageError(f"`{name}` is no name of a bucket", hint="`aws s3 ls` lists them")
-    return found
+    return buckets

@@ -9,14 +9,14 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from ec2tasks.admin import setup as admin
-from ec2tasks.admin.policy import Rights, policy_text, rights
+from ec2tasks.admin.policy import Rights, parse_rights, policy_text
 from ec2tasks.base import output
 from ec2tasks.cli.options import ADMIN_OPTIONS, SETUP_OPTIONS
 from ec2tasks.cli.task import ec2_task, is_dry, make_call
 
 
 def _rights(given: Mapping[str, Any]) -> Rights:
-    return rights(without=given["without"], roles=given["role"], owner=given["owner"])
+    return parse_rights(without=given["without"], roles=given["role"], owner=given["owner"])
 
 
 @ec2_task(*ADMIN_OPTIONS)
@@ -34,8 +34,8 @@ def setup(c: Context, given: Mapping[str, Any]) -> None:
     """
     allowed = _rights(given)
     call = make_call(c, given, asks_anyway=True)
-    wanted = admin.wanted_setup(call.aws, allowed, buckets=given["bucket"], networks=given["network"])
-    admin.setup(call.aws, wanted, dry=is_dry(c, given))
+    desired = admin.desired_setup(call.aws, allowed, buckets=given["bucket"], networks=given["network"])
+    admin.setup(call.aws, desired, dry=is_dry(c, given))
 
 
 ns = Collection("admin", policy, setup)

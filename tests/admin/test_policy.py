@@ -1,4 +1,4 @@
-"""The policies as values: what they let a user do, and what not. `test_rights` puts them to work."""
+"""The policies as values: what they let a user do, and what not. `scenarios/test_policy_rights` puts them to work."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ec2tasks.admin.policy import (
     actions,
     bucket_document,
     check_buckets,
+    parse_rights,
     policy_document,
     policy_size,
     policy_text,
-    rights,
 )
 from ec2tasks.aws.instances import OWNER_TAG
 from ec2tasks.base.errors import UsageError
 
 REGION = "eu-central-1"
-WHOLE = policy_document(rights())
+WHOLE = policy_document(parse_rights())
 # AWS demands it of whoever passes a role, but no client ever calls it.
 IMPLIED = {"iam:PassRole"}
 # The packages whose calls no user makes: what sets the account up has an administrator's rights.
@@ -60,7 +60,7 @@ def test_every_call_in_the_code_is_in_the_policy_and_nothing_else_is() -> None:
 
 def test_iam_takes_a_policy_of_that_size() -> None:
     roles = [f"{'r' * 60}{number:04}" for number in range(10)]
-    assert policy_size(policy_document(rights(roles=roles, owner="${aws:username}"))) <= 6144
+    assert policy_size(policy_document(parse_rights(roles=roles, owner="${aws:username}"))) <= 6144
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_iam_takes_a_policy_of_that_size() -> None:
     ],
 )
 def test_a_feature_left_out_takes_its_rights_along(feature: str, actions_gone: set[str]) -> None:
-    less = policy_document(rights(without=[feature]))
+    less = policy_document(parse_rights(without=[feature]))
     assert set(actions(WHOLE)) - set(actions(less)) == actions_gone
     assert less != WHOLE
 
@@ -94,11 +94,11 @@ def test_all_features_are_tried_above() -> None:
 @pytest.mark.parametrize("given", [{"without": ["tea"]}, {"roles": ["no role"]}, {"roles": ["*"]}])
 def test_a_feature_or_role_that_can_t_be_is_named(given: dict[str, list[str]]) -> None:
     with pytest.raises(UsageError, match=r"`(tea|no role|\*)`"):
-        rights(**given)  # type: ignore[arg-type]
+        parse_rights(**given)  # type: ignore[arg-type]
 
 
 def test_the_text_is_what_aws_reads() -> None:
-    assert json.loads(policy_text(rights())) == WHOLE
+    assert json.loads(policy_text(parse_rights())) == WHOLE
 
 
 @pytest.mark.parametrize("name", ["", "A", "no", "has space", "s3://", "*", "b" * 64])
@@ -153,7 +153,7 @@ IMAGE = f"arn:aws:ec2:{REGION}::image/ami-1"
 def test_what_a_user_may_not_do(
     action: str, resource: str, context: dict[str, Any], without: tuple[str, ...]
 ) -> None:
-    document = policy_document(rights(without=without))
+    document = policy_document(parse_rights(without=without))
     assert not allowing(document, Demand(action=action, resource=resource, context=context))
 
 
@@ -171,20 +171,20 @@ def test_what_a_user_may_do_with_and_without_the_features(
     action: str, resource: str, context: dict[str, Any]
 ) -> None:
     demand = Demand(action=action, resource=resource, context=context)
-    least = rights(without=[one for one in FEATURES if one != "roles"])
+    least = parse_rights(without=[one for one in FEATURES if one != "roles"])
     assert allowing(WHOLE, demand)
     assert allowing(policy_document(least), demand)
 
 
 def test_an_owner_may_be_asked_for() -> None:
-    document = policy_document(rights(owner="${aws:username}"))
+    document = policy_document(parse_rights(owner="${aws:username}"))
     for name, count in (("nina", 1), ("otto", 0)):
         demand = Demand(action="ec2:StopInstances", resource=INSTANCE, context={**OURS, "aws:username": name})
         assert len(allowing(document, demand)) == count
 
 
 def test_a_role_not_named_is_not_lent() -> None:
-    document = policy_document(rights(roles=[READ_ROLE]))
+    document = policy_document(parse_rights(roles=[READ_ROLE]))
     assert allowing(document, Demand(action="iam:PassRole", resource=f"{ROLE}/{READ_ROLE}", context=TO_EC2))
     assert not allowing(
         document, Demand(action="iam:PassRole", resource=f"{ROLE}/{FULL_ROLE}", context=TO_EC2)

@@ -1,4 +1,4 @@
-"""What `admin.setup` sees, decides and does: pure decisions, then an account from nothing to set up."""
+"""What `admin.setup` reads, decides and does: pure decisions, then an account from nothing to set up."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ec2tasks.admin.account import Account, PolicyState, RoleState, observe
+from ec2tasks.admin.account import Account, PolicyState, RoleState, read_account
 from ec2tasks.admin.policy import (
     FULL_ROLE,
     POLICY_NAME,
     READ_ROLE,
     bucket_document,
+    parse_rights,
     policy_document,
-    rights,
     trust_document,
 )
-from ec2tasks.admin.setup import Wanted, check_networks, decide, setup, wanted_setup
+from ec2tasks.admin.setup import DesiredSetup, changes_needed, check_networks, desired_setup, setup
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.launch import usable_subnets
 from ec2tasks.aws.security_groups import SHARED_GROUP, security_group
@@ -31,37 +31,43 @@ from ec2tasks.local import control
 
 READ, ALL = bucket_document((), write=False), bucket_document((), write=True)
 ARN = f"arn:aws:iam::123456789012:policy/{POLICY_NAME}"
-WANTED = Wanted(
-    policy=policy_document(rights()), roles={READ_ROLE: READ, FULL_ROLE: ALL}, networks=(), port=22, spot=True
+DESIRED = DesiredSetup(
+    policy=policy_document(parse_rights()),
+    roles={READ_ROLE: READ, FULL_ROLE: ALL},
+    networks=(),
+    port=22,
+    spot=True,
 )
-POLICY = PolicyState(arn=ARN, document=WANTED.policy, versions=())
-DONE = Account(
+POLICY = PolicyState(arn=ARN, document=DESIRED.policy, versions=())
+COMPLETE = Account(
     policy=POLICY,
     attached=(ARN,),
     roles={
         name: RoleState(trust=trust_document(), rights=given, profile_roles=(name,))
-        for name, given in WANTED.roles.items()
+        for name, given in DESIRED.roles.items()
     },
     has_spot_role=True,
 )
-OFFICE = replace(WANTED, networks=("192.0.2.0/24", "2001:db8::/32"))
+WITH_NETWORKS = replace(DESIRED, networks=("192.0.2.0/24", "2001:db8::/32"))
 
 
-def lines(wanted: Wanted, account: Account) -> list[str]:
-    return [one.line for one in decide(wanted, account)]
+def lines(desired: DesiredSetup, account: Account) -> list[str]:
+    return [change.line for change in changes_needed(desired, account)]
 
 
 def role(**changed: Any) -> Account:
     """A finished account, but for this of its reading role."""
-    return replace(DONE, roles={**DONE.roles, READ_ROLE: replace(DONE.roles[READ_ROLE], **changed)})
+    return replace(
+        COMPLETE, roles={**COMPLETE.roles, READ_ROLE: replace(COMPLETE.roles[READ_ROLE], **changed)}
+    )
 
 
 def test_where_all_is_there_nothing_is_done() -> None:
-    assert lines(WANTED, DONE) == []
+    assert lines(DESIRED, COMPLETE) == []
 
 
 def test_from_nothing_everything_is_made_in_an_order_that_works() -> None:
-    assert lines(OFFICE, Account(vpc="vpc-1")) == [
+    assert lines(WITH_NETWORKS, Account(vpc="vpc-1")) == [
         "create policy SshEc2Access",
         "create group SshEc2",
         "attach policy SshEc2Access to group SshEc2",
@@ -83,18 +89,18 @@ def test_from_nothing_everything_is_made_in_an_order_that_works() -> None:
 @pytest.mark.parametrize(
     ("account", "line"),
     [
-        (replace(DONE, attached=()), "attach policy SshEc2Access to group SshEc2"),
+        (replace(COMPLETE, attached=()), "attach policy SshEc2Access to group SshEc2"),
         (
             role(rights=None),
             "give role EC2ReadOnlyAccessToS3 read-only access to all of S3",
         ),
         (role(profile_roles=()), f"put role {READ_ROLE} into instance profile {READ_ROLE}"),
-        (replace(DONE, has_spot_role=False), "create role AWSServiceRoleForEC2Spot"),
+        (replace(COMPLETE, has_spot_role=False), "create role AWSServiceRoleForEC2Spot"),
     ],
 )
 def test_what_is_missing_is_made(account: Account, line: str) -> None:
-    (said,) = lines(WANTED, account)
-    assert said.startswith(line)
+    (shown,) = lines(DESIRED, account)
+    assert shown.startswith(line)
 
 
 @pytest.mark.parametrize(
@@ -104,38 +110,40 @@ def test_a_changed_policy_gets_a_new_version_and_the_oldest_makes_room(
     others: tuple[str, ...], deleted: list[str]
 ) -> None:
     old = replace(POLICY, document={"Version": "2012-10-17", "Statement": []}, versions=others)
-    *before, last = decide(WANTED, replace(DONE, policy=old))
-    assert [one.request["VersionId"] for one in before] == deleted
+    *before, last = changes_needed(DESIRED, replace(COMPLETE, policy=old))
+    assert [change.request["VersionId"] for change in before] == deleted
     assert last.operation == "create_policy_version"
     assert last.request["SetAsDefault"]
 
 
 def test_a_role_that_serves_others_too_goes_on_serving_them() -> None:
     theirs = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    (action,) = decide(WANTED, role(trust={"Version": "2012-10-17", "Statement": theirs}))
-    statements = json.loads(action.request["PolicyDocument"])["Statement"]
+    (change,) = changes_needed(DESIRED, role(trust={"Version": "2012-10-17", "Statement": theirs}))
+    statements = json.loads(change.request["PolicyDocument"])["Statement"]
     assert statements == [theirs, *trust_document()["Statement"]]
     both = {"Effect": "Allow", "Principal": {"Service": ["lambda.amazonaws.com", "ec2.amazonaws.com"]}}
-    assert decide(WANTED, role(trust={"Statement": [both]})) == []
+    assert changes_needed(DESIRED, role(trust={"Statement": [both]})) == []
 
 
 def test_an_instance_profile_with_another_role_is_left_and_named() -> None:
     with pytest.raises(Failure, match="holds another role, `theirs`"):
-        decide(WANTED, role(profile_roles=("theirs",)))
+        changes_needed(DESIRED, role(profile_roles=("theirs",)))
 
 
 def test_named_buckets_replace_the_rights_of_before() -> None:
-    wanted = replace(WANTED, roles={READ_ROLE: bucket_document(("data", "models"), write=False)})
-    assert lines(wanted, DONE) == [f"give role {READ_ROLE} read-only access to s3://data, s3://models"]
+    desired = replace(DESIRED, roles={READ_ROLE: bucket_document(("data", "models"), write=False)})
+    assert lines(desired, COMPLETE) == [f"give role {READ_ROLE} read-only access to s3://data, s3://models"]
 
 
 def test_a_network_that_is_no_longer_named_is_closed_and_none_named_changes_nothing() -> None:
-    account = replace(DONE, vpc="vpc-1", security_group="sg-1", networks=("192.0.2.0/24", "198.51.100.7/32"))
-    assert lines(OFFICE, account) == [
+    account = replace(
+        COMPLETE, vpc="vpc-1", security_group="sg-1", networks=("192.0.2.0/24", "198.51.100.7/32")
+    )
+    assert lines(WITH_NETWORKS, account) == [
         "close port 22 of security group SshEC2 to 198.51.100.7/32",
         "open port 22 of security group SshEC2 to 2001:db8::/32",
     ]
-    assert lines(WANTED, account) == []
+    assert lines(DESIRED, account) == []
 
 
 @pytest.mark.parametrize(
@@ -158,10 +166,10 @@ def test_an_address_is_a_network_of_one() -> None:
 
 def test_features_left_out_are_not_set_up() -> None:
     aws = Aws(endpoint=AWS, region="eu-central-1")
-    least = wanted_setup(aws, rights(without=["roles", "spot"]))
+    least = desired_setup(aws, parse_rights(without=["roles", "spot"]))
     assert (least.roles, least.spot) == ({}, False)
-    one = wanted_setup(aws, rights(roles=[READ_ROLE, "theirs"]))
-    assert list(one.roles) == [READ_ROLE]
+    fewer = desired_setup(aws, parse_rights(roles=[READ_ROLE, "theirs"]))
+    assert list(fewer.roles) == [READ_ROLE]
 
 
 # On the local EC2.
@@ -185,23 +193,23 @@ def bare(own: Aws) -> Aws:
     return own
 
 
-def seen(aws: Aws, wanted: Wanted) -> Account:
-    return observe(aws, roles=wanted.roles, with_group=bool(wanted.networks))
+def seen(aws: Aws, desired: DesiredSetup) -> Account:
+    return read_account(aws, roles=desired.roles, with_group=bool(desired.networks))
 
 
 def test_an_account_from_nothing_to_set_up(bare: Aws, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = wanted_setup(bare, rights(), networks=["192.0.2.0/24", "2001:db8::/32"])
-    planned = lines(wanted, seen(bare, wanted))
-    setup(bare, wanted, dry=True)
-    assert capsys.readouterr().out.splitlines() == [f"would {one}" for one in planned]
-    assert lines(wanted, seen(bare, wanted)) == planned
+    desired = desired_setup(bare, parse_rights(), networks=["192.0.2.0/24", "2001:db8::/32"])
+    planned = lines(desired, seen(bare, desired))
+    setup(bare, desired, dry=True)
+    assert capsys.readouterr().out.splitlines() == [f"would {line}" for line in planned]
+    assert lines(desired, seen(bare, desired)) == planned
 
-    setup(bare, wanted, dry=False)
-    said = capsys.readouterr().err.splitlines()
-    assert said[:-1] == [f"ec2: {one}" for one in planned]
-    assert "aws iam add-user-to-group --group-name SshEc2" in said[-1]
-    assert lines(wanted, seen(bare, wanted)) == []
-    setup(bare, wanted, dry=False)
+    setup(bare, desired, dry=False)
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[:-1] == [f"ec2: {line}" for line in planned]
+    assert "aws iam add-user-to-group --group-name SshEc2" in shown[-1]
+    assert lines(desired, seen(bare, desired)) == []
+    setup(bare, desired, dry=False)
     assert "nothing to change" in capsys.readouterr().err
 
     vpc = usable_subnets(bare, None)[0].vpc
@@ -210,20 +218,20 @@ def test_an_account_from_nothing_to_set_up(bare: Aws, capsys: pytest.CaptureFixt
     assert group["GroupName"] == SHARED_GROUP
     assert not group.get("Tags")
 
-    _changes(bare, wanted)
+    _changes(bare, desired)
 
 
-def _changes(aws: Aws, wanted: Wanted) -> None:
+def _changes(aws: Aws, desired: DesiredSetup) -> None:
     """What changes later, on an account that is set up."""
     for number in range(7):
-        changed = replace(wanted, policy=policy_document(rights(roles=[READ_ROLE, f"role-{number}"])))
+        changed = replace(desired, policy=policy_document(parse_rights(roles=[READ_ROLE, f"role-{number}"])))
         setup(aws, changed, dry=False)
         assert seen(aws, changed).policy == PolicyState(
             arn=ARN,
             document=changed.policy,
-            versions=tuple(f"v{one}" for one in range(max(1, number - 2), number + 2)),
+            versions=tuple(f"v{version}" for version in range(max(1, number - 2), number + 2)),
         )
-    buckets = wanted_setup(aws, rights(), buckets=["data"], networks=["198.51.100.0/24"])
+    buckets = desired_setup(aws, parse_rights(), buckets=["data"], networks=["198.51.100.0/24"])
     setup(aws, buckets, dry=False)
     account = seen(aws, buckets)
     assert account.roles[READ_ROLE].rights == bucket_document(["data"], write=False)
@@ -236,8 +244,8 @@ def test_what_stands_there_by_hand_is_kept_and_completed(bare: Aws) -> None:
     trust = json.dumps(trust_document())
     bare.iam.create_role(RoleName=READ_ROLE, AssumeRolePolicyDocument=trust)
     bare.iam.put_role_policy(RoleName=READ_ROLE, PolicyName="old", PolicyDocument=json.dumps(READ))
-    wanted = wanted_setup(bare, rights())
-    assert "create group SshEc2" not in lines(wanted, seen(bare, wanted))
-    setup(bare, wanted, dry=False)
-    assert lines(wanted, seen(bare, wanted)) == []
+    desired = desired_setup(bare, parse_rights())
+    assert "create group SshEc2" not in lines(desired, seen(bare, desired))
+    setup(bare, desired, dry=False)
+    assert lines(desired, seen(bare, desired)) == []
     assert bare.iam.list_role_policies(RoleName=READ_ROLE)["PolicyNames"] == ["old", "S3"]

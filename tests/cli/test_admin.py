@@ -5,7 +5,7 @@ import json
 import pytest
 from support.project import ScratchProject
 
-from ec2tasks.admin.policy import policy_document, rights
+from ec2tasks.admin.policy import parse_rights, policy_document
 
 
 def test_the_policy_is_printed_with_no_account(project: ScratchProject) -> None:
@@ -13,7 +13,7 @@ def test_the_policy_is_printed_with_no_account(project: ScratchProject) -> None:
         "admin.policy", "--without", "spot", "--role", "Mine", "--owner", "${aws:username}"
     )
     assert said.code == 0, said.err
-    wanted = rights(without=["spot"], roles=["Mine"], owner="${aws:username}")
+    wanted = parse_rights(without=["spot"], roles=["Mine"], owner="${aws:username}")
     assert json.loads(said.out) == policy_document(wanted)
 
 

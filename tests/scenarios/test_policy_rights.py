@@ -23,7 +23,7 @@ from support.project import CommandResult
 from support.waiting import until
 
 from ec2tasks.admin import setup as admin
-from ec2tasks.admin.policy import Document, actions, policy_document, rights, without_action
+from ec2tasks.admin.policy import Document, actions, parse_rights, policy_document, without_action
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.launch import usable_subnets
 from ec2tasks.aws.security_groups import own_group_name, ssh_rule
@@ -32,7 +32,7 @@ from ec2tasks.cli.program import program
 from ec2tasks.local import control
 
 REGION = "eu-central-1"
-WHOLE = policy_document(rights())
+WHOLE = policy_document(parse_rights())
 # Without these a run goes on with less: see the test that takes them away.
 DISPENSABLE = ("ssm:GetParametersByPath", "iam:GetInstanceProfile", "ec2:GetConsoleOutput")
 
@@ -151,7 +151,7 @@ def _set_up(endpoint: Endpoint, folder: Path, home: Path) -> World:
     worker = key_of(root, "worker", projected(WHOLE))
     enforce(endpoint)
     chief = Aws(endpoint=replace(endpoint, access_key=access, secret_key=secret), region=REGION)
-    admin.setup(chief, admin.wanted_setup(chief, rights()), dry=False)
+    admin.setup(chief, admin.desired_setup(chief, parse_rights()), dry=False)
     return World(endpoint=endpoint, folder=folder, chief=chief, keys=worker, home=home)
 
 
