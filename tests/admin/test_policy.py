@@ -1,4 +1,4 @@
-"""The policies as values: what they let a user do, and what not. `scenarios/test_policy_rights` puts them to work."""
+"""The policies as values: what they let a user do, and what not; scenarios/test_policy_rights uses them."""
 
 from __future__ import annotations
 
