@@ -1,1 +1,5 @@
-"""What an administrator sets up once in the account: policies, roles, the security group."""
+"""What an administrator sets up once in the AWS account: policy, user group, roles, security group.
+
+Start with `policy.policy_text`, the IAM policy that users need, and `setup.setup`, which changes the account;
+`account` reads what it already has.
+"""

@@ -56,8 +56,8 @@ def bring_up(
 ) -> Instance:
     """The project's instance, running and with an address: launched or started where that is needed.
 
-    `find` looks for it by its tags, `describe` by its id. Raises Failure where it ends
-    meanwhile, gets no address, or takes too long.
+    `find` looks for it by its tags, `describe` by its id. Raises Failure where it ends meanwhile, gets no
+    address, or takes too long.
     """
     shown, launched, without_address = None, None, 0
     for _ in ticks(every=1.0, limit=CHANGE_LIMIT, sleep=sleep, clock=clock):
@@ -70,7 +70,7 @@ def bring_up(
             launched = None  # it was ended again beside an older one
         if instance is None and launched:
             # For some seconds after a launch, AWS's lists do not show it yet.
-            instance = check_alive(describe(launched.id) or launched)
+            instance = _check_alive(describe(launched.id) or launched)
         step = next_step(instance)
         if instance and step is not shown:
             output.step(f"{instance.where}: {step.value}")
@@ -95,7 +95,7 @@ def _no_address(instance: Instance) -> Failure:
     )
 
 
-def check_alive(instance: Instance) -> Instance:
+def _check_alive(instance: Instance) -> Instance:
     """The same instance. Raises Failure where it has ended, with AWS's reason."""
     if instance.state not in ALIVE:
         raise Failure(f"{instance.where} ended while it started: {instance.reason or 'AWS gives no reason'}")

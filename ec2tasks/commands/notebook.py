@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
-from ec2tasks.ssh.ports import check_free, local_end
+from ec2tasks.ssh.ports import check_ports_free, listen_address
 
 PORT = 8888  # Jupyter's own, on the instance
 PORTS_TRIED = 100
@@ -72,7 +72,7 @@ class Page:
     @property
     def place(self) -> tuple[str, int]:
         """The address and port to ask here."""
-        address, port = local_end(self.forward)
+        address, port = listen_address(self.forward)
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address), port  # noqa: S104  # any address is also our own
 
     @property
@@ -97,7 +97,7 @@ def choose_page(forwards: Iterable[str]) -> Page:
     forwards = tuple(forwards)
     own = (one for one in forwards if re.search(rf":(localhost|127\.0\.0\.1):{PORT}$", one))
     forward = next(own, None)
-    return Page(forward=forward or free_forward({local_end(one)[1] for one in forwards}))
+    return Page(forward=forward or free_forward({listen_address(one)[1] for one in forwards}))
 
 
 def free_forward(taken: Iterable[int] = ()) -> str:
@@ -115,7 +115,7 @@ def free_forward(taken: Iterable[int] = ()) -> str:
 def is_free(forward: str) -> bool:
     """Whether the port of a forward can be opened here."""
     try:
-        check_free([forward])
+        check_ports_free([forward])
     except UsageError:
         return False
     return True
@@ -130,7 +130,7 @@ def command(page: Page) -> str:
     options = ["--no-browser", "--ip=127.0.0.1", f"--port={PORT}", "--port-retries=0", "-y"]
     # Else it would show its port there as if it were the one here.
     options.append(f"--ServerApp.custom_display_url={page.site}")
-    if not local_end(page.forward)[0].startswith(("127.", "::1")):
+    if not listen_address(page.forward)[0].startswith(("127.", "::1")):
         # Whoever forwards to an address for others wants it reached by names other than localhost.
         options.append("--ServerApp.allow_remote_access=True")
     return SCRIPT.format(port=PORT, options=shlex.join(options))

@@ -10,7 +10,7 @@ from ec2tasks.lifecycle.acquire import check_here, host_of, last_seen
 from ec2tasks.lifecycle.context import Call
 from ec2tasks.lifecycle.drift import say_unlike
 from ec2tasks.ssh.connect import is_connected
-from ec2tasks.ssh.ports import check_free
+from ec2tasks.ssh.ports import check_ports_free
 from ec2tasks.sync.ignore import IGNORE_FILE, filter_argv
 
 DOTENV = ".env"
@@ -21,7 +21,7 @@ def check_run(call: Call, *, sync: bool) -> None:
     """Raise UsageError or Failure for what a run can't begin with, as far as this machine alone can tell."""
     settings = call.settings
     check_here(call)
-    check_free(settings.ports)
+    check_ports_free(settings.ports)
     if settings.spot and settings.final_state == "stop":
         raise UsageError("a spot instance can't be stopped", hint="--leave or --terminate; or without --spot")
     if sync:

@@ -36,7 +36,7 @@ from ec2tasks.remote.job import (
 from ec2tasks.remote.session import remote_argv
 from ec2tasks.ssh.connect import close_master, open_master
 from ec2tasks.ssh.host import Host
-from ec2tasks.ssh.packages import prepare
+from ec2tasks.ssh.packages import install_missing
 
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before an attempt; the last one stays
 VAIN_LIMIT = 3  # connections that bring nothing although the instance answers
@@ -153,7 +153,7 @@ def _followed(way: Way, view: View, *, start: bool) -> int:
     while True:
         code, said = view.once(lambda word: _follow_argv(way, view, word, start=start and not view.met))
         if code == MISSING and said and not view.met:
-            prepare(way.host, ("script",))
+            install_missing(way.host, ("script",))
         elif said and code not in (BROKEN, MISSING) and code > 0:
             raise jobs.not_started(said)
         elif code != BROKEN and code >= 0:

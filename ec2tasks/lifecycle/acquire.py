@@ -30,7 +30,7 @@ from ec2tasks.ssh.connect import is_connected, open_master, wait_ready
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.host_keys import is_pinned, pin_from_console
 from ec2tasks.ssh.keys import check_permissions, keys_to_offer
-from ec2tasks.ssh.packages import prepare
+from ec2tasks.ssh.packages import install_missing
 
 SETTLING = 15  # looks, a second apart, at several instances of one name of which the newest is new
 NEW_SECONDS = 60.0
@@ -256,7 +256,7 @@ def _get_ready(call: Call, found: Instance, host: Host) -> None:
         describe=lambda: instances.describe_instance(call.aws, found.id),
         open_port=lambda: open_ssh_port(call.aws, found.group_ids, owner=settings.key_name, port=host.port),
     )
-    prepare(host)
+    install_missing(host)
 
 
 def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:

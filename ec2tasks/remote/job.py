@@ -19,7 +19,7 @@ from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.scripts import remote_script
 from ec2tasks.remote.session import remote_argv
 from ec2tasks.ssh.host import Host
-from ec2tasks.ssh.packages import prepare
+from ec2tasks.ssh.packages import install_missing
 
 BROKEN = 255  # ssh's own exit code, and possibly the command's
 MISSING = 127
@@ -208,7 +208,7 @@ def start(host: Host, job: Job, tools: Tools) -> None:
     argv = remote_argv(host, "follow.sh", "begin", job.job_id)
     said = tools.capture(argv, timeout=ANSWER_LIMIT)
     if said.returncode == MISSING:
-        prepare(host, (job.multi,))
+        install_missing(host, (job.multi,))
         said = tools.capture(argv, timeout=ANSWER_LIMIT)
     if said.returncode != 0:
         raise not_started(said.stderr.decode(errors="replace"))

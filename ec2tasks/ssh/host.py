@@ -34,12 +34,12 @@ class Host:
 
     @property
     def login(self) -> str:
-        """USER@ADDRESS."""
+        """The login as ssh takes it: USER@ADDRESS."""
         return f"{self.user}@{self.address}"
 
 
 def ssh_options(host: Host) -> list[str]:
-    """The options of every ssh to this host. Its key is looked up by instance id and must be pinned."""
+    """The options of every ssh to this host; its host key is looked up by instance id and must be pinned."""
     options = {
         "BatchMode": "yes",
         "CheckHostIP": "no",
@@ -67,15 +67,18 @@ def _quoted(path: str) -> str:
 
 
 def ssh_argv(host: Host, *words: str, options: Sequence[str] = ()) -> list[str]:
-    """An ssh that runs these words there, each arriving as it is.
+    """The ssh command line that runs these words on the instance, each arriving as it is.
 
-    The options come first: ssh takes the first value of each.
+    `options` come before the host's own: ssh takes the first value of each.
     """
     return ["ssh", *options, *ssh_options(host), host.login, *([shlex.join(words)] if words else [])]
 
 
 def rsync_shell(host: Host) -> str:
-    """The value of rsync's -e. Rsync splits it at spaces and knows both kinds of quotes."""
+    """The ssh command line as the value of rsync's -e, which rsync splits at spaces, knowing both quotes.
+
+    https://download.samba.org/pub/rsync/rsync.1#opt--rsh
+    """
     return " ".join(_for_rsync(word) for word in ["ssh", *ssh_options(host)])
 
 
@@ -86,7 +89,10 @@ def _for_rsync(word: str) -> str:
 
 
 def master_argv(host: Host, *, strict: bool) -> list[str]:
-    """The control connection: opened once, left in the background."""
+    """The ssh command line that opens the control connection and leaves it in the background.
+
+    Without `strict`, a host key that is not pinned is accepted and pinned.
+    """
     checking = [] if strict else ["-o", "StrictHostKeyChecking=accept-new"]
     kept = ["-o", "ControlMaster=auto", "-o", f"ControlPersist={KEPT_SECONDS}"]
     # The first value of an option counts, so these stand before the host's own.

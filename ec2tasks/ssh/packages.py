@@ -1,4 +1,4 @@
-"""What an image may lack and a run needs: looked for after a boot, and installed where it is missing."""
+"""The packages that a run needs on the instance: looked for after a boot, installed where missing."""
 
 from __future__ import annotations
 
@@ -23,36 +23,40 @@ INSTALLERS = (
 )
 
 
-def look_command(tools: Sequence[str]) -> str:
-    """A command that prints those of these tools that are missing, then the installers there are."""
-    words = " ".join(shlex.quote(one) for one in tools)
+def probe_command(tools: Sequence[str]) -> str:
+    """A shell command that prints which of these tools are missing, then which package managers exist."""
+    words = " ".join(shlex.quote(tool) for tool in tools)
     known = " ".join(name for name, _ in INSTALLERS)
     return (
-        f'for one in {words}; do command -v "$one" >/dev/null || echo "missing $one"; done; '
-        f'for one in {known}; do command -v "$one" >/dev/null && echo "installer $one"; done; true'
+        f'for tool in {words}; do command -v "$tool" >/dev/null || echo "missing $tool"; done; '
+        f'for tool in {known}; do command -v "$tool" >/dev/null && echo "installer $tool"; done; true'
     )
 
 
 def install_command(missing: Sequence[str], installers: Sequence[str]) -> str | None:
-    """The command that installs the packages of these tools, None where no installer is known."""
-    packages = " ".join(sorted({NEEDED.get(one, one) for one in missing}))
+    """The shell command that installs the packages of these tools; None where no package manager is known."""
+    packages = " ".join(sorted({NEEDED.get(tool, tool) for tool in missing}))
     return next((f"{command} {packages}" for name, command in INSTALLERS if name in installers), None)
 
 
-def prepare(host: Host, more: Sequence[str] = ()) -> None:
-    """Install what the image lacks of what a run needs, and `more`. Raises Failure naming what it can't."""
-    with open_fabric(host) as there:
-        said = there.run(look_command([*NEEDED, *more]), hide=True, in_stream=False).stdout.split("\n")
-        missing = [line.split()[1] for line in said if line.startswith("missing ")]
+def install_missing(host: Host, more: Sequence[str] = ()) -> None:
+    """Install the tools that a run needs, and `more`, where the image lacks them.
+
+    Raises Failure naming those that can't be installed.
+    """
+    with open_fabric(host) as connection:
+        answer = connection.run(probe_command([*NEEDED, *more]), hide=True, in_stream=False)
+        lines = [line.split() for line in answer.stdout.splitlines()]
+        missing = [line[1] for line in lines if line[:1] == ["missing"]]
         if not missing:
             return
-        command = install_command(
-            missing, [line.split()[1] for line in said if line.startswith("installer ")]
-        )
+        command = install_command(missing, [line[1] for line in lines if line[:1] == ["installer"]])
         output.step(f"installing {', '.join(missing)} on the instance")
-        done = there.run(command, hide=True, warn=True, in_stream=False) if command else None
-    if done is None or done.failed:
-        reason = done.stderr.strip().splitlines()[-1:] if done else ["no package manager is known there"]
+        installed = connection.run(command, hide=True, warn=True, in_stream=False) if command else None
+    if installed is None or installed.failed:
+        reason = (
+            installed.stderr.strip().splitlines()[-1:] if installed else ["no package manager is known there"]
+        )
         raise Failure(
             f"{', '.join(missing)} could not be installed on {host.instance_id}: {''.join(reason)}",
             hint="choose an image that has them, or install them in user_data",

@@ -1,4 +1,4 @@
-"""Ports that a run opens here: looked at before anything costs money."""
+"""The ports of this machine that ssh -L forwards to the instance, checked before anything costs money."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from ec2tasks.base.errors import UsageError
 
 
-def local_end(forward: str) -> tuple[str, int]:
-    """The address and port that `[BIND:]PORT:HOST:PORT` listens on."""
+def listen_address(forward: str) -> tuple[str, int]:
+    """The local address and port that a forward, `[BIND:]PORT:HOST:PORT`, listens on."""
     match = re.fullmatch(
         r"(?:(?P<bind>[^:\[\]]*|\[[^\]]+\]):)?(?P<port>\d+):(?:[^:\[\]]+|\[[^\]]+\]):\d+", forward
     )
@@ -20,10 +20,10 @@ def local_end(forward: str) -> tuple[str, int]:
     return {"": "127.0.0.1", "*": "0.0.0.0", "localhost": "127.0.0.1"}.get(bind, bind), int(match["port"])  # noqa: S104  # what ssh means by `*`
 
 
-def check_free(forwards: Iterable[str]) -> None:
+def check_ports_free(forwards: Iterable[str]) -> None:
     """Raise UsageError for the first forward whose port here is taken or not ours to take."""
     for forward in forwards:
-        address, port = local_end(forward)
+        address, port = listen_address(forward)
         try:
             family, kind, proto, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, kind, proto) as probe:

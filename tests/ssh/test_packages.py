@@ -4,12 +4,12 @@ import subprocess
 
 import pytest
 
-from ec2tasks.ssh.packages import NEEDED, install_command, look_command
+from ec2tasks.ssh.packages import NEEDED, install_command, probe_command
 
 
 def test_what_is_missing_is_found() -> None:
     said = subprocess.run(
-        ["bash", "-c", look_command(["sh", "nosuchtool"])], capture_output=True, text=True, check=True
+        ["bash", "-c", probe_command(["sh", "nosuchtool"])], capture_output=True, text=True, check=True
     )
     assert "missing nosuchtool" in said.stdout
     assert "missing sh\n" not in said.stdout

@@ -12,7 +12,7 @@ from support.project import ScratchProject
 from support.waiting import PATIENCE
 
 from ec2tasks.base.errors import UsageError
-from ec2tasks.ssh.ports import check_free, local_end
+from ec2tasks.ssh.ports import check_ports_free, listen_address
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from ec2tasks.ssh.ports import check_free, local_end
     ],
 )
 def test_where_a_forward_listens_here(forward: str, end: tuple[str, int]) -> None:
-    assert local_end(forward) == end
+    assert listen_address(forward) == end
 
 
 def test_a_free_port_is_left_free_and_a_busy_one_named() -> None:
@@ -36,10 +36,10 @@ def test_a_free_port_is_left_free_and_a_busy_one_named() -> None:
         busy.listen()
         port = busy.getsockname()[1]
         with pytest.raises(UsageError, match=f"port {port} on 127.0.0.1 is in use") as caught:
-            check_free([f"{port}:localhost:80"])
+            check_ports_free([f"{port}:localhost:80"])
         assert f"-L {port + 1}:localhost:80" in str(caught.value.hint)
-    check_free([f"{port}:localhost:80"])
-    check_free([f"{port}:localhost:80"])
+    check_ports_free([f"{port}:localhost:80"])
+    check_ports_free([f"{port}:localhost:80"])
 
 
 def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: ScratchProject) -> None:
@@ -59,7 +59,7 @@ def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: Scrat
     with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=PATIENCE) as page:
         assert page.read() == b"there"
     assert process.end().code == 0
-    check_free([f"{port}:localhost:80"])
+    check_ports_free([f"{port}:localhost:80"])
 
 
 class Here(http.server.BaseHTTPRequestHandler):
