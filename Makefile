@@ -1,6 +1,7 @@
 # make demo   the example's `make on-ec2-train` on a local EC2: no account, no bill
 # make test   everything that CI runs
-# Both set up what they need, as root or as a user with sudo, and are quick the second time.
+# make quick  before each commit: all of that which needs no local EC2
+# All set up what they need, as root or as a user with sudo, and are quick the second time.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 export UV_NATIVE_TLS = 1
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test test-vm check format lint types docs coverage bench bench-sync setup clean
+.PHONY: help demo test quick test-vm check format lint types docs coverage bench bench-sync setup clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -26,11 +27,22 @@ $(VENV)/.test-tools: $(VENV)/.installed
 	@PYTHON=$(PYTHON) scripts/setup.sh $(VENV) test
 	@touch $@
 
+# Of the system's packages only those without which nothing is tested: no Debian is needed.
+$(VENV)/.quick-tools: pyproject.toml scripts/setup.sh
+	@PYTHON=$(PYTHON) scripts/setup.sh $(VENV) quick
+	@touch $@
+
 demo: setup ## a recipe of examples/project on an instance of the local EC2
 	@PATH="$(BIN):$$PATH" scripts/demo.sh
 
 test: $(VENV)/.test-tools ## set up, then all the checks: what CI runs
 	@$(MAKE) --no-print-directory check
+
+quick: $(VENV)/.quick-tools ## format, lint, types, every test that needs no local EC2 (under a minute)
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -n 2 --hypothesis-profile quick -m "not local_ec2 and not slow"
 
 check: format lint types coverage docs ## format, lint, types, tests with coverage, docs
 
@@ -39,6 +51,7 @@ format: setup
 
 lint: setup
 	@$(BIN)/ruff check .
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: setup
 	@$(BIN)/mypy

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.background import BACKGROUND
 from support.environment import OURS, clean_environment
@@ -19,6 +20,8 @@ from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import list_instances
 from ec2tasks.local import control
 from ec2tasks.local.layout import Layout
+
+hypothesis.settings.register_profile("quick", max_examples=20)
 
 # A test that uses one of these, by whatever other fixture, starts a local EC2.
 LOCAL_EC2 = {"local_folder", "tested_local_folder", "module_local_folder", "new_local_folder"}

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -51,9 +52,18 @@ MODULES = {
 }
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
     """The modules a file imports, wherever in it, but those that only the type checker sees."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(_imported(parsed(path)))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
     typing_only = {
         inner
         for node in ast.walk(tree)
@@ -104,7 +114,7 @@ def test_a_name_with_an_underscore_stays_in_its_package(module: str) -> None:
         if name.startswith("ec2tasks.") and name.split(".")[1] != package(module)
     }
     assert not {name for name in foreign if any(re.match("_[^_]", part) for part in name.split("."))}
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    tree = parsed(MODULES[module])
     modules = {
         alias.asname or alias.name
         for node in ast.walk(tree)
@@ -142,7 +152,7 @@ def test_the_local_ec2_is_imported_by_the_tasks_and_their_edge_alone() -> None:
 
 
 def test_the_local_ec2_s_own_modules_build_on_each_other_in_one_order() -> None:
-    page = ast.get_docstring(ast.parse((ROOT / "local" / "__init__.py").read_text(encoding="utf-8"))) or ""
+    page = ast.get_docstring(parsed(ROOT / "local" / "__init__.py")) or ""
     order = [f"local.{line.split()[0]}" for line in page.splitlines() if "  " in line]
     assert set(order) == {module for module in MODULES if package(module) == "local"}
     for place, module in enumerate(order):
