@@ -38,7 +38,8 @@ from ec2tasks.commands.notebook import command as notebook_command
 from ec2tasks.commands.preflight import check_run, foretell
 from ec2tasks.lifecycle.context import Call
 from ec2tasks.make.database import Targets, unknown_targets
-from ec2tasks.make.goals import asked, check_targets, make_argv
+from ec2tasks.make.flags import make_argv
+from ec2tasks.make.goals import check_targets, parse_arguments
 
 
 def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
@@ -99,7 +100,7 @@ def make_(c: Context, given: Mapping[str, Any]) -> int:
     """
     targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
     found = check_targets(targets, directory=Path.cwd())
-    goals = asked(targets).goals
+    goals = parse_arguments(targets).goals
     _say_strange(make_settings(c, given, goals).recipes, found)
     command = shlex.join(make_argv(targets, makeflags=os.environ.get("MAKEFLAGS", "")))
     return _run(c, given, command, goals)

@@ -24,7 +24,7 @@ from ec2tasks.config.layers import Kind, plain_values
 from ec2tasks.config.schema import KEYS_BY_NAME
 from ec2tasks.config.settings import Settings, read_settings
 from ec2tasks.lifecycle.context import Call
-from ec2tasks.make.goals import carried
+from ec2tasks.make.flags import parse_makeflags
 
 Result = TypeVar("Result")
 # What chooses the account; the secret that goes with a key is not looked at.
@@ -101,7 +101,8 @@ def told_once(settings: Settings, environ: Mapping[str, str] = os.environ) -> di
     of its command line, or one that a Makefile exports.
     """
     of_make = {
-        word.partition("=")[0].rstrip(" :+?!") for word in carried(environ.get("MAKEFLAGS", ""), jobs=1)[1]
+        word.partition("=")[0].rstrip(" :+?!")
+        for word in parse_makeflags(environ.get("MAKEFLAGS", ""), jobs=1)[1]
     }
     found = {}
     for name in (*hints.REACHED, "key_name"):

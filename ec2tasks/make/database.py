@@ -1,4 +1,4 @@
-"""What a Makefile can make, by make's own database of it (`make -p`). Pure."""
+"""The targets that a Makefile has rules for, by make's own database of it (`make -p`). Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Targets:
     suffixes: frozenset[str] = frozenset()
     anything: bool = False
 
-    def allow(self, target: str, exists: Callable[[str], bool]) -> bool:
-        """Whether make might have a way to make this; when in doubt, it has."""
+    def may_make(self, target: str, exists: Callable[[str], bool]) -> bool:
+        """Whether make may have a rule for this target; in doubt, it has. `exists` looks for a file."""
         target = target.removeprefix("./")
         return (
             self.anything
@@ -59,9 +59,9 @@ def _matches(pattern: str, target: str) -> bool:
 
 
 def known_targets(database: str) -> Targets:
-    """Read what a Makefile can make out of what `make -p` prints (in English, LC_ALL=C).
+    """The targets in what `make -p` prints in English (LC_ALL=C).
 
-    `on-ec2-%` does not count: there, it would only ask for one more machine.
+    `on-ec2-%` does not count: on the instance, it would only ask for one more.
     """
     names, patterns = set[str](), set[str]()
     for line in _rule_lines(database):
@@ -94,10 +94,6 @@ def _rule_lines(database: str) -> Iterator[str]:
         before = line
 
 
-def unknown_targets(wanted: Sequence[str], targets: Targets, exists: Callable[[str], bool]) -> list[str]:
-    """Name those of the wanted targets that make would certainly refuse."""
-    return [target for target in wanted if not targets.allow(target, exists)]
-
-
-# Read after the project's own makefiles, this stops make before it remakes included makefiles or reaches
-# a recipe: -n alone would still run lines with `+` or $(MAKE) and the rules of generated makefiles.
+def unknown_targets(goals: Sequence[str], targets: Targets, exists: Callable[[str], bool]) -> list[str]:
+    """Those of the goals that make would certainly refuse."""
+    return [goal for goal in goals if not targets.may_make(goal, exists)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.makes import MAKES
 from support.repository import REPO
 
-from ec2tasks.make.goals import make_argv
+from ec2tasks.make.flags import make_argv
 
 TEMPLATE = REPO / "templates/Makefile.inc"
-# Several GNU Makes are tested with TEST_MAKES=/path/to/make-4.4:/path/to/make-3.81.
-MAKES = ["make", *filter(None, os.environ.get("TEST_MAKES", "").split(os.pathsep))]
 SYSTEM_PATH = "/usr/bin:/bin"
 
 NOTE_TAKER = f"""#!{sys.executable}
