@@ -60,7 +60,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchPlan:
-    """All that is decided about a launch before EC2 is asked; `candidates` are tried in their plan."""
+    """All that is decided about a launch before EC2 is asked; `candidates` are tried in their order."""
 
     settings: Settings
     tags: Mapping[str, str]

@@ -3,25 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ec2tasks.aws.capacity import Refusal, refused_failure
-from ec2tasks.aws.quotas import quota_of
 
 CAPACITY, VCPU, SPOT = "InsufficientInstanceCapacity", "VcpuLimitExceeded", "MaxSpotInstanceCountExceeded"
-
-
-@pytest.mark.parametrize(
-    ("name", "spot", "code"),
-    [
-        ("g4dn.xlarge", False, "L-DB2E81BA"),
-        ("vt1.3xlarge", True, "L-3819A6DF"),
-        ("p4d.24xlarge", False, "L-417A185B"),
-        ("t3.micro", False, "L-1216C47A"),
-        ("inf2.xlarge", False, "L-1945791B"),
-        ("u-6tb1.metal", False, None),
-    ],
-)
-def test_a_type_s_quota(name: str, spot: bool, code: str | None) -> None:
-    found = quota_of(name, spot=spot)
-    assert (found and found.code) == code
 
 
 @pytest.mark.parametrize(

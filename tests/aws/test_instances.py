@@ -1,21 +1,21 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.values import INSTANCE, NOON, every_field
+from support.values import INSTANCE, NOON
 
 from ec2tasks.aws.instances import (
-    ALIVE,
     Instance,
     choose_instance,
+    from_description,
+    is_duplicate,
+    stop_time,
 )
 from ec2tasks.base.errors import UsageError
-from ec2tasks.lifecycle.instance_cache import as_json, from_json
-from ec2tasks.remote.guard_status import facts
 
 
 def like(**changes: object) -> Instance:
@@ -41,34 +41,35 @@ def test_several_of_one_name_are_listed_not_chosen_from() -> None:
     assert "i-2" in caught.value.what
 
 
-def test_what_status_tells() -> None:
-    found = facts(INSTANCE, now=NOON)
-    assert (found["age_seconds"], found["cost"]) == (7200, 2.52)
-    assert facts(like(state="stopped"), now=NOON)["cost"] is None
-    assert facts(like(price=None), now=NOON)["cost"] is None
-
-
-MOMENTS = st.datetimes(timezones=st.just(timezone.utc))
-INSTANCES = st.builds(
-    Instance,
-    **{
-        **every_field(Instance),
-        "state": st.sampled_from(ALIVE),
-        "launched": MOMENTS,
-        "stopped": st.none() | MOMENTS,
-        "price": st.none() | st.floats(0.01, 100),
-    },
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.text("abc", min_size=1, max_size=3)), min_size=1, unique=True)
 )
+def test_of_several_launched_at_once_exactly_one_stays(launches: list[tuple[int, str]]) -> None:
+    instances = [like(id=name, launched=NOON + timedelta(seconds=at)) for at, name in launches]
+    assert sum(not is_duplicate(instance, instances) for instance in instances) == 1
 
 
-@given(INSTANCES)
-def test_what_is_remembered_comes_back_as_it_was(instance: Instance) -> None:
-    import json
+def test_when_an_instance_was_stopped() -> None:
+    assert stop_time("User initiated (2026-11-22 11:02:03 GMT)") == datetime(
+        2026, 11, 22, 11, 2, 3, tzinfo=timezone.utc
+    )
+    assert stop_time("") is None
 
-    assert from_json(json.loads(json.dumps(as_json(instance)))) == instance
 
-
-@pytest.mark.parametrize("junk", [None, {}, {"launched": 3}, {"launched": "2026-11-01", "x": 1}])
-def test_what_is_no_instance_is_no_memory(junk: dict[str, object] | None) -> None:
-    with pytest.raises((KeyError, TypeError, ValueError)):
-        from_json(junk)
+def test_an_instance_is_what_its_description_and_its_tags_tell() -> None:
+    tags = {"Name": "kim-shop", "ec2tasks:owner": "kim", "ec2tasks:fetched": NOON.isoformat()}
+    description = {
+        "InstanceId": "i-1",
+        "State": {"Name": "stopped"},
+        "InstanceType": "g5.xlarge",
+        "Placement": {"AvailabilityZone": "eu-central-1a"},
+        "LaunchTime": NOON,
+        "InstanceLifecycle": "spot",
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+    }
+    instance = from_description(description)  # type: ignore[arg-type]
+    assert (instance.name, instance.owner, instance.project) == ("kim-shop", "kim", None)
+    assert (instance.spot, instance.fetched, instance.price, instance.address) == (True, True, None, None)
+    # Fetched before it was started again: something new may be on it.
+    later = {**description, "LaunchTime": NOON + timedelta(hours=1)}
+    assert not from_description(later).fetched  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.repository import REPO
 from support.values import INSTANCE, every_field
 
-from ec2tasks.aws.instances import ALIVE, Instance, is_duplicate, stop_time
+from ec2tasks.aws.instances import ALIVE, Instance
 from ec2tasks.lifecycle.reap import Sight, judge
 
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
@@ -56,16 +56,3 @@ def test_unfetched_results_are_never_reaped_unless_forced(sight: Sight) -> None:
 def test_what_is_in_use_is_never_reaped(force: bool, sight: Sight) -> None:
     if sight.arriving or (sight.instance.state in ("pending", "running") and not sight.cut_short):
         assert judge(sight, now=NOW, reap_after=WEEK, force=force) is None
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.text("abc", min_size=1, max_size=3)), min_size=1, unique=True)
-)
-def test_of_several_launched_at_once_exactly_one_stays(launches: list[tuple[int, str]]) -> None:
-    found = [like(id=name, launched=NOW + timedelta(seconds=at)) for at, name in launches]
-    assert sum(not is_duplicate(one, found) for one in found) == 1
-
-
-def test_when_an_instance_was_stopped() -> None:
-    assert stop_time("User initiated (2026-11-22 11:02:03 GMT)") == NOW.replace(hour=11, minute=2, second=3)
-    assert stop_time("") is None
