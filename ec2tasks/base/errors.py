@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from invoke.exceptions import Exit
 
-from ec2tasks.base.hints import whole
+from ec2tasks.base.hints import complete, named_instance
 
 USAGE_CODE = 2
 FAILURE_CODE = 125
@@ -16,14 +16,18 @@ INTERRUPTED_CODE = 130
 
 
 class Failure(Exit):
-    """Something expected went wrong: what happened, with the value, then what to type."""
+    """Something expected went wrong: what happened, with the value, then what to type.
+
+    `reference` names the instance that it is about, wherever it is caught and shown.
+    """
 
     exit_code = FAILURE_CODE
 
     def __init__(self, what: str, *, hint: str | None = None) -> None:
         self.what = what
         self.hint = hint
-        text = f"ec2tasks: {what}" + (f"\nhint: {whole(hint)}" if hint else "")
+        self.reference = named_instance()
+        text = f"ec2tasks: {what}" + (f"\nhint: {complete(hint, self.reference)}" if hint else "")
         super().__init__(message=text, code=self.exit_code)
 
 

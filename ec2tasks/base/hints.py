@@ -1,14 +1,17 @@
-"""What a hint tells the user to type: it names the instance that this call is about.
+"""What a hint tells the user to type: it names the instance that its error is about.
 
 `ec2tasks down` behind `run --region us-east-1` would end another region's instance, and the one meant would
-go on costing. So what this call alone was told is told again in each hint.
+go on costing. So what one call alone was told is told again in each of its hints, and in no other call's: it
+lives in a scope of the call's own, and every error takes it along from where it was raised.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 
 # The settings that say which instance is meant and how it is reached, by the option that sets each.
 WHERE = {"region": "--region", "endpoint": "--local"}
@@ -23,29 +26,46 @@ TAKEN = {
 # Whose instance it is: not every task has an option for that.
 OWNER_VARIABLE = "AWS_KEY_NAME"
 CALL = re.compile(r"`ec2tasks (?P<task>[a-z][a-z.]*)(?P<rest>[^`]*)`")
-_told: dict[str, str] = {}
+Reference = Mapping[str, str]
+_reference: ContextVar[Reference | None] = ContextVar("the instance that a hint names", default=None)
 
 
-def repeat(told: Mapping[str, str]) -> None:
-    """From now on repeat these settings in each hint: what this call was told and the next won't know."""
-    _told.clear()
-    _told.update(told)
+@contextlib.contextmanager
+def scope() -> Iterator[None]:
+    """Keep the instance that is named inside to what is inside: the call around it is about another."""
+    token = _reference.set(_reference.get())
+    try:
+        yield
+    finally:
+        _reference.reset(token)
 
 
-def whole(text: str) -> str:
-    """The text with each call of ec2tasks in it naming the instance that this call is about."""
-    return CALL.sub(lambda found: f"`{_call(found['task'], found['rest'])}`", text)
+def name_instance(reference: Reference) -> None:
+    """Name this instance in each hint, until the scope ends: the settings that the next call won't know."""
+    _reference.set(dict(reference))
 
 
-def _call(task: str, rest: str) -> str:
+def named_instance() -> Reference:
+    """The settings that hints repeat here."""
+    return _reference.get() or {}
+
+
+def complete(text: str, reference: Reference | None = None) -> str:
+    """The text with each call of ec2tasks in it naming the instance: this one, else the scope's."""
+    told = named_instance() if reference is None else reference
+    return CALL.sub(lambda match: f"`{_call(match['task'], match['rest'], told)}`", text)
+
+
+def _call(task: str, rest: str, told: Reference) -> str:
     options = TAKEN.get(task, {})
     missing = {
-        option: _told[name]
+        option: told[name]
         for name, option in options.items()
-        if name in _told and option not in rest.replace("=", " ").split()
+        if name in told and option not in rest.replace("=", " ").split()
     }
     words = "".join(
-        f" {one}" + ("" if one == "--local" else f" {shlex.quote(missing[one])}") for one in missing
+        f" {option}" + ("" if option == "--local" else f" {shlex.quote(value)}")
+        for option, value in missing.items()
     )
-    owner = f"{OWNER_VARIABLE}={shlex.quote(_told['key_name'])} " if options and "key_name" in _told else ""
+    owner = f"{OWNER_VARIABLE}={shlex.quote(told['key_name'])} " if options and "key_name" in told else ""
     return f"{owner}ec2tasks {task}{words}{rest}"

@@ -11,7 +11,7 @@ import termios
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from ec2tasks.base.hints import whole
+from ec2tasks.base.hints import complete
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -48,19 +48,19 @@ def _say(text: str, stream: TextIO) -> None:
 
 def step(text: str) -> None:
     """Say on stderr what is going on."""
-    _say(paint("ec2: ", "cyan") + whole(text), sys.stderr)
+    _say(paint("ec2: ", "cyan") + complete(text), sys.stderr)
 
 
 def warning(text: str, *, hint: str | None = None) -> None:
     """Say on stderr what the user should know, and what to type about it."""
     _say(paint("ec2: warning: ", "yellow") + text, sys.stderr)
     if hint:
-        _say(paint("hint: ", "cyan") + whole(hint), sys.stderr)
+        _say(paint("hint: ", "cyan") + complete(hint), sys.stderr)
 
 
 def hint(text: str) -> None:
     """Say on stderr what to type next."""
-    _say(paint("hint: ", "cyan") + whole(text), sys.stderr)
+    _say(paint("hint: ", "cyan") + complete(text), sys.stderr)
 
 
 def data(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import queue
 import re
 import shlex
@@ -104,6 +105,14 @@ def ends_with_us(tool: subprocess.Popen[bytes]) -> Iterator[None]:
             watcher.communicate(b"\n")
 
 
+def start_thread(work: Callable[..., None], *args: object) -> threading.Thread:
+    """Start this in a daemon thread that names the same instance in its hints as its caller."""
+    here = contextvars.copy_context()
+    thread = threading.Thread(target=lambda: here.run(work, *args), daemon=True)
+    thread.start()
+    return thread
+
+
 def in_background(act: Callable[[], Answer]) -> Callable[[], Answer]:
     """Start `act` in a daemon thread; the function returned waits for its answer, or raises its error."""
     answers: queue.Queue[tuple[Answer | None, BaseException | None]] = queue.Queue()
@@ -114,7 +123,7 @@ def in_background(act: Callable[[], Answer]) -> Callable[[], Answer]:
         except BaseException as error:  # noqa: BLE001  # whatever it is, it is raised where the answer is asked for
             answers.put((None, error))
 
-    threading.Thread(target=work, daemon=True).start()
+    start_thread(work)
 
     def answer() -> Answer:
         value, error = answers.get()

@@ -10,16 +10,17 @@ from support.project import ScratchProject
 
 from ec2tasks.base import hints, output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.process import in_background
 from ec2tasks.base.project import Project
 from ec2tasks.cli.task import told_once
-from ec2tasks.cli.tasks import ec2
+from ec2tasks.cli.tasks import connect, ec2
 from ec2tasks.config.settings import read_settings
 
 
 @pytest.fixture(autouse=True)
-def _forgotten() -> Iterator[None]:
-    yield
-    hints.repeat({})
+def _own_scope() -> Iterator[None]:
+    with hints.scope():
+        yield
 
 
 TOLD = {"region": "us-east-1", "endpoint": "local", "name": "a b", "remote_dir": "x", "key_name": "nina"}
@@ -43,18 +44,56 @@ TOLD = {"region": "us-east-1", "endpoint": "local", "name": "a b", "remote_dir":
     ],
 )
 def test_a_hint_repeats_what_names_the_instance(text: str, told: str | None) -> None:
-    assert hints.whole(text) == text
-    hints.repeat(TOLD)
-    assert hints.whole(text) == (told or text)
+    assert hints.complete(text) == text
+    hints.name_instance(TOLD)
+    assert hints.complete(text) == (told or text)
 
 
 def test_failures_warnings_and_hints_all_do(capsys: pytest.CaptureFixture[str]) -> None:
-    hints.repeat({"region": "us-east-1"})
+    hints.name_instance({"region": "us-east-1"})
     hint = "`ec2tasks down` ends it"
     output.warning("late", hint=hint)
     output.hint(hint)
     shown = f"{capsys.readouterr().err}{Failure('late', hint=hint).message}"
     assert shown.count("`ec2tasks down --region us-east-1` ends it") == 3
+
+
+def test_an_error_names_the_instance_of_the_scope_it_was_raised_in() -> None:
+    hint = "`ec2tasks down` ends it"
+    with hints.scope():
+        hints.name_instance({"region": "us-east-1"})
+        first = Failure("late", hint=hint)
+    with hints.scope():
+        hints.name_instance({"region": "us-west-2"})
+        second = Failure("late", hint=hint)
+        assert "down --region us-east-1`" in str(first.message)
+    assert "down --region us-west-2`" in str(second.message)
+    assert hints.complete(hint) == hint
+    assert hints.complete(hint, first.reference) == "`ec2tasks down --region us-east-1` ends it"
+
+
+def test_a_thread_names_the_instance_of_its_caller() -> None:
+    hints.name_instance({"region": "us-east-1"})
+    answer = in_background(lambda: hints.complete("`ec2tasks down`"))
+    assert answer() == "`ec2tasks down --region us-east-1`"
+
+
+def test_two_connections_of_one_process_name_each_its_own_instance(
+    local_project: ScratchProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in local_project.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(local_project.root)
+    failures = {}
+    for region in ("us-east-1", "us-west-2"):
+        with pytest.raises(Failure) as failure, connect(region=region):
+            pass
+        failures[region] = str(failure.value.message)
+    with pytest.raises(Failure) as failure, connect():
+        pass
+    assert "`ec2tasks up` launches it" in str(failure.value.message)
+    assert "`ec2tasks up --region us-east-1` launches it" in failures["us-east-1"]
+    assert "`ec2tasks up --region us-west-2` launches it" in failures["us-west-2"]
 
 
 def test_each_task_takes_what_its_hint_repeats() -> None:
