@@ -12,7 +12,7 @@ from ec2tasks.admin import setup as admin
 from ec2tasks.admin.policy import Rights, parse_rights, policy_text
 from ec2tasks.base import output
 from ec2tasks.cli.options import ADMIN_OPTIONS, SETUP_OPTIONS
-from ec2tasks.cli.task import ec2_task, is_dry, make_call
+from ec2tasks.cli.task import ec2_task, is_dry, make_context
 
 
 def _rights(given: Mapping[str, Any]) -> Rights:
@@ -33,9 +33,9 @@ def setup(c: Context, given: Mapping[str, Any]) -> None:
     shows what it would change.
     """
     allowed = _rights(given)
-    call = make_call(c, given, asks_anyway=True)
-    desired = admin.desired_setup(call.aws, allowed, buckets=given["bucket"], networks=given["network"])
-    admin.setup(call.aws, desired, dry=is_dry(c, given))
+    context = make_context(c, given, asks_anyway=True)
+    desired = admin.desired_setup(context.aws, allowed, buckets=given["bucket"], networks=given["network"])
+    admin.setup(context.aws, desired, dry=is_dry(c, given))
 
 
 ns = Collection("admin", policy, setup)

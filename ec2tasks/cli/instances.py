@@ -12,13 +12,14 @@ from invoke.context import Context
 
 from ec2tasks.aws import instances
 from ec2tasks.aws.errors import explain
+from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.cli.options import JSON_OPTION, PLACE_OPTIONS, Option
-from ec2tasks.cli.task import ec2_task, is_dry, make_call
+from ec2tasks.cli.task import ec2_task, is_dry, make_context
 from ec2tasks.config.parsers import duration
-from ec2tasks.lifecycle.acquire import find, host_of
-from ec2tasks.lifecycle.context import Call
+from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.find import find_instance, host_of
 from ec2tasks.lifecycle.reap import (
     Forgotten,
     all_regions,
@@ -36,33 +37,33 @@ ALL_REGIONS = Option(names=("all_regions",), kind=bool, help="in every region of
 @ec2_task(JSON_OPTION, *PLACE_OPTIONS)
 def status(c: Context, given: Mapping[str, Any]) -> None:
     """Show this project's instance: state, type, place, age, cost; who is on it, when and why it will end."""
-    call = make_call(c, given)
-    found = find(call)
-    if found is None:
+    context = make_context(c, given)
+    instance = find_instance(context)
+    if instance is None:
         if given["json"]:
             output.data("null")
         else:
-            output.step(f"no instance `{call.settings.name}` in {call.aws.region}")
+            output.step(f"no instance `{context.settings.name}` in {context.aws.region}")
             output.hint("`ec2tasks up` launches it, `ec2tasks ls` lists yours")
         return
-    foreseen, lines = _foreseen(call, found)
+    guard, lines = _forecast(context, instance)
     if given["json"]:
-        whole = {**outlook.facts(found), **outlook.described(foreseen, lines)}
-        output.data(json.dumps(whole, indent=2))
+        values = {**outlook.facts(instance), **outlook.described(guard, lines)}
+        output.data(json.dumps(values, indent=2))
     else:
-        _table([found])
+        _show_table([instance])
         for line in lines:
             output.data(line)
 
 
-def _foreseen(call: Call, found: instances.Instance) -> tuple[outlook.GuardStatus | None, list[str]]:
-    """What the instance's guard says, asked where it runs; nothing is started for it."""
-    foreseen, said = None, None
-    if found.state == "running" and found.address and (call.settings.user or found.user):
-        foreseen = outlook.ask(host_of(call, found), call.tools)
-    elif found.state in instances.HALTED:
-        said = outlook.last_words(call.aws, found)
-    return foreseen, outlook.words(found, foreseen, said)
+def _forecast(context: CallContext, instance: Instance) -> tuple[outlook.GuardStatus | None, list[str]]:
+    """What the instance's guard says of its end, and that in words; nothing is started for it."""
+    guard, last_words = None, None
+    if instance.state == "running" and instance.address and (context.settings.user or instance.user):
+        guard = outlook.ask(host_of(context, instance), context.tools)
+    elif instance.state in instances.HALTED:
+        last_words = outlook.last_words(context.aws, instance)
+    return guard, outlook.words(instance, guard, last_words)
 
 
 @ec2_task(
@@ -72,27 +73,27 @@ def _foreseen(call: Call, found: instances.Instance) -> tuple[outlook.GuardStatu
 )
 def ls(c: Context, given: Mapping[str, Any]) -> None:
     """List all your instances that ec2tasks launched in the region, or in all of them."""
-    call = make_call(c, given)
-    regions = all_regions(call.aws) if given["all_regions"] else [call.aws.region]
+    context = make_context(c, given)
+    regions = all_regions(context.aws) if given["all_regions"] else [context.aws.region]
 
-    def ask(region: str) -> list[instances.Instance]:
-        return instances.list_instances(call.aws.in_region(region), owner=call.settings.key_name)
+    def ask(region: str) -> list[Instance]:
+        return instances.list_instances(context.aws.in_region(region), owner=context.settings.key_name)
 
     with ThreadPoolExecutor(max_workers=8) as pool:
-        found = [one for many in pool.map(ask, regions) for one in many]
+        listed = [instance for some in pool.map(ask, regions) for instance in some]
     if given["json"]:
-        output.data(json.dumps([outlook.facts(one) for one in found], indent=2))
-    elif found:
-        _table(found)
+        output.data(json.dumps([outlook.facts(instance) for instance in listed], indent=2))
+    elif listed:
+        _show_table(listed)
     else:
-        output.step(f"no instance of `{call.settings.key_name}` in {', '.join(regions)}")
-    _say_unfinished(call, found, regions)
+        output.step(f"no instance of `{context.settings.key_name}` in {', '.join(regions)}")
+    _say_unfinished(context, listed, regions)
 
 
-def _say_unfinished(call: Call, found: Sequence[instances.Instance], regions: Sequence[str]) -> None:
+def _say_unfinished(context: CallContext, listed: Sequence[Instance], regions: Sequence[str]) -> None:
     """Tell of launches from here that nobody got on, where what they launched is not in the list."""
-    for entry in begun(call):
-        if entry.is_old() or any(entry.asked_for(one.token) for one in found):
+    for entry in begun(context):
+        if entry.is_old() or any(entry.asked_for(instance.token) for instance in listed):
             continue
         place = entry.place
         output.warning(
@@ -118,10 +119,10 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
     before anybody got on them. One that may hold results which were not fetched is only shown, unless with
     `--force`. Asks before it ends anything; without a terminal only `--yes` ends anything.
     """
-    call, force = make_call(c, given, asks_anyway=True), given["force"]
-    everywhere = all_regions(call.aws) if given["all_regions"] else []
-    regions = regions_to_look_in(call, everywhere)
-    found = find_forgotten(call, regions, force=force)
+    context, force = make_context(c, given, asks_anyway=True), given["force"]
+    everywhere = all_regions(context.aws) if given["all_regions"] else []
+    regions = regions_to_look_in(context, everywhere)
+    found = find_forgotten(context, regions, force=force)
     if given["json"]:
         output.data(json.dumps([_forgotten_as_json(one) for one in found], indent=2))
     else:
@@ -129,7 +130,7 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
     doomed = [one for one in found if one.fate.ends]
     if is_dry(c, given):
         return 0
-    tidy(call, regions)
+    tidy(context, regions)
     if not doomed or not (given["yes"] or _agreed(doomed)):
         return 0
     went_well = [_end(one, force=force) for one in doomed]
@@ -137,7 +138,7 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
 
 
 def _forgotten_as_json(one: Forgotten) -> dict[str, object]:
-    region = one.call.aws.region
+    region = one.context.aws.region
     return {**outlook.facts(one.instance), "region": region, "ends": one.fate.ends, "why": one.fate.why}
 
 
@@ -157,8 +158,8 @@ def _show_forgotten(found: Sequence[Forgotten], regions: Sequence[str]) -> None:
 
 def _hint(one: Forgotten) -> str:
     """What to type where it is kept; its region need not be that of the settings."""
-    region = one.call.aws.region
-    elsewhere = f" --region {region}" if region != one.call.settings.region else ""
+    region = one.context.aws.region
+    elsewhere = f" --region {region}" if region != one.context.settings.region else ""
     return str(one.fate.hint).replace("`ec2tasks down`", f"`ec2tasks down{elsewhere}`")
 
 
@@ -184,19 +185,30 @@ def _end(one: Forgotten, *, force: bool) -> bool:
     return True
 
 
-def _table(found: Sequence[instances.Instance]) -> None:
+def _show_table(listed: Sequence[Instance]) -> None:
     rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "ADDRESS", "SINCE START", "COST")]
     now = datetime.now(timezone.utc)
-    for one in found:
-        spent = one.cost_until(now)
-        age = _since_start(one, now)
+    for instance in listed:
+        spent = instance.cost_until(now)
+        age = _since_start(instance, now)
         cost = "-" if spent is None else f"${spent:.2f}"
-        rows.append((one.name, one.id, one.state, one.type, one.zone, one.address or "-", age, cost))
+        rows.append(
+            (
+                instance.name,
+                instance.id,
+                instance.state,
+                instance.type,
+                instance.zone,
+                instance.address or "-",
+                age,
+                cost,
+            )
+        )
     output.data(output.columns(rows))
 
 
-def _since_start(one: instances.Instance, now: datetime) -> str:
-    """How long it has run; of one that does not, for how long it has not, where AWS tells."""
-    if one.state in instances.UP:
-        return duration((now - one.launched).total_seconds())
-    return f"stopped for {duration((now - one.stopped).total_seconds())}" if one.stopped else "-"
+def _since_start(instance: Instance, now: datetime) -> str:
+    """How long it has run; of instance that does not, for how long it has not, where AWS tells."""
+    if instance.state in instances.UP:
+        return duration((now - instance.launched).total_seconds())
+    return f"stopped for {duration((now - instance.stopped).total_seconds())}" if instance.stopped else "-"

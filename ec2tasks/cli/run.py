@@ -29,14 +29,15 @@ from ec2tasks.cli.options import (
     Option,
     is_verbose,
 )
-from ec2tasks.cli.task import ec2_task, is_dry, make_call, make_settings, show_plan
-from ec2tasks.commands import attach as comeback
+from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan
+from ec2tasks.commands import attach as attach_commands
 from ec2tasks.commands import history, plan
-from ec2tasks.commands import run as workflow
 from ec2tasks.commands.notebook import choose_page, has_display, shown
 from ec2tasks.commands.notebook import command as notebook_command
 from ec2tasks.commands.preflight import check_run, foretell
-from ec2tasks.lifecycle.context import Call
+from ec2tasks.commands.run import RunRequest
+from ec2tasks.commands.run import run as run_command
+from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.make.database import Targets, unknown_targets
 from ec2tasks.make.flags import make_argv
 from ec2tasks.make.goals import check_targets, parse_arguments
@@ -45,23 +46,23 @@ from ec2tasks.make.goals import check_targets, parse_arguments
 def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
     if given["detach"] and command is None:
         raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
-    call, wish = make_call(c, given, targets), _wish(given, command)
+    context, request = make_context(c, given, targets), _request(given, command)
     if is_dry(c, given):
-        _check_plan(call, wish)
-        show_plan(plan.run_lines(call, command, sync=wish.sync))
+        _check_plan(context, request)
+        show_plan(plan.run_lines(context, command, sync=request.sync))
         return 0
-    return workflow.run(call, wish)
+    return run_command(context, request)
 
 
-def _check_plan(call: Call, wish: workflow.Wish) -> None:
+def _check_plan(context: CallContext, request: RunRequest) -> None:
     """Refuse what the run itself would refuse, as far as that costs nothing."""
-    check_run(call, sync=wish.sync)
-    foretell(call)
+    check_run(context, sync=request.sync)
+    foretell(context)
 
 
-def _wish(given: Mapping[str, Any], command: str | None, **more: Any) -> workflow.Wish:
+def _request(given: Mapping[str, Any], command: str | None, **more: Any) -> RunRequest:
     sync, verbose = not given["no_rsync"], is_verbose(given)
-    return workflow.Wish(command=command, sync=sync, verbose=verbose, detach=given["detach"], **more)
+    return RunRequest(command=command, sync=sync, verbose=verbose, detach=given["detach"], **more)
 
 
 def _words(text: str, usage: str) -> str:
@@ -133,17 +134,17 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
     """
     if given["detach"]:
         raise UsageError("a notebook can't be detached: its port here is open as long as the run")
-    call = make_call(c, given)
-    page = choose_page(call.settings.ports)
-    ports = tuple(dict.fromkeys((*call.settings.ports, page.forward)))
-    call = replace(call, settings=replace(call.settings, ports=ports))
+    context = make_context(c, given)
+    page = choose_page(context.settings.ports)
+    ports = tuple(dict.fromkeys((*context.settings.ports, page.forward)))
+    context = replace(context, settings=replace(context.settings, ports=ports))
     beside = partial(shown, page, browser=not given["no_browser"] and has_display())
-    wish = _wish(given, notebook_command(page), variables=page.variables, beside=beside)
+    request = _request(given, notebook_command(page), variables=page.variables, beside=beside)
     if is_dry(c, given):
-        _check_plan(call, wish)
-        show_plan(plan.run_lines(call, f"Jupyter, its page at {page.site}", sync=wish.sync))
+        _check_plan(context, request)
+        show_plan(plan.run_lines(context, f"Jupyter, its page at {page.site}", sync=request.sync))
         return 0
-    return workflow.run(call, wish)
+    return run_command(context, request)
 
 
 @ec2_task(JOB_OPTION, *REACH_OPTIONS)
@@ -154,7 +155,7 @@ def attach(c: Context, given: Mapping[str, Any]) -> int:
     tmux, Ctrl-A d in screen). Ends with the command's exit code if it ends meanwhile. In `inv` the run is
     named by --job.
     """
-    return comeback.attach(make_call(c, given), given["job"] or "")
+    return attach_commands.attach(make_context(c, given), given["job"] or "")
 
 
 @ec2_task(JOB_OPTION, *END_OPTIONS, *SYNC_OPTIONS, *REACH_OPTIONS)
@@ -165,7 +166,7 @@ def finish(c: Context, given: Mapping[str, Any]) -> int:
     `inv` the run is named by --job.
     """
     verbose, job = is_verbose(given), given["job"] or ""
-    return comeback.finish(make_call(c, given), job, fetch=not given["no_rsync"], verbose=verbose)
+    return attach_commands.finish(make_context(c, given), job, fetches=not given["no_rsync"], verbose=verbose)
 
 
 @ec2_task(JSON_OPTION, *REACH_OPTIONS)
@@ -174,7 +175,7 @@ def jobs(c: Context, given: Mapping[str, Any]) -> None:
 
     Nothing is launched or started for it. `lost` is what a restart of the instance ended.
     """
-    found = history.there(make_call(c, given))
+    found = history.there(make_context(c, given))
     if given["json"]:
         output.data(json.dumps([history.described(one) for one in found], indent=2))
     elif found:
@@ -193,4 +194,4 @@ def logs(c: Context, given: Mapping[str, Any]) -> None:
 
     Nothing is launched or started for it, and Ctrl-C ends only the looking. In `inv` it is named by --job.
     """
-    history.show(make_call(c, given), given["job"] or "", follow=given["follow"])
+    history.show(make_context(c, given), given["job"] or "", follow=given["follow"])

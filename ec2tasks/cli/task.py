@@ -23,7 +23,7 @@ from ec2tasks.cli.options import RUN_OPTIONS, Ec2Task, Option, setting_values, t
 from ec2tasks.config.layers import Kind, plain_values
 from ec2tasks.config.schema import KEYS_BY_NAME
 from ec2tasks.config.settings import Settings, read_settings
-from ec2tasks.lifecycle.context import Call
+from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.make.flags import parse_makeflags
 
 Result = TypeVar("Result")
@@ -37,7 +37,8 @@ def ec2_task(*options: Option, name: str | None = None) -> Callable[[Callable[..
     def decorate(body: Callable[..., int | None]) -> Ec2Task:
         @functools.wraps(body)
         def edge(c: Context, **given: Any) -> None:
-            code = translated(lambda: body(c, given))
+            with hints.scope():
+                code = translated(lambda: body(c, given))
             if code:
                 raise CommandFailed(code)
 
@@ -73,17 +74,17 @@ def make_settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] =
     )
 
 
-def make_call(
+def make_context(
     c: Context, given: Mapping[str, Any], targets: Sequence[str] = (), *, asks_anyway: bool = False
-) -> Call:
+) -> CallContext:
     """Everything a task knows before it asks AWS. Starts the local EC2 where that is the endpoint.
 
     A dry run does not start it, but for a task that `asks_anyway`, dry or not.
     """
     settings = make_settings(c, given, targets)
-    hints.repeat(told_once(settings))
+    hints.name_instance(told_once(settings))
     endpoint = _endpoint(settings, dry=is_dry(c, given) and not asks_anyway)
-    return Call(
+    return CallContext(
         settings=settings,
         project=find_project(Path.cwd()),
         aws=Aws(endpoint=endpoint, region=settings.region),

@@ -12,10 +12,10 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from ec2tasks.aws.prices import price_text
-from ec2tasks.base import output
+from ec2tasks.base import hints, output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.cli import instances as fleet_tasks
+from ec2tasks.cli import instances as instance_tasks
 from ec2tasks.cli import run as run_tasks
 from ec2tasks.cli.admin import ns as admin
 from ec2tasks.cli.options import (
@@ -32,13 +32,15 @@ from ec2tasks.cli.options import (
     is_verbose,
 )
 from ec2tasks.cli.scaffold import init_project, makefile_text
-from ec2tasks.cli.task import ec2_task, is_dry, make_call, make_settings, show_plan, translated
+from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan, translated
 from ec2tasks.commands import plan
-from ec2tasks.commands import run as workflow
+from ec2tasks.commands import sync as sync_commands
+from ec2tasks.commands.down import down as end_instance
 from ec2tasks.commands.preflight import check_push, foretell
+from ec2tasks.commands.up import up as bring_up
 from ec2tasks.config.json_schema import schema_text
 from ec2tasks.config.settings import settings_rows
-from ec2tasks.lifecycle.acquire import Arrival, check_here, get_on
+from ec2tasks.lifecycle.acquire import Acquired, acquire_without_session, check_local_tools
 from ec2tasks.local.tasks import ns as local
 from ec2tasks.make.goals import MAKEFILES
 from ec2tasks.ssh.connect import fabric_connection
@@ -54,13 +56,13 @@ def up(c: Context, given: Mapping[str, Any]) -> None:
 
     Prints where it is, what it costs per hour and what to type next.
     """
-    call = make_call(c, given)
+    context = make_context(c, given)
     if is_dry(c, given):
-        check_here(call)
-        foretell(call)
-        return show_plan(plan.up_lines(call))
-    found = workflow.up(call)
-    output.data(f"{found.where} at {found.address}, {price_text(found.price)}")
+        check_local_tools(context)
+        foretell(context)
+        return show_plan(plan.up_lines(context))
+    instance = bring_up(context)
+    output.data(f"{instance.where} at {instance.address}, {price_text(instance.price)}")
     output.hint('`ec2tasks run "COMMAND"` runs there, `ec2tasks down` ends it')
     return None
 
@@ -84,16 +86,16 @@ def sync(c: Context, given: Mapping[str, Any]) -> None:
         raise UsageError("--json goes with --diff alone", hint="`ec2tasks sync --diff --json`")
     both = given["push"] == given["pull"]
     verbose = is_verbose(given)
-    call = make_call(c, given)
+    context = make_context(c, given)
     if given["diff"]:
-        changes = workflow.differences(call)
+        changes = sync_commands.differences(context)
         return difference.show_json(changes) if given["json"] else difference.show(changes)
-    check_here(call)
+    check_local_tools(context)
     if both or given["push"]:
-        check_push(call)
+        check_push(context)
     if is_dry(c, given):
-        return show_plan(plan.sync_lines(call, push=both or given["push"], pull=both or given["pull"]))
-    workflow.sync(call, push=both or given["push"], pull=both or given["pull"], verbose=verbose)
+        return show_plan(plan.sync_lines(context, push=both or given["push"], pull=both or given["pull"]))
+    sync_commands.sync(context, push=both or given["push"], pull=both or given["pull"], verbose=verbose)
     return None
 
 
@@ -108,11 +110,11 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
     """
     wanted = FinalState(final_state(given) or "terminate")
     fetch, verbose = not given["no_rsync"], is_verbose(given)
-    call = make_call(c, given)
+    context = make_context(c, given)
     if is_dry(c, given):
-        show_plan(plan.down_lines(call, wanted, fetch=fetch))
+        show_plan(plan.down_lines(context, wanted, fetch=fetch))
         return 0
-    return workflow.down(call, wanted, fetch=fetch, verbose=verbose)
+    return end_instance(context, wanted, fetches=fetch, verbose=verbose)
 
 
 @ec2_task(
@@ -178,10 +180,10 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
         with connect() as there:
             there.run("nvidia-smi")
     """
-    context = c or Context()
-    call = make_call(context, from_code(options))
-    check_here(call)
-    host = translated(lambda: get_on(call, Arrival(), may_launch=False))
+    with hints.scope():
+        context = make_context(c or Context(), from_code(options))
+        check_local_tools(context)
+        host = translated(lambda: acquire_without_session(context, Acquired(), may_launch=False))
     with fabric_connection(host) as there:
         yield there
 
@@ -199,9 +201,9 @@ ec2 = Collection(
     run_tasks.logs,
     sync,
     down,
-    fleet_tasks.status,
-    fleet_tasks.ls,
-    fleet_tasks.reap,
+    instance_tasks.status,
+    instance_tasks.ls,
+    instance_tasks.reap,
     config,
     init,
     makefile,

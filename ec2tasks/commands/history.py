@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from ec2tasks.base.errors import Failure, UsageError
-from ec2tasks.lifecycle.acquire import look_in
-from ec2tasks.lifecycle.context import Call
+from ec2tasks.lifecycle.acquire import connect_running
+from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.follow import View
 from ec2tasks.remote.job import BROKEN, JobStatus
@@ -20,15 +20,15 @@ PAUSE = 2.0  # seconds between attempts to come back
 COMMAND_LIMIT = 60  # characters of a command in the table
 
 
-def there(call: Call) -> list[JobStatus]:
+def there(context: CallContext) -> list[JobStatus]:
     """What ran and runs on the instance, the newest first. Raises Failure where none is running."""
-    host = look_in(call)
+    host = connect_running(context)
     try:
-        return jobs.list_jobs(host, call.tools)
+        return jobs.list_jobs(host, context.tools)
     except Failure:
         # A kept connection that a change of network killed still looked alive.
-        close_master(host, call.tools)
-        return jobs.list_jobs(look_in(call), call.tools)
+        close_master(host, context.tools)
+        return jobs.list_jobs(connect_running(context), context.tools)
 
 
 def pick(found: Sequence[JobStatus], wanted: str) -> JobStatus:
@@ -44,18 +44,18 @@ def pick(found: Sequence[JobStatus], wanted: str) -> JobStatus:
     return some[0]
 
 
-def show(call: Call, wanted: str, *, follow: bool) -> None:
+def show(context: CallContext, wanted: str, *, follow: bool) -> None:
     """Show the output of a run as it was printed, its two streams on ours; with `follow`, until it ends."""
-    run = pick(there(call), wanted)
-    view = View(tools=call.tools, unread=_hang_up)
+    run = pick(there(context), wanted)
+    view = View(tools=context.tools, unread=_hang_up)
     while True:
-        host = look_in(call)
+        host = connect_running(context)
         code, said = view.once(lambda word: _argv(host, run, view, word, follow=follow))  # noqa: B023  # called at once
         if code != BROKEN:
             if said:
                 raise Failure(said)
             return
-        if _has_all(call, host, run, view):
+        if _has_all(context, host, run, view):
             return
         time.sleep(PAUSE)
 
@@ -65,11 +65,11 @@ def _hang_up() -> None:
     raise BrokenPipeError
 
 
-def _has_all(call: Call, host: Host, run: JobStatus, view: View) -> bool:
+def _has_all(context: CallContext, host: Host, run: JobStatus, view: View) -> bool:
     try:
-        now = jobs.look(host, call.tools, run.job_id)
+        now = jobs.look(host, context.tools, run.job_id)
     except Failure:
-        close_master(host, call.tools)
+        close_master(host, context.tools)
         return False
     return now is None or now.lost or (now.over and now.kept == (view.out.offset, view.err.offset))
 

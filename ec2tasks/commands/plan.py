@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.lifecycle.context import Call
+from ec2tasks.lifecycle.context import CallContext
 
 
-def up_lines(call: Call) -> list[str]:
+def up_lines(context: CallContext) -> list[str]:
     """How `up` would get to the instance."""
-    settings = call.settings
+    settings = context.settings
     kind = "spot instance" if settings.spot else "instance"
     return [
         f"find {kind} `{settings.name}` in {settings.region}, or launch it:"
@@ -18,33 +18,33 @@ def up_lines(call: Call) -> list[str]:
     ]
 
 
-def push_line(call: Call) -> str:
+def push_line(context: CallContext) -> str:
     """Where the files would go."""
-    return f"push {call.project.root}/ to ~/{call.settings.remote_dir}/"
+    return f"push {context.project.root}/ to ~/{context.settings.remote_dir}/"
 
 
-def pull_line(call: Call) -> str:
+def pull_line(context: CallContext) -> str:
     """Where the files would come from."""
-    return f"pull ~/{call.settings.remote_dir}/ to {call.project.root}/"
+    return f"pull ~/{context.settings.remote_dir}/ to {context.project.root}/"
 
 
-def sync_lines(call: Call, *, push: bool, pull: bool) -> list[str]:
+def sync_lines(context: CallContext, *, push: bool, pull: bool) -> list[str]:
     """What `sync` would move."""
-    return [*([push_line(call)] if push else []), *([pull_line(call)] if pull else [])]
+    return [*([push_line(context)] if push else []), *([pull_line(context)] if pull else [])]
 
 
-def run_lines(call: Call, command: str | None, *, sync: bool) -> list[str]:
+def run_lines(context: CallContext, command: str | None, *, sync: bool) -> list[str]:
     """What `run` would do, first to last."""
-    where = Path("~") / call.settings.remote_dir / call.project.below
+    where = Path("~") / context.settings.remote_dir / context.project.below
     return [
-        *up_lines(call),
-        *([push_line(call)] if sync else []),
+        *up_lines(context),
+        *([push_line(context)] if sync else []),
         f"run in {where}: {command or 'a shell'}",
-        *([pull_line(call)] if sync else []),
-        f"{call.settings.final_state} the instance",
+        *([pull_line(context)] if sync else []),
+        f"{context.settings.final_state} the instance",
     ]
 
 
-def down_lines(call: Call, wanted: FinalState, *, fetch: bool) -> list[str]:
+def down_lines(context: CallContext, wanted: FinalState, *, fetch: bool) -> list[str]:
     """What `down` would do."""
-    return [*([pull_line(call)] if fetch else []), f"{wanted.value} instance `{call.settings.name}`"]
+    return [*([pull_line(context)] if fetch else []), f"{wanted.value} instance `{context.settings.name}`"]

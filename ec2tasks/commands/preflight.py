@@ -6,9 +6,10 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import check_syncable
 from ec2tasks.config.layers import dotenv_content
-from ec2tasks.lifecycle.acquire import check_here, host_of, last_seen
-from ec2tasks.lifecycle.context import Call
-from ec2tasks.lifecycle.drift import say_unlike
+from ec2tasks.lifecycle.acquire import check_local_tools
+from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.drift import warn_of_drift
+from ec2tasks.lifecycle.find import host_of, remembered_instance
 from ec2tasks.ssh.connect import is_connected
 from ec2tasks.ssh.ports import check_ports_free
 from ec2tasks.sync.ignore import IGNORE_FILE, filter_argv
@@ -17,24 +18,24 @@ DOTENV = ".env"
 KEY_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
-def check_run(call: Call, *, sync: bool) -> None:
+def check_run(context: CallContext, *, sync: bool) -> None:
     """Raise UsageError or Failure for what a run can't begin with, as far as this machine alone can tell."""
-    settings = call.settings
-    check_here(call)
+    settings = context.settings
+    check_local_tools(context)
     check_ports_free(settings.ports)
     if settings.spot and settings.final_state == "stop":
         raise UsageError("a spot instance can't be stopped", hint="--leave or --terminate; or without --spot")
     if sync:
-        check_push(call)
+        check_push(context)
 
 
-def check_push(call: Call) -> None:
+def check_push(context: CallContext) -> None:
     """Raise UsageError for a folder that is no project to send; say where AWS keys would travel with it."""
-    check_syncable(call.project, call.home)
-    names = [name for name in KEY_NAMES if dotenv_content(call.project.root / DOTENV).get(name)]
-    if names and _travels(call, DOTENV):
+    check_syncable(context.project, context.home)
+    names = [name for name in KEY_NAMES if dotenv_content(context.project.root / DOTENV).get(name)]
+    if names and _travels(context, DOTENV):
         line = f"the line `{DOTENV}` in {IGNORE_FILE} keeps it here"
-        there = (call.project.root / IGNORE_FILE).is_file()
+        there = (context.project.root / IGNORE_FILE).is_file()
         output.warning(
             f"{DOTENV} holds AWS keys ({', '.join(names)}) and goes to the instance"
             ", whose role makes them unneeded",
@@ -42,28 +43,28 @@ def check_push(call: Call) -> None:
         )
 
 
-def _travels(call: Call, name: str) -> bool:
+def _travels(context: CallContext, name: str) -> bool:
     """Whether a file of the project's top folder is sent; rsync alone reads its patterns."""
-    argv = ["rsync", "--dirs", "--list-only", *filter_argv(call.project.root), f"{call.project.root}/"]
-    listed = call.tools.capture(argv).stdout.decode(errors="replace").splitlines()
+    argv = ["rsync", "--dirs", "--list-only", *filter_argv(context.project.root), f"{context.project.root}/"]
+    listed = context.tools.capture(argv).stdout.decode(errors="replace").splitlines()
     return any(line.endswith(f" {name}") for line in listed)
 
 
-def foretell(call: Call) -> None:
+def foretell(context: CallContext) -> None:
     """Say in a plan what AWS would, as far as this machine knows it: a plan needs no credentials.
 
     Raises UsageError for a region that AWS does not have.
     """
-    settings = call.settings
+    settings = context.settings
     if settings.given("region"):
-        call.aws.check_region()
+        context.aws.check_region()
     if settings.given("instance_type"):
         for name in settings.instance_type:
-            if (like := call.aws.types_like(name)) != [name]:
+            if (like := context.aws.types_like(name)) != [name]:
                 output.warning(
                     f"boto3 here knows no instance type `{name}`",
                     hint=f"did you mean {' or '.join(f'`{one}`' for one in like)}?" if like else None,
                 )
-    seen = last_seen(call)
-    if seen and is_connected(host_of(call, seen), call.tools):
-        say_unlike(seen, settings)
+    seen = remembered_instance(context)
+    if seen and is_connected(host_of(context, seen), context.tools):
+        warn_of_drift(seen, settings)

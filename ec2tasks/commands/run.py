@@ -1,4 +1,4 @@
-"""The lines that the tasks are: each stage in its order."""
+"""Runs a command on the instance: up, push, job, pull, release; on a new one where AWS takes a spot back."""
 
 from __future__ import annotations
 
@@ -8,40 +8,35 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ec2tasks.aws.capacity import NoCapacityError
-from ec2tasks.aws.instances import HALTED, Instance
 from ec2tasks.base import output
-from ec2tasks.base.errors import FAILURE_CODE
-from ec2tasks.base.final_state import FinalState, Verdict
-from ec2tasks.base.project import check_syncable
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.commands.preflight import check_run
-from ec2tasks.commands.supervise import SpotTakenError, attended, check_taken, taken_back
-from ec2tasks.commands.transfer import fetch as fetch_results
-from ec2tasks.commands.transfer import fetched_meanwhile, move_files
+from ec2tasks.commands.supervise import supervise
+from ec2tasks.commands.transfer import fetch, move_files, while_fetching
 from ec2tasks.config.settings import Settings
-from ec2tasks.lifecycle import launch_journal as journal
-from ec2tasks.lifecycle.acquire import Arrival, check_here, find, get_on
-from ec2tasks.lifecycle.context import Call
-from ec2tasks.lifecycle.operation import Intent, Results, Stay, joined
-from ec2tasks.lifecycle.release import apply, end_beside_failure
-from ec2tasks.lifecycle.scope import interruptible, on_board
-from ec2tasks.lifecycle.timing import Phases
+from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.lease import Lease
+from ec2tasks.lifecycle.operation import Operation
+from ec2tasks.lifecycle.outcome import End, Outcome, Results, SpotTakenError, attempt
+from ec2tasks.lifecycle.scope import with_instance
+from ec2tasks.lifecycle.spot import check_taken, named_as_taken
+from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.follow import feeds, terminal_size
-from ec2tasks.remote.job import Job, LostJobError, forwarded, on_terminal
+from ec2tasks.remote.job import Job, forwarded, on_terminal
 from ec2tasks.sync.engine import Moves
-from ec2tasks.sync.engine import differences as compare_trees
-from ec2tasks.sync.reconcile import Change
 
 CAPACITY_PAUSE = 30.0  # seconds until a resumed run asks AWS for an instance again
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What this call is asked to do, beside its settings; `command` None is a login shell.
+class RunRequest:
+    """What a run is asked to do, beside its settings; `command` None is a login shell.
 
-    `variables` are for the command alone; `beside` goes on here for as long as it runs.
+    `sync`: files move. `variables` are for the command alone; `beside` goes on here for as long as it runs.
     """
 
     command: str | None
@@ -52,19 +47,19 @@ class Wish:
     beside: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
 
-def run(call: Call, wish: Wish, *, environ: Mapping[str, str] = os.environ) -> int:
-    """Up, push, run, pull, end of life; the command's own exit code, 125 where its results are not here.
+def run(context: CallContext, request: RunRequest, *, environ: Mapping[str, str] = os.environ) -> int:
+    """Up, push, run, pull, release; returns the command's exit code, 125 where its results are not here.
 
     Where AWS takes a spot instance back and the settings say `resume`, the same again on a new instance, from
     the results fetched so far.
     """
-    settings = call.settings
-    check_run(call, sync=wish.sync)
+    settings = context.settings
+    check_run(context, sync=request.sync)
     used = 0.0
     for resumed in itertools.count():
         began = time.monotonic()
         try:
-            return _run_once(replace(call, settings=remaining(settings, used)), wish, environ, resumed)
+            return _run_once(replace(context, settings=remaining(settings, used)), request, environ, resumed)
         except SpotTakenError as taken:
             used += time.monotonic() - began
             if not settings.resume or 0 < settings.max_hours <= used:
@@ -86,167 +81,102 @@ def remaining(settings: Settings, used: float) -> Settings:
     return replace(settings, max_hours=max(1, round(settings.max_hours - used)))
 
 
-def _run_once(call: Call, wish: Wish, environ: Mapping[str, str], resumed: int) -> int:
-    stay = Stay(
-        call=call,
-        intent=Intent(end=FinalState(call.settings.final_state), detaches=wish.detach),
-        results=Results.MISSING if wish.sync else Results.GIVEN_UP,
+def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, str], resumed: int) -> int:
+    operation = Operation(
+        context=context,
+        final_state=FinalState(context.settings.final_state),
+        detaches=request.detach,
+        fetches=request.sync,
     )
-    job = _job(call, wish, environ, job_id=stay.job_id, resumed=resumed)
-    phases = Phases()
-    with interruptible(), on_board(stay, phases, files=jobs.job_files(job), may_launch=True):
-        with phases.time("synced"):
-            stay.touched = not stay.arrival.launched
-            if wish.sync:
-                # What an earlier run left there and nobody fetched would be overwritten by this one.
-                moves = Moves(push=True, pull=not stay.clean, verbose=wish.verbose)
-                with taken_back(stay):
-                    move_files(stay, moves)
-            elif not stay.clean:
-                stay.results = Results.MISSING
-        stay.touched = True
-        code = _run_and_fetch(stay, wish, job, phases)
-    if stay.detached:
-        return code
-    output.step(phases.line(stay.cost()))
-    return stay.exit_code(code, fetch=wish.sync)
+    lease, timings = Lease(operation=operation), Timings()
+    job = _job(context, request, environ, job_id=operation.job_id, resumed=resumed)
+
+    def work() -> Outcome:
+        with timings.time("synced"):
+            _push(lease, request)
+        return _run_and_fetch(lease, request, job, timings)
+
+    outcome = with_instance(lease, work, timings, files=jobs.job_files(job), may_launch=True)
+    if not outcome.left_running:
+        output.step(timings.line(lease.cost()))
+    return outcome.exit_code(fetches=request.sync)
 
 
-def _run_and_fetch(stay: Stay, wish: Wish, job: Job, phases: Phases) -> int:
-    """Run the command, then fetch what it made, however it ended."""
-    meanwhile = fetched_meanwhile(stay) if wish.sync else contextlib.nullcontext()
-    # A command whose end was not seen may still run, and bring more.
-    over, before, stay.results = False, stay.results, Results.MISSING
-    try:
-        with phases.time("ran"), wish.beside(), meanwhile:
-            code = _run_there(stay, wish, job)
-        over = not stay.detached
-    except LostJobError:
-        over = True
-        raise
-    finally:
-        here = before if not wish.sync else Results.MISSING
-        if wish.sync and not stay.detached and not stay.gone:
-            with phases.time("fetched"):
-                here = fetch_results(stay, verbose=wish.verbose)
-            if here is Results.MISSING:
-                check_taken(stay)
-        if over:
-            stay.results = here
-    return code
+def _push(lease: Lease, request: RunRequest) -> None:
+    if request.sync:
+        # What an earlier run left there and nobody fetched would be overwritten by this one.
+        moves = Moves(push=True, pull=not lease.all_fetched, verbose=request.verbose)
+        with named_as_taken(lease):
+            move_files(lease, moves)
 
 
-def multiplexer(call: Call, wish: Wish) -> str:
+def _run_and_fetch(lease: Lease, request: RunRequest, job: Job, timings: Timings) -> Outcome:
+    """Run the job, then fetch what it made, however it ended."""
+    lease.job_begun = True
+
+    def work() -> Outcome:
+        with timings.time("ran"), request.beside():
+            return _run_job(lease, request, job)
+
+    if not request.sync:
+        outcome = attempt(work)
+        given_up = outcome.job_over and lease.all_fetched
+        return replace(outcome, results=Results.GIVEN_UP if given_up else Results.MISSING)
+    outcome = attempt(lambda: while_fetching(lease, work))
+    if outcome.left_running or outcome.end is End.GONE:
+        return outcome
+    with timings.time("fetched"):
+        fetched = fetch(lease, outcome, verbose=request.verbose)
+    if fetched.results is Results.MISSING:
+        fetched = attempt(partial(_unless_taken, lease, fetched))
+    # A job whose end was not seen may still run, and make more.
+    return fetched if outcome.job_over else replace(fetched, results=Results.MISSING)
+
+
+def _unless_taken(lease: Lease, outcome: Outcome) -> Outcome:
+    check_taken(lease)
+    return outcome
+
+
+def multiplexer(context: CallContext, request: RunRequest) -> str:
     """What the command runs in there; a detached one in tmux unless a setting says otherwise."""
-    return call.settings.multiplex or ("tmux" if wish.detach else "none")
+    return context.settings.multiplex or ("tmux" if request.detach else "none")
 
 
-def _run_there(stay: Stay, wish: Wish, job: Job) -> int:
-    """Run the command to its end, or until it is left to itself; its exit code, or that of leaving it."""
-    call = stay.call
-    if wish.detach or job.multi != "none":
-        jobs.start(stay.host, job, call.tools)
-    if wish.detach or (job.multi != "none" and not on_terminal()):
+def _run_job(lease: Lease, request: RunRequest, job: Job) -> Outcome:
+    """Run the job to its end, or until it is left to itself."""
+    tools = lease.context.tools
+    if request.detach or job.multi != "none":
+        jobs.start(lease.host, job, tools)
+    if request.detach or (job.multi != "none" and not on_terminal()):
         # Nobody is going to look at the multiplexer's terminal.
-        jobs.release(stay.host, job.job_id, call.tools)
-    if wish.detach:
-        stay.detached = True
-        return 0
-    return attended(stay, job, start=job.multi == "none")
+        jobs.release(lease.host, job.job_id, tools)
+    if request.detach:
+        return Outcome(end=End.DETACHED)
+    return supervise(lease, job, start=job.multi == "none")
 
 
-def _job(call: Call, wish: Wish, environ: Mapping[str, str], *, job_id: str, resumed: int) -> Job:
-    settings, multi = call.settings, multiplexer(call, wish)
+def _job(
+    context: CallContext, request: RunRequest, environ: Mapping[str, str], *, job_id: str, resumed: int
+) -> Job:
+    settings, multi = context.settings, multiplexer(context, request)
     # What a command may look at that knows how to go on where it was.
     again = {"EC2TASKS_RESUMED": str(resumed)} if resumed else {}
-    terminal = multi == "none" and not wish.detach and on_terminal()
+    terminal = multi == "none" and not request.detach and on_terminal()
     return Job(
         job_id=job_id,
-        command=wish.command,
+        command=request.command,
         remote_dir=settings.remote_dir,
-        below=str(call.project.below),
+        below=str(context.project.below),
         env=settings.env,
-        variables={**forwarded(settings.forward_env, environ), **wish.variables, **again},
+        variables={**forwarded(settings.forward_env, environ), **request.variables, **again},
         ports=settings.ports,
         reverse_ports=settings.reverse_ports,
         multi=multi,
         final_state=settings.final_state,
         terminal=terminal,
-        fed=terminal or (not wish.detach and feeds()),
+        fed=terminal or (not request.detach and feeds()),
         log_mb=settings.log_mb,
         size=terminal_size() if terminal else (24, 80),
         term=environ.get("TERM", "xterm-256color"),
     )
-
-
-def up(call: Call) -> Instance:
-    """Find, launch or start the instance and get it ready; it is left running."""
-    check_here(call)
-    stay = Stay(call=call, intent=Intent(alters=False))
-    try:
-        with interruptible():
-            host = get_on(call, stay.arrival, may_launch=True)
-            if any(call.settings.given(name) for name in ("idle_stop", "max_hours")):
-                # It takes a session to hand the guard its new limits.
-                with joined(stay, host, {}):
-                    pass
-    except BaseException:
-        end_beside_failure(stay)
-        raise
-    assert stay.arrival.instance is not None
-    return stay.arrival.instance
-
-
-def sync(call: Call, *, push: bool, pull: bool, verbose: bool) -> None:
-    """Push, then pull. An instance that was stopped is stopped again afterwards."""
-    check_here(call)
-    check_syncable(call.project, call.home)
-    stay = Stay(call=call, intent=Intent(), touched=True)
-    phases = Phases()
-    with interruptible(), on_board(stay, phases), phases.time("synced"):
-        move_files(stay, Moves(push=push, pull=pull, verbose=verbose))
-        # What is sent to where all had been fetched is here, too.
-        if pull or stay.clean:
-            stay.results = Results.FETCHED
-    output.step(phases.line(None))
-
-
-def differences(call: Call) -> list[Change]:
-    """What a sync would move, and why; nothing moves. An instance that was stopped is stopped again."""
-    check_here(call)
-    check_syncable(call.project, call.home)
-    stay = Stay(call=call, intent=Intent(alters=False), touched=True)
-    with interruptible(), on_board(stay, Phases()):
-        return compare_trees(call.project.root, stay.there, call.tools)
-
-
-def down(call: Call, wanted: FinalState, *, fetch: bool, verbose: bool) -> int:
-    """Pull, then terminate or stop; 125 where the results could not be fetched, and the instance is kept."""
-    check_here(call)
-    found = find(call)
-    if found is None:
-        output.step(f"no instance `{call.settings.name}` in {call.aws.region}: nothing to end")
-        if (begun := journal.read(call.state, call.key)) and not begun.is_old():
-            output.warning("a launch of it was begun here and not ended", hint="`ec2tasks down` in a minute")
-        return 0
-    if wanted is FinalState.STOP and found.state in HALTED:
-        output.step(f"{found.where}: stopped already")
-        return 0
-    arrival = Arrival(instance=found)
-    fetch = fetch and not (found.state == "stopped" and found.fetched)
-    stay = Stay(
-        call=call,
-        intent=Intent(end=wanted, explicit=True),
-        arrival=arrival,
-        touched=True,
-        results=Results.MISSING if fetch else Results.GIVEN_UP,
-    )
-    if not fetch:
-        apply(stay, Verdict(ending=wanted))
-        return 0
-    check_syncable(call.project, call.home)
-    phases = Phases()
-    with interruptible(), on_board(stay, phases), phases.time("fetched"):
-        stay.results = fetch_results(stay, verbose=verbose)
-    output.step(phases.line(stay.cost()))
-    return 0 if stay.results is not Results.MISSING and stay.ended is wanted else FAILURE_CODE

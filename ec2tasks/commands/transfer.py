@@ -1,15 +1,17 @@
-"""The project's files during a stay: pushed before the command, fetched after it and meanwhile."""
+"""Moves the project's files during an operation: pushed before the job, fetched after it and meanwhile."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import replace
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.lifecycle.operation import Results, Stay
+from ec2tasks.base.process import start_thread
+from ec2tasks.lifecycle.lease import Lease
+from ec2tasks.lifecycle.outcome import End, Outcome, Results
 from ec2tasks.remote.folder import BrokenConnectionError
 from ec2tasks.sync.engine import Moves, move
 from ec2tasks.sync.pull import Calm
@@ -19,75 +21,74 @@ LAST_PAUSE = 5.0  # seconds between fetches once AWS has announced that it takes
 TICK = 0.5  # seconds between looks at whether it has
 
 
-def move_files(stay: Stay, moves: Moves) -> None:
+def move_files(lease: Lease, moves: Moves) -> None:
     """Move the project's files, over another connection where one breaks for as long as the instance runs.
 
     Raises Failure where not everything arrived.
     """
-    pauses = iter(() if moves.calm else PAUSES)  # beside a command, the next fetch is another try
+    pauses = iter(() if moves.calm else PAUSES)  # beside a job, the next fetch is another try
+    context, operation = lease.context, lease.operation
     while True:
-        if (moves.pull or stay.clean) and not moves.calm and stay.session:
-            stay.session.fetching()
-        # Whatever was there when this call joined: from here on something may be.
-        there, stay.empty = stay.there, False
+        if (moves.pull or lease.all_fetched) and not moves.calm and lease.session:
+            lease.session.fetching()
         try:
-            return move(stay.call.project.root, there, stay.job_id, stay.call.tools, moves)
+            return move(context.project.root, lease.take_folder(), operation.job_id, context.tools, moves)
         except BrokenConnectionError:
             pause = next(pauses, None)
-            if pause is None or not stay.runs():
+            if pause is None or not lease.is_up():
                 raise
             output.step(f"connection lost, trying the {moves.verb} again")
             time.sleep(pause)
-            stay.reconnect()
+            lease.reconnect()
 
 
-def fetch(stay: Stay, *, verbose: bool) -> Results:
-    """Fetch everything; whether that worked. Why not is said, for the end of life is still to come."""
+def fetch(lease: Lease, outcome: Outcome, *, verbose: bool) -> Outcome:
+    """Fetch everything; the outcome so far, with where the results are.
+
+    Why they could not be fetched whole is said and no error, for the release is still to come.
+    """
     try:
-        move_files(stay, Moves(pull=True, verbose=verbose))
+        move_files(lease, Moves(pull=True, verbose=verbose))
     except Failure as error:
         output.warning(error.what, hint=error.hint)
-        return Results.MISSING
+        return replace(outcome, results=Results.MISSING)
     except KeyboardInterrupt:
-        stay.interrupted = True
         output.warning("interrupted while fetching the results")
-        return Results.MISSING
-    return Results.FETCHED
+        return replace(outcome, results=Results.MISSING, end=End.INTERRUPTED)
+    return replace(outcome, results=Results.FETCHED)
 
 
-@contextlib.contextmanager
-def fetched_meanwhile(stay: Stay) -> Iterator[None]:
-    """Fetch results every `pull_every` while inside, so that a lost instance costs no more than that.
+def while_fetching(lease: Lease, work: Callable[[], Outcome]) -> Outcome:
+    """Do the work, and fetch results every `pull_every` meanwhile: a lost instance costs no more than that.
 
     Once AWS has announced the end of a spot instance, at once and again every few seconds until then.
     """
-    assert stay.arrival.instance is not None
-    every = stay.call.settings.pull_every
-    if not every and not stay.arrival.instance.spot:
-        yield
-        return
-    over = threading.Event()
-    puller = threading.Thread(target=_keep_fetching, args=(stay, every, over), daemon=True)
-    puller.start()
+    every = lease.context.settings.pull_every
+    if not every and not lease.instance.spot:
+        return work()
+    over, left_running = threading.Event(), False
+    puller = start_thread(_keep_fetching, lease, every, over)
     try:
-        yield
+        outcome = work()
+        left_running = outcome.left_running
+        return outcome
     finally:
         over.set()
-        if not stay.detached:
+        if not left_running:
             puller.join()
 
 
-def _keep_fetching(stay: Stay, every: int, over: threading.Event) -> None:
+def _keep_fetching(lease: Lease, every: int, over: threading.Event) -> None:
     last, calm = time.monotonic(), Calm()
     while not over.wait(min(every or TICK, TICK)):
-        if not calm.last and (at := stay.notice):
+        if not calm.last and (at := lease.spot_notice):
             calm.last, last = True, 0.0
             output.warning(f"AWS takes this spot instance back at {at}: fetching what is there")
         pause = LAST_PAUSE if calm.last else every
         if pause and time.monotonic() - last >= pause:
             # What does not come now comes the next time, or is said at the end.
             try:
-                move_files(stay, Moves(pull=True, calm=calm))
+                move_files(lease, Moves(pull=True, calm=calm))
             except Failure:
                 pass
             except Exception as error:  # noqa: BLE001  # it must not keep the last fetch from being tried

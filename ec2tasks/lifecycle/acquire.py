@@ -1,11 +1,8 @@
-"""Getting to the project's instance: found, launched or started, and ready to take commands."""
+"""Acquires the project's instance: finds, starts or launches it, and waits until it takes commands."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.errors import error_code, is_transient
@@ -15,309 +12,215 @@ from ec2tasks.aws.security_groups import open_ssh_port
 from ec2tasks.aws.start_and_end import NextStep, next_step
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import check_tools, in_background
 from ec2tasks.base.project import identity
 from ec2tasks.base.project_dir import know_as, known_as
 from ec2tasks.base.signals import deferred
-from ec2tasks.base.state import keep, lock, recall, remember
-from ec2tasks.lifecycle import launch_journal as journal
-from ec2tasks.lifecycle.context import Call
-from ec2tasks.lifecycle.drift import say_unlike
-from ec2tasks.lifecycle.instance_cache import as_json, from_json
+from ec2tasks.base.state import keep, lock, remember
+from ec2tasks.lifecycle import launch_journal
+from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.drift import warn_of_drift
+from ec2tasks.lifecycle.find import (
+    find_instance,
+    host_of,
+    no_instance_error,
+    remembered_instance,
+    settled_instance,
+)
+from ec2tasks.lifecycle.instance_cache import as_json
 from ec2tasks.remote.usage_mark import mark
 from ec2tasks.ssh.connect import is_connected, open_master, wait_ready
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.host_keys import is_pinned, pin_from_console
-from ec2tasks.ssh.keys import check_permissions, keys_to_offer
+from ec2tasks.ssh.keys import check_permissions
 from ec2tasks.ssh.packages import install_missing
 
-SETTLING = 15  # looks, a second apart, at several instances of one name of which the newest is new
-NEW_SECONDS = 60.0
 UNANSWERED = "AWS gave no answer to the launch: there may be an instance all the same"
 
 
 @dataclass(kw_only=True)
-class Arrival:
-    """What has become of getting there so far; kept by the caller, so that a failure half way is not lost.
+class Acquired:
+    """The instance as far as it is acquired; kept by the caller, so that a failure half way loses nothing.
 
-    `sceptical`: what this machine remembers has been tried, and AWS is to be asked the next time. `compared`:
-    it has been said where the instance is not what was asked for.
+    `launched`, `started`: by this call. `memory_tried`: what this machine remembers has been tried, and AWS
+    is to be asked the next time. `drift_told`: where the instance is not as asked for has been said.
     """
 
     instance: Instance | None = None
     host: Host | None = None
     launched: bool = False
     started: bool = False
-    sceptical: bool = False
-    compared: bool = False
+    memory_tried: bool = False
+    drift_told: bool = False
 
 
-def check_here(call: Call) -> None:
+def check_local_tools(context: CallContext) -> None:
     """The checks that need no network: tools, and the private key's rights."""
     check_tools(["ssh", "ssh-keygen", "rsync"])
-    if call.settings.key_file:
-        check_permissions(call.settings.key_file)
+    if context.settings.key_file:
+        check_permissions(context.settings.key_file)
 
 
-def find(call: Call) -> Instance | None:
-    """The project's instance as AWS knows it now."""
-    return _chosen(call, _of_that_name(call))
+def _adopt(context: CallContext, instance: Instance) -> None:
+    """Know the project from now on by the identity that this instance was launched with."""
+    root = context.project.root
+    if instance.project and not context.settings.given("name") and known_as(root) != instance.project:
+        know_as(root, instance.project)
 
 
-def _of_that_name(call: Call) -> list[Instance]:
-    call.aws.check_region()
-    return instances.list_instances(call.aws, owner=call.settings.key_name, name=call.settings.name)
-
-
-def _chosen(call: Call, found: Sequence[Instance]) -> Instance | None:
-    name = call.settings.name
-    given = call.settings.given("name")
-    known = () if given or not found else (known_as(call.project.root), identity(call.project))
-    return instances.choose_instance(found, name=name, identities=known, name_given=given)
-
-
-def _adopt(call: Call, found: Instance) -> None:
-    """Know the project from now on as the one that this instance is of."""
-    root = call.project.root
-    if found.project and not call.settings.given("name") and known_as(root) != found.project:
-        know_as(root, found.project)
-
-
-def _settled(call: Call, sleep: Callable[[float], None] = time.sleep) -> Instance | None:
-    """The project's instance, where two clients that launched at once have agreed on one.
-
-    The eldest stays. Whoever launched another, on this machine or another one, ends that before anybody gets
-    on it; so a client that sees several waits a moment for the rest to go.
-    """
-    for patience in range(SETTLING, -1, -1):
-        found = _of_that_name(call)
-        if len(found) < 2:
-            break
-        mine = _launched_here(call, found)
-        younger = [one for one in mine if instances.is_duplicate(one, found)]
-        if younger:
-            _give_way(call, younger, all_of_them=younger == mine)
-        elif mine:
-            return _chosen(call, mine)
-        elif patience and _is_new(found[-1]):
-            sleep(1)
-        else:
-            break
-    return _chosen(call, found)
-
-
-def _launched_here(call: Call, found: Sequence[Instance]) -> list[Instance]:
-    """Those that come from this machine's launch, and that nobody here has got on."""
-    entry = journal.read(call.state, call.key)
-    return [one for one in found if entry and entry.asked_for(one.token)]
-
-
-def _give_way(call: Call, younger: Sequence[Instance], *, all_of_them: bool) -> None:
-    """End what this machine launched beside an older one: nobody has ever got on it."""
-    for one in younger:
-        output.step(f"{one.where}: ended again, another client launched one at the same moment")
-        start_and_end.end(call.aws, one, FinalState.TERMINATE)
-    if all_of_them:
-        journal.finish(call.state, call.key)
-
-
-def _is_new(found: Instance) -> bool:
-    age = (datetime.now(timezone.utc) - found.launched).total_seconds()
-    return found.state == "pending" or age < NEW_SECONDS
-
-
-def host_of(call: Call, found: Instance) -> Host:
-    """How to reach a running instance."""
-    settings = call.settings
-    user = settings.user or found.user
-    keys = keys_to_offer(settings.key_file, settings.key_name, call.home, call.public_key)
-    if found.address is None or user is None:
-        missing = "login user" if user is None else "public address"
-        raise Failure(
-            f"instance {found.where} has no {missing}", hint="user: NAME in ec2.yaml names the login user"
-        )
-    return Host(
-        instance_id=found.id,
-        address=found.address,
-        port=call.aws.endpoint.ssh_port,
-        user=user,
-        identities=keys.files,
-        only_these=keys.only_these,
-        public_key=keys.in_agent,
-        known_hosts=call.state.known_hosts,
-        sockets=call.state.sockets,
-    )
-
-
-def arrive(call: Call, arrival: Arrival, *, may_launch: bool, may_start: bool = True) -> Host:
-    """Get to the instance, filling in `arrival` on the way; launching one only where that is wanted.
+def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_start: bool = True) -> Host:
+    """Acquire the instance, filling in `acquired` on the way; returns how it is reached.
 
     A control connection that is still open is the instance itself, alive, with its host key checked: AWS is
-    asked only where there is none. Raises UsageError or Failure; what has been launched or started until
-    then stands in `arrival`.
+    asked only where there is none. One is launched only where `may_launch`, started only where `may_start`.
+    Raises UsageError or Failure; what has been launched or started until then stands in `acquired`.
     """
-    seen = last_seen(call)
-    if seen and not arrival.sceptical and is_connected(host_of(call, seen), call.tools):
-        arrival.instance = seen
-        arrival.sceptical = True
-        return _arrived(call, arrival, host_of(call, seen), compare=may_launch)
+    remembered = remembered_instance(context)
+    if remembered and not acquired.memory_tried and is_connected(host_of(context, remembered), context.tools):
+        acquired.instance = remembered
+        acquired.memory_tried = True
+        return _connected(context, acquired, host_of(context, remembered), compare=may_launch)
     # AWS's answer takes longer than a connection: both at once, and the answer decides.
-    asked = in_background(lambda: _settled(call))
-    early = _head_start(call, seen)
-    arrival.instance = asked()
-    if not may_start and arrival.instance and arrival.instance.state in instances.HALTED:
+    answer = in_background(lambda: settled_instance(context))
+    early = _head_start(context, remembered)
+    acquired.instance = answer()
+    if not may_start and acquired.instance and acquired.instance.state in instances.HALTED:
         raise Failure(
-            f"{arrival.instance.where} is {arrival.instance.state}: no command runs on it",
+            f"{acquired.instance.where} is {acquired.instance.state}: no command runs on it",
             hint="`ec2tasks finish` starts it, fetches the results and ends it",
         )
-    if next_step(arrival.instance) is not NextStep.USE:
-        _bring_up(call, arrival, may_launch=may_launch)
-    assert arrival.instance is not None
-    host = host_of(call, arrival.instance)
+    if next_step(acquired.instance) is not NextStep.USE:
+        _bring_up(context, acquired, may_launch=may_launch)
+    assert acquired.instance is not None
+    host = host_of(context, acquired.instance)
     if host != early:
-        _get_ready(call, arrival.instance, host)
-    if arrival.launched and _launched_in_vain(call, arrival):
-        return arrive(call, arrival, may_launch=may_launch)
-    remember(call.state, call.key, as_json(arrival.instance))
-    _adopt(call, arrival.instance)
-    return _arrived(call, arrival, host, compare=may_launch)
+        _get_ready(context, acquired.instance, host)
+    if acquired.launched and _gave_way(context, acquired):
+        return acquire(context, acquired, may_launch=may_launch)
+    remember(context.state, context.key, as_json(acquired.instance))
+    _adopt(context, acquired.instance)
+    return _connected(context, acquired, host, compare=may_launch)
 
 
-def _launched_in_vain(call: Call, arrival: Arrival) -> bool:
+def _gave_way(context: CallContext, acquired: Acquired) -> bool:
     """Whether another client's launch at the same moment was the older one; by now AWS shows both."""
-    found = _settled(call)
-    if found is None or arrival.instance is None or found.id == arrival.instance.id:
+    instance = settled_instance(context)
+    if instance is None or acquired.instance is None or instance.id == acquired.instance.id:
         return False
-    arrival.instance, arrival.launched = found, False
+    acquired.instance, acquired.launched = instance, False
     return True
 
 
-def look_in(call: Call) -> Host:
+def connect_running(context: CallContext) -> Host:
     """The running instance, connected; nothing is launched or started for it.
 
     Raises Failure naming what to type where none runs, or where it does not let this machine in.
     """
-    seen = last_seen(call)
-    if seen and is_connected(host_of(call, seen), call.tools):
-        return host_of(call, seen)
-    found = find(call)
-    if found is None:
-        raise no_instance(call)
-    if next_step(found) is not NextStep.USE:
-        raise Failure(f"instance {found.where} is {found.state}", hint="`ec2tasks up` brings it up")
-    host = host_of(call, found)
-    said = open_master(host, call.tools, strict=is_pinned(host) or pin_from_console(call.aws, host))
-    if said is not None:
-        raise Failure(f"instance {found.where} does not answer: {said}", hint="`ec2tasks up` waits for it")
+    remembered = remembered_instance(context)
+    if remembered and is_connected(host_of(context, remembered), context.tools):
+        return host_of(context, remembered)
+    instance = find_instance(context)
+    if instance is None:
+        raise no_instance_error(context)
+    if next_step(instance) is not NextStep.USE:
+        raise Failure(f"instance {instance.where} is {instance.state}", hint="`ec2tasks up` brings it up")
+    host = host_of(context, instance)
+    refusal = open_master(host, context.tools, strict=is_pinned(host) or pin_from_console(context.aws, host))
+    if refusal is not None:
+        raise Failure(
+            f"instance {instance.where} does not answer: {refusal}", hint="`ec2tasks up` waits for it"
+        )
     return host
 
 
-def _arrived(call: Call, arrival: Arrival, host: Host, *, compare: bool) -> Host:
-    arrival.host = host
-    if compare and not arrival.launched and not arrival.compared and arrival.instance:
-        arrival.compared = True
-        say_unlike(arrival.instance, call.settings)
+def _connected(context: CallContext, acquired: Acquired, host: Host, *, compare: bool) -> Host:
+    acquired.host = host
+    if compare and not acquired.launched and not acquired.drift_told and acquired.instance:
+        acquired.drift_told = True
+        warn_of_drift(acquired.instance, context.settings)
     return host
 
 
-def get_on(call: Call, arrival: Arrival, *, may_launch: bool) -> Host:
-    """Arrive for a user who needs no session, and whose work there leaves no trace of ours but a mark."""
-    with lock(call.state, f"arriving-{call.key}", shared=True):
-        host = arrive(call, arrival, may_launch=may_launch)
-        mark(host, call.tools)
-        journal.finish(call.state, call.key)
+def acquire_without_session(context: CallContext, acquired: Acquired, *, may_launch: bool) -> Host:
+    """Acquire the instance for work that needs no session; a mark on it says that it is in use."""
+    with lock(context.state, f"arriving-{context.key}", shared=True):
+        host = acquire(context, acquired, may_launch=may_launch)
+        mark(host, context.tools)
+        launch_journal.finish(context.state, context.key)
     return host
 
 
-def last_seen(call: Call) -> Instance | None:
-    """The instance as it was when this machine last got to it."""
-    try:
-        found = from_json(recall(call.state, call.key))
-    except (KeyError, TypeError, ValueError):
-        return None
-    if not call.settings.given("name") and found.project not in (None, known_as(call.project.root)):
-        return None  # another project's of the same folder name, for all that can be told without asking
-    return found if found.address and (call.settings.user or found.user) else None
+def _head_start(context: CallContext, remembered: Instance | None) -> Host | None:
+    """The host that answered last time, connected, where it still shows the same host key; else None."""
+    host = host_of(context, remembered) if remembered else None
+    return host if host and open_master(host, context.tools) is None else None
 
 
-def _head_start(call: Call, seen: Instance | None) -> Host | None:
-    """The host that answered last time, connected already, where it still shows the same host key."""
-    host = host_of(call, seen) if seen else None
-    return host if host and open_master(host, call.tools) is None else None
-
-
-def _get_ready(call: Call, found: Instance, host: Host) -> None:
-    settings = call.settings
+def _get_ready(context: CallContext, instance: Instance, host: Host) -> None:
+    settings = context.settings
     wait_ready(
         host,
-        call.aws,
-        call.tools,
-        describe=lambda: instances.describe_instance(call.aws, found.id),
-        open_port=lambda: open_ssh_port(call.aws, found.group_ids, owner=settings.key_name, port=host.port),
+        context.aws,
+        context.tools,
+        describe=lambda: instances.describe_instance(context.aws, instance.id),
+        open_port=lambda: open_ssh_port(
+            context.aws, instance.group_ids, owner=settings.key_name, port=host.port
+        ),
     )
     install_missing(host)
 
 
-def _bring_up(call: Call, arrival: Arrival, *, may_launch: bool) -> None:
+def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> None:
     def launch_one() -> Instance:
         if not may_launch:
-            raise no_instance(call)
-        plan = _plan_launch(call)
+            raise no_instance_error(context)
+        plan = _plan_launch(context)
         output.step(NextStep.LAUNCH.value)  # only now: each mistake that costs nothing has been looked for
         # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
         with deferred():
-            arrival.instance = _launch(call, plan)
-            arrival.launched = True
-        output.step(f"launched {arrival.instance.where}")
-        return arrival.instance
+            acquired.instance = _launch(context, plan)
+            acquired.launched = True
+        output.step(f"launched {acquired.instance.where}")
+        return acquired.instance
 
-    def start_one(found: Instance) -> None:
-        start_and_end.start(call.aws, found)
-        arrival.started = True
+    def start_one(instance: Instance) -> None:
+        start_and_end.start(context.aws, instance)
+        acquired.started = True
 
     # Of several clients of this machine at once, one launches and the others find what it launched.
-    with lock(call.state, f"launch-{call.key}"):
-        found = start_and_end.bring_up(
-            find=lambda: _settled(call),
+    with lock(context.state, f"launch-{context.key}"):
+        instance = start_and_end.bring_up(
+            find=lambda: settled_instance(context),
             launch=launch_one,
             start=start_one,
-            describe=lambda instance_id: instances.describe_instance(call.aws, instance_id),
+            describe=lambda instance_id: instances.describe_instance(context.aws, instance_id),
         )
-        arrival.launched = (
-            arrival.launched and arrival.instance is not None and arrival.instance.id == found.id
+        acquired.launched = (
+            acquired.launched and acquired.instance is not None and acquired.instance.id == instance.id
         )
-        arrival.instance = found
+        acquired.instance = instance
 
 
-def _launch(call: Call, plan: LaunchPlan) -> Instance:
+def _launch(context: CallContext, plan: LaunchPlan) -> Instance:
     """Launch one, written down before AWS is asked, and asked with what stands there from a lost request."""
     if plan.public_key:
-        keep(call.public_key, f"{plan.public_key}\n")
+        keep(context.public_key, f"{plan.public_key}\n")
     for anew in (False, True):
-        entry = journal.begin(call.state, call.place, anew=anew)
+        entry = launch_journal.begin(context.state, context.place, anew=anew)
         try:
-            return instances.from_description(launch(call.aws, plan, entry.token))
+            return instances.from_description(launch(context.aws, plan, entry.token))
         except Exception as error:
             if error_code(error) == "IdempotentInstanceTerminated" and not anew:
                 continue  # what was launched then has ended since
             if is_transient(error):
                 output.warning(UNANSWERED, hint="the next run finds it; `ec2tasks ls` shows it")
             else:
-                journal.finish(call.state, call.key)
+                launch_journal.finish(context.state, context.key)
             raise
     raise AssertionError("unreachable")
 
 
-def no_instance(call: Call) -> Failure:
-    """There is no instance, and this call is none that launches one."""
-    return Failure(
-        f"no instance `{call.settings.name}` in {call.aws.region}",
-        hint="`ec2tasks up` launches it, `ec2tasks ls` lists yours",
-    )
-
-
-def _plan_launch(call: Call) -> LaunchPlan:
-    known = known_as(call.project.root) or identity(call.project)
-    tags = instances.launch_tags(call.settings, known)
-    return plan_launch(call.aws, call.settings, tags, home=call.home, tools=call.tools)
+def _plan_launch(context: CallContext) -> LaunchPlan:
+    known = known_as(context.project.root) or identity(context.project)
+    tags = instances.launch_tags(context.settings, known)
+    return plan_launch(context.aws, context.settings, tags, home=context.home, tools=context.tools)

@@ -10,11 +10,11 @@ from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project
 from ec2tasks.base.state import State, digest
 from ec2tasks.config.settings import Settings
-from ec2tasks.lifecycle import launch_journal as journal
+from ec2tasks.lifecycle import launch_journal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class CallContext:
     """What one call of ec2tasks knows before it asks AWS anything."""
 
     settings: Settings
@@ -35,9 +35,9 @@ class Call:
         return digest(self.aws.endpoint.name, self.account, region, self.settings.key_name, name)
 
     @property
-    def place(self) -> journal.Place:
+    def place(self) -> launch_journal.Place:
         """The same for the journal."""
-        return journal.Place(
+        return launch_journal.Place(
             key=self.key,
             account=digest(self.aws.endpoint.name, self.account),
             region=self.aws.region,

@@ -7,7 +7,7 @@ from ec2tasks.base import output
 from ec2tasks.config.settings import Settings
 
 
-def unlike(found: Instance, settings: Settings) -> str | None:
+def drift_of(found: Instance, settings: Settings) -> str | None:
     """In which way an instance is not what somebody asked for; None where it is, or nobody asked.
 
     Only what is launched gets what the settings say. The disk's size, and which image a name means, AWS does
@@ -26,8 +26,8 @@ def unlike(found: Instance, settings: Settings) -> str | None:
     return f"{found.name} is {has}, not {wanted} as asked"
 
 
-def say_unlike(found: Instance, settings: Settings) -> None:
+def warn_of_drift(found: Instance, settings: Settings) -> None:
     """Say in which way it is not; it is used all the same."""
-    difference = unlike(found, settings)
+    difference = drift_of(found, settings)
     if difference:
         output.warning(difference, hint="`ec2tasks down` first: the next run launches what you asked for")

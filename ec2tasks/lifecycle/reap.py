@@ -20,8 +20,8 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.state import lock, recall, remember
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle import launch_journal as journal
-from ec2tasks.lifecycle.acquire import host_of
-from ec2tasks.lifecycle.context import Call
+from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.find import host_of
 from ec2tasks.lifecycle.launch_journal import Entry
 from ec2tasks.remote.usage_mark import was_used
 
@@ -57,7 +57,7 @@ class Fate:
 class Forgotten:
     """A forgotten instance, where it is, and its fate."""
 
-    call: Call
+    context: CallContext
     instance: Instance
     fate: Fate
 
@@ -101,107 +101,107 @@ def all_regions(aws: Aws) -> list[str]:
     return sorted(one["RegionName"] for one in aws.ec2.describe_regions()["Regions"])
 
 
-def regions_to_look_in(call: Call, everywhere: Sequence[str]) -> list[str]:
+def regions_to_look_in(context: CallContext, everywhere: Sequence[str]) -> list[str]:
     """These regions, else the one of the settings and those of launches that were cut short."""
-    asked = everywhere or [call.aws.region]
-    return list(dict.fromkeys([*asked, *(entry.place.region for entry in begun(call))]))
+    asked = everywhere or [context.aws.region]
+    return list(dict.fromkeys([*asked, *(entry.place.region for entry in begun(context))]))
 
 
-def begun(call: Call) -> list[Entry]:
+def begun(context: CallContext) -> list[Entry]:
     """The launches begun here that are this user's, in this account."""
-    mine = (call.place.account, call.place.owner)
-    return [one for one in journal.standing(call.state) if (one.place.account, one.place.owner) == mine]
+    mine = (context.place.account, context.place.owner)
+    return [one for one in journal.standing(context.state) if (one.place.account, one.place.owner) == mine]
 
 
-def find_forgotten(call: Call, regions: Sequence[str], *, force: bool) -> list[Forgotten]:
+def find_forgotten(context: CallContext, regions: Sequence[str], *, force: bool) -> list[Forgotten]:
     """The forgotten instances of this user in these regions; asks those on which nobody here has got."""
 
     def look(region: str) -> list[Forgotten]:
-        there = replace(call, aws=call.aws.in_region(region))
-        found = instances.list_instances(there.aws, owner=call.settings.key_name)
+        there = replace(context, aws=context.aws.in_region(region))
+        found = instances.list_instances(there.aws, owner=context.settings.key_name)
         judged = ((one, _judged(there, one, force=force)) for one in found)
-        return [Forgotten(call=there, instance=one, fate=fate) for one, fate in judged if fate]
+        return [Forgotten(context=there, instance=one, fate=fate) for one, fate in judged if fate]
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         return [one for many in pool.map(look, regions) for one in many]
 
 
-def _judged(call: Call, found: Instance, *, force: bool) -> Fate | None:
+def _judged(context: CallContext, found: Instance, *, force: bool) -> Fate | None:
     """The fate of an instance while no client of this machine is getting on it."""
     now = datetime.now(timezone.utc)
-    with _nobody_arriving(call, found) as alone:
-        sight = _look_at(call, found, alone=alone, now=now)
-        return judge(sight, now=now, reap_after=call.settings.reap_after, force=force)
+    with _nobody_arriving(context, found) as alone:
+        sight = _look_at(context, found, alone=alone, now=now)
+        return judge(sight, now=now, reap_after=context.settings.reap_after, force=force)
 
 
 @contextmanager
-def _nobody_arriving(call: Call, found: Instance) -> Iterator[bool]:
-    key = call.key_of(call.aws.region, found.name)
+def _nobody_arriving(context: CallContext, found: Instance) -> Iterator[bool]:
+    key = context.key_of(context.aws.region, found.name)
     with (
-        lock(call.state, f"arriving-{key}", patience=0) as first,
-        lock(call.state, f"launch-{key}", patience=0) as second,
+        lock(context.state, f"arriving-{key}", patience=0) as first,
+        lock(context.state, f"launch-{key}", patience=0) as second,
     ):
         yield first and second
 
 
-def _look_at(call: Call, found: Instance, *, alone: bool, now: datetime) -> Sight:
-    cut_short = any(entry.asked_for(found.token) for entry in begun(call))
+def _look_at(context: CallContext, found: Instance, *, alone: bool, now: datetime) -> Sight:
+    cut_short = any(entry.asked_for(found.token) for entry in begun(context))
     asked = alone and cut_short and found.state == "running"
     return Sight(
         instance=found,
-        since=stopped_since(call, found, now) if found.state in HALTED else None,
+        since=stopped_since(context, found, now) if found.state in HALTED else None,
         cut_short=cut_short,
         arriving=not alone,
-        used=_was_used(call, found) if asked else None,
+        used=_was_used(context, found) if asked else None,
     )
 
 
-def stopped_since(call: Call, found: Instance, now: datetime) -> datetime:
+def stopped_since(context: CallContext, found: Instance, now: datetime) -> datetime:
     """When an instance stopped, or was first seen so from here: AWS does not tell it of one's own stop."""
     if found.stopped:
         return found.stopped
     key = f"stopped-{found.id}"
-    known = recall(call.state, key) or {}
+    known = recall(context.state, key) or {}
     if known.get("launched") == found.launched.isoformat():
         return datetime.fromisoformat(str(known["seen"]))
-    remember(call.state, key, {"launched": found.launched.isoformat(), "seen": now.isoformat()})
+    remember(context.state, key, {"launched": found.launched.isoformat(), "seen": now.isoformat()})
     return now
 
 
-def _was_used(call: Call, found: Instance) -> bool | None:
+def _was_used(context: CallContext, found: Instance) -> bool | None:
     """Whether anybody has ever been on it; None where it gives no answer."""
     try:
-        host = host_of(call, found)
+        host = host_of(context, found)
     except Failure:
         return None
-    return was_used(host, call.aws, call.tools)
+    return was_used(host, context.aws, context.tools)
 
 
 def end_forgotten(found: Forgotten, *, force: bool) -> bool:
     """End a forgotten instance, unless it is in use by now. Whether it was ended."""
-    call = found.call
-    with _nobody_arriving(call, found.instance) as alone:
-        now = instances.describe_instance(call.aws, found.instance.id)
+    context = found.context
+    with _nobody_arriving(context, found.instance) as alone:
+        now = instances.describe_instance(context.aws, found.instance.id)
         if now is None or now.state not in instances.ALIVE:
             return True
         moment = datetime.now(timezone.utc)
-        sight = _look_at(call, now, alone=alone, now=moment)
-        fate = judge(sight, now=moment, reap_after=call.settings.reap_after, force=force)
+        sight = _look_at(context, now, alone=alone, now=moment)
+        fate = judge(sight, now=moment, reap_after=context.settings.reap_after, force=force)
         if fate is None or not fate.ends:
             return False
-        start_and_end.end(call.aws, now, FinalState.TERMINATE)
-        for entry in begun(call):
+        start_and_end.end(context.aws, now, FinalState.TERMINATE)
+        for entry in begun(context):
             if entry.asked_for(now.token):
-                journal.finish(call.state, entry.place.key)
+                journal.finish(context.state, entry.place.key)
     return True
 
 
-def tidy(call: Call, regions: Sequence[str]) -> None:
+def tidy(context: CallContext, regions: Sequence[str]) -> None:
     """Strike off launches in these regions that are too old to be asked for again and left no instance."""
-    journal.sweep(call.state)
-    for entry in begun(call):
+    journal.sweep(context.state)
+    for entry in begun(context):
         if entry.is_old() and entry.place.region in regions:
-            there = call.aws.in_region(entry.place.region)
+            there = context.aws.in_region(entry.place.region)
             found = instances.list_instances(there, owner=entry.place.owner, name=entry.place.name)
             if not any(entry.asked_for(one.token) for one in found):
-                journal.finish(call.state, entry.place.key)
+                journal.finish(context.state, entry.place.key)

@@ -1,4 +1,4 @@
-"""Leaving the instance: the last one out applies the end of life, whatever happened before."""
+"""Releasing the instance: the last client out applies the final state, whatever happened before."""
 
 from __future__ import annotations
 
@@ -10,162 +10,205 @@ from ec2tasks.aws.errors import error_text, explain, is_transient
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.final_state import ENDS, FinalState, Verdict, decide
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.project_dir import prepare
 from ec2tasks.base.signals import uninterrupted
 from ec2tasks.base.state import lock
-from ec2tasks.lifecycle import launch_journal as journal
-from ec2tasks.lifecycle.acquire import host_of
-from ec2tasks.lifecycle.operation import Results, Stay
+from ec2tasks.lifecycle import launch_journal
+from ec2tasks.lifecycle.find import host_of
+from ec2tasks.lifecycle.lease import Lease
+from ec2tasks.lifecycle.operation import WATCH
+from ec2tasks.lifecycle.outcome import End, Outcome, Results
+from ec2tasks.lifecycle.release_decision import ENDS, Decision, Facts, decide
 from ec2tasks.remote import job as jobs
+from ec2tasks.remote.session import Leaving
 from ec2tasks.remote.usage_mark import was_used
 from ec2tasks.ssh.connect import close_master, forget_host
 
 ARRIVAL_PATIENCE = 30.0  # seconds that a leaving client waits for those who are just arriving
+PAST = {FinalState.LEAVE: "left running", FinalState.STOP: "stopped", FinalState.TERMINATE: "terminated"}
 
 
-def end_beside_failure(stay: Stay) -> None:
-    """Apply the end of life on the way out of a failure, which stays the one to tell."""
+def release_after_failure(lease: Lease, outcome: Outcome) -> None:
+    """Release the instance on the way out of a failure, which stays the one to tell."""
     try:
-        end(stay)
+        release(lease, outcome)
     except Failure as error:
         output.warning(error.what, hint=error.hint)
 
 
-def end(stay: Stay) -> None:
-    """Leave the instance and apply its end of life."""
-    call, arrival = stay.call, stay.arrival
-    if arrival.instance is None:
-        return
-    if arrival.instance.state == "stopped" and not (arrival.started or stay.joined or stay.intent.explicit):
-        return  # it could not be started, and is as it was
-    if stay.gone:
-        _forget(stay)
-        return
-    with uninterrupted(), lock(call.state, f"arriving-{call.key}", patience=ARRIVAL_PATIENCE):
-        leaving = stay.leave()
+def release(lease: Lease, outcome: Outcome) -> FinalState | None:
+    """Leave the instance and apply its final state; returns that, None where it was not ours to decide.
+
+    Raises Failure where AWS does not do what was decided.
+    """
+    operation, acquired = lease.operation, lease.acquired
+    context = lease.context
+    if acquired.instance is None:
+        return None
+    untouched = not (acquired.started or lease.session or operation.explicit)
+    if acquired.instance.state == "stopped" and untouched:
+        return None  # it could not be started, and is as it was
+    if outcome.end is End.GONE:
+        _forget(lease)
+        return None
+    with uninterrupted(), lock(context.state, f"arriving-{context.key}", patience=ARRIVAL_PATIENCE):
+        answer = lease.leave(outcome)
         # Without a session of our own we can't ask the instance, but know of this machine's other clients.
-        if leaving is None and stay.joined and not stay.detached and stay.ask_state() is None:
-            _say_gone(stay, arrival.instance)
-            _forget(stay)
-            return
-        if stay.intent.looks and not stay.detached:
-            return  # what becomes of it is not for who only looked
-        with lock(call.state, f"present-{call.key}", patience=0) as alone:
-            stay.shared = not leaving.last if leaving else not alone and not stay.joined
-        if arrival.launched and not stay.joined and not stay.shared:
-            stay.shared = _somebody_there(stay)
-        all_here = stay.results is Results.FETCHED and leaving is not None and leaving.bare
-        verdict = decide(stay.facts(leaving))
-        if leaving and verdict.ending is FinalState.TERMINATE:
-            tell(stay, leaving.untold)
-        apply(stay, verdict, fetched=all_here)
+        if answer is None and lease.session and not outcome.left_running and lease.observe() is None:
+            _warn_of_termination(lease, outcome)
+            _forget(lease)
+            return None
+        if operation.mode == WATCH and not outcome.left_running:
+            return None  # what becomes of it is not for who only watched
+        others = _others(lease, answer)
+        all_here = outcome.results is Results.FETCHED and answer is not None and answer.bare
+        decision = decide(_facts(lease, outcome, answer, others=others))
+        if answer and decision.final_state is FinalState.TERMINATE:
+            _tell_unseen_ends(lease, answer.untold)
+        return apply(lease, decision, fetched=all_here)
 
 
-def tell(stay: Stay, untold: Sequence[str]) -> None:
-    """Say how these runs ended, which no client was there to see; what they printed is kept here."""
-    if not untold:
+def _others(lease: Lease, answer: Leaving | None) -> bool | None:
+    """Whether other clients are on the instance; None where that could not be asked."""
+    context = lease.context
+    with lock(context.state, f"present-{context.key}", patience=0) as alone:
+        others = not answer.last if answer else not alone and not lease.session
+    if lease.acquired.launched and not lease.session and not others:
+        others = _somebody_there(lease)
+    return others if answer or others else None
+
+
+def _facts(lease: Lease, outcome: Outcome, answer: Leaving | None, *, others: bool | None) -> Facts:
+    operation, acquired = lease.operation, lease.acquired
+    # A later session's final state replaces an earlier one's: the instance knows which came last.
+    asked = FinalState(answer.final_state) if answer and answer.final_state else None
+    as_found = FinalState.STOP if acquired.started else FinalState.LEAVE
+    wanted = asked or outcome.final_state or operation.final_state or as_found
+    return Facts(
+        wanted=FinalState.LEAVE if outcome.left_running else wanted,
+        explicit=operation.explicit,
+        launched=acquired.launched,
+        started=acquired.started,
+        joined=lease.session is not None,
+        used=lease.used,
+        results_here=outcome.results is not Results.MISSING and not (answer and answer.unfetched),
+        others=others,
+        can_stop=not lease.instance.spot,
+        job=answer.run if answer else "",
+        other_folder=answer.elsewhere if answer else "",
+        background=answer.left if answer else "",
+        end=outcome.end,
+    )
+
+
+def _tell_unseen_ends(lease: Lease, job_ids: Sequence[str]) -> None:
+    """Say how these jobs ended, which no client was there to see; what they printed is kept here."""
+    if not job_ids:
         return
+    context = lease.context
+    root = context.project.root
     try:
-        folder = prepare(stay.call.project.root) / "logs"
-        found = [run for run in jobs.list_jobs(stay.host, stay.call.tools) if run.job_id in untold]
+        folder = prepare(root) / "logs"
+        unseen = [job for job in jobs.list_jobs(lease.host, context.tools) if job.job_id in job_ids]
         folder.mkdir(exist_ok=True)
-        for run in found:
-            words = " ".join((run.command or "a shell").split())
-            where = jobs.save_output(stay.host, run.job_id, folder, stay.call.tools)
+        for job in unseen:
+            command = " ".join((job.command or "a shell").split())
+            path = jobs.save_output(lease.host, job.job_id, folder, context.tools)
             output.warning(
-                f"run {run.job_id} (`{words[:60]}`) ended with {run.code} while nobody was there",
-                hint=f"what it printed is in {where.relative_to(stay.call.project.root)}",
+                f"job {job.job_id} (`{command[:60]}`) ended with {job.code} while nobody was there",
+                hint=f"what it printed is in {path.relative_to(root)}",
             )
     except (Failure, OSError) as error:
-        output.warning(f"{len(untold)} runs ended while nobody was there, and can't be told of: {error}")
+        output.warning(f"{len(job_ids)} jobs ended while nobody was there, and can't be told of: {error}")
 
 
-def _forget(stay: Stay) -> None:
+def _forget(lease: Lease) -> None:
     """Forget an instance that is gone: there is nothing left to end."""
-    journal.finish(stay.call.state, stay.call.key)
-    if stay.arrival.host:
-        forget_host(stay.arrival.host, stay.call.tools)
+    context = lease.context
+    launch_journal.finish(context.state, context.key)
+    if lease.acquired.host:
+        forget_host(lease.acquired.host, context.tools)
 
 
-def _say_gone(stay: Stay, found: Instance) -> None:
+def _warn_of_termination(lease: Lease, outcome: Outcome) -> None:
     """Say that somebody else, or AWS, has terminated the instance."""
-    lost = (
-        ""
-        if stay.results is not Results.MISSING or not stay.touched
-        else ", and with it what was not fetched"
-    )
+    lost = outcome.results is Results.MISSING and lease.used
     output.warning(
-        f"{found.where}: terminated, but not by this run{lost}", hint="the next run launches another"
+        f"{lease.instance.where}: terminated, but not by this run"
+        f"{', and with it what was not fetched' if lost else ''}",
+        hint="the next run launches another",
     )
 
 
-def _somebody_there(stay: Stay) -> bool:
+def _somebody_there(lease: Lease) -> bool:
     """Whether somebody, say on another machine, has got on what this call launched and never got on."""
-    call, launched = stay.call, stay.arrival.instance
+    context = lease.context
     try:
-        now = instances.describe_instance(call.aws, launched.id) if launched else None
-        return bool(now and now.address and was_used(host_of(call, now), call.aws, call.tools))
+        instance = instances.describe_instance(context.aws, lease.instance.id)
+        reachable = instance is not None and instance.address is not None
+        return bool(
+            instance and reachable and was_used(host_of(context, instance), context.aws, context.tools)
+        )
     except Exception as error:
         if explain(error) is None and not isinstance(error, Failure):
             raise
         return False  # it can't be asked; that it can't be ended either is for that call to say
 
 
-def apply(stay: Stay, verdict: Verdict, *, fetched: bool = False) -> None:
-    """Do what was decided; say it, why, and what to type next. Raises Failure where AWS won't.
+def apply(lease: Lease, decision: Decision, *, fetched: bool = False) -> FinalState:
+    """Do what was decided; say it, why, and what to type next. Returns what the instance is left as.
 
-    `fetched`: all that is there has been fetched, so that it can be terminated without another look.
+    `fetched`: all that is there has been fetched, so that it can be terminated without another look. Raises
+    Failure where AWS won't.
     """
-    call, found = stay.call, stay.arrival.instance
-    assert found is not None
-    verdict = _carried_out(stay, found, verdict, fetched=fetched)
-    stay.ended = verdict.ending
-    if verdict.because:
-        output.warning(f"{found.where}: {PAST[verdict.ending]}, because {verdict.because}", hint=verdict.hint)
+    instance = lease.instance
+    decision = _carried_out(lease, instance, decision, fetched=fetched)
+    result = f"{instance.where}: {PAST[decision.final_state]}"
+    if decision.reason:
+        output.warning(f"{result}, because {decision.reason}", hint=decision.hint)
     else:
-        output.step(f"{found.where}: {PAST[verdict.ending]}")
-        if verdict.hint:
-            output.hint(verdict.hint)
-    if verdict.ending is FinalState.TERMINATE:
-        _forget(stay)
-    elif stay.arrival.host and verdict.ending is FinalState.STOP:
-        close_master(stay.arrival.host, call.tools)
+        output.step(result)
+        if decision.hint:
+            output.hint(decision.hint)
+    if decision.final_state is FinalState.TERMINATE:
+        _forget(lease)
+    elif lease.acquired.host and decision.final_state is FinalState.STOP:
+        close_master(lease.host, lease.context.tools)
+    return decision.final_state
 
 
-def _carried_out(stay: Stay, found: Instance, verdict: Verdict, *, fetched: bool) -> Verdict:
+def _carried_out(lease: Lease, instance: Instance, decision: Decision, *, fetched: bool) -> Decision:
     """Do what was decided, or stop what AWS does not terminate: a right may be missing, or it is protected.
 
     Raises Failure where AWS does neither, or where nothing but the termination was asked for.
     """
-    if verdict.ending is FinalState.STOP and found.state in instances.HALTED:
-        return verdict  # AWS remembers who stopped it last, and why
+    if decision.final_state is FinalState.STOP and instance.state in instances.HALTED:
+        return decision  # AWS remembers who stopped it last, and why
     try:
-        start_and_end.end(stay.call.aws, found, verdict.ending, fetched=fetched)
-        return verdict
+        start_and_end.end(lease.context.aws, instance, decision.final_state, fetched=fetched)
+        return decision
     except Exception as error:
         known = explain(error)
         what = known.what if known else error_text(error)
         hint = f"{known.hint}; then `ec2tasks down` ends it" if known and known.hint else ENDS
-        stoppable = verdict.ending is FinalState.TERMINATE and not found.spot and not is_transient(error)
-        if not stoppable or not _is_stopped(stay, found, fetched=fetched):
+        terminating = decision.final_state is FinalState.TERMINATE
+        stoppable = terminating and not instance.spot and not is_transient(error)
+        if not stoppable or not _is_stopped(lease, instance, fetched=fetched):
             raise Failure(
-                f"{found.where} could not be ended and may still cost money: {what}", hint=hint
+                f"{instance.where} could not be ended and may still cost money: {what}", hint=hint
             ) from error
-        if stay.intent.explicit:
+        if lease.operation.explicit:
             raise Failure(
-                f"{found.where} could not be terminated, and is stopped; its disk still costs: {what}",
+                f"{instance.where} could not be terminated, and is stopped; its disk still costs: {what}",
                 hint=hint,
             ) from error
-        return Verdict(ending=FinalState.STOP, because=f"it could not be terminated: {what}", hint=ENDS)
+        return Decision(final_state=FinalState.STOP, reason=f"it could not be terminated: {what}", hint=ENDS)
 
 
-def _is_stopped(stay: Stay, found: Instance, *, fetched: bool) -> bool:
+def _is_stopped(lease: Lease, instance: Instance, *, fetched: bool) -> bool:
     """Whether AWS stops what it does not terminate; the first refusal is the one to tell."""
     with contextlib.suppress(Exception):
-        start_and_end.end(stay.call.aws, found, FinalState.STOP, fetched=fetched)
+        start_and_end.end(lease.context.aws, instance, FinalState.STOP, fetched=fetched)
         return True
     return False
-
-
-PAST = {FinalState.LEAVE: "left running", FinalState.STOP: "stopped", FinalState.TERMINATE: "terminated"}

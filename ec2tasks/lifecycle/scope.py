@@ -1,25 +1,29 @@
-"""A call's way onto the instance and off again: arrival, session, and the end of life after it."""
+"""Work on the instance between its acquiring and its release, whatever happens in between."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.signals import handled
 from ec2tasks.base.state import lock
-from ec2tasks.lifecycle import launch_journal as journal
-from ec2tasks.lifecycle.acquire import arrive
-from ec2tasks.lifecycle.operation import Stay, joined
-from ec2tasks.lifecycle.release import end, end_beside_failure
-from ec2tasks.lifecycle.timing import Phases
+from ec2tasks.lifecycle import launch_journal
+from ec2tasks.lifecycle.acquire import acquire
+from ec2tasks.lifecycle.lease import Lease
+from ec2tasks.lifecycle.outcome import Outcome, attempt
+from ec2tasks.lifecycle.release import release, release_after_failure
+from ec2tasks.lifecycle.timing import Timings
+from ec2tasks.remote.session import Session
 from ec2tasks.ssh.connect import close_master
-from ec2tasks.ssh.host import Host
+
+JOIN_ATTEMPTS = 3
 
 
 def interruptible() -> contextlib.AbstractContextManager[None]:
-    """Treat a closed terminal and a polite kill like Ctrl-C: results come back, the instance ends."""
+    """Treat a closed terminal and a polite kill like Ctrl-C: results come back, the instance is released."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -27,45 +31,57 @@ def interruptible() -> contextlib.AbstractContextManager[None]:
     return handled((signal.SIGTERM, signal.SIGHUP), interrupt)
 
 
-@contextlib.contextmanager
-def on_board(
-    stay: Stay, phases: Phases, *, files: Mapping[str, str] | None = None, may_launch: bool = False
-) -> Iterator[Host]:
-    """Arrive and hold a session; whatever happens inside or on the way, the end of life follows.
+def with_instance(
+    lease: Lease,
+    work: Callable[[], Outcome],
+    timings: Timings,
+    *,
+    files: Mapping[str, str] | None = None,
+    may_launch: bool = False,
+) -> Outcome:
+    """Acquire the instance, join it, do the work, release it: the work's outcome, with what became of it.
 
-    `files` are what the run needs there, by name.
+    `files` are handed to the instance for the job, by name. Whatever fails on the way, the release follows;
+    then the first error is raised, and one more on the way out is only said.
     """
-    with contextlib.ExitStack() as stay.boarded:
-        try:
-            with phases.time("found"):
-                host = _get_on(stay, files or {}, stay.boarded, may_launch=may_launch)
-            yield host
-        except BaseException as error:
-            stay.interrupted |= isinstance(error, KeyboardInterrupt)
-            # The first failure is the one to tell; one more on the way out is said beside it.
-            end_beside_failure(stay)
-            raise
-        end(stay)
+
+    def acquired_work() -> Outcome:
+        with timings.time("found"):
+            _acquire_and_join(lease, files or {}, may_launch=may_launch)
+        return work()
+
+    with interruptible(), lease.held():
+        outcome = attempt(acquired_work, results=lease.operation.results_at_first)
+        if outcome.failure:
+            release_after_failure(lease, outcome)
+            raise outcome.failure
+        return replace(outcome, released=release(lease, outcome))
 
 
-def _get_on(stay: Stay, files: Mapping[str, str], boarded: contextlib.ExitStack, *, may_launch: bool) -> Host:
-    """Arrive and join. An instance that another client ends in this very moment is left for the next."""
-    call = stay.call
-    for attempts_left in (2, 1, 0):
+def _acquire_and_join(lease: Lease, files: Mapping[str, str], *, may_launch: bool) -> None:
+    """Acquire and join. An instance that another client ends in this very moment is left for the next."""
+    context = lease.context
+    may_start = lease.operation.may_start
+    for attempts_left in range(JOIN_ATTEMPTS - 1, -1, -1):
         # Whoever leaves from this machine meanwhile waits for us, rather than end what we are about to use.
-        with lock(call.state, f"arriving-{call.key}", shared=True):
-            host = arrive(call, stay.arrival, may_launch=may_launch, may_start=not stay.intent.looks)
+        with lock(context.state, f"arriving-{context.key}", shared=True):
+            host = acquire(context, lease.acquired, may_launch=may_launch, may_start=may_start)
             try:
-                stay.session = boarded.enter_context(joined(stay, host, files))
+                session = lease.join(host, files)
             except Failure:
                 if attempts_left == 0:
                     raise
                 # A kept connection that a change of network killed still looks alive: a new one tells.
-                close_master(host, call.tools)
+                close_master(host, context.tools)
             else:
-                stay.empty = stay.session.empty
-                stay.clean = stay.session.clean or stay.empty or stay.arrival.launched
-                journal.finish(call.state, call.key)
-                boarded.enter_context(lock(call.state, f"present-{call.key}", shared=True))
-                return host
-    raise AssertionError("unreachable")
+                _settle_in(lease, session)
+                return
+
+
+def _settle_in(lease: Lease, session: Session) -> None:
+    """Take down what the session told, and that this machine has got on its instance."""
+    context = lease.context
+    lease.nothing_there = session.empty
+    lease.all_fetched = session.clean or session.empty or lease.acquired.launched
+    launch_journal.finish(context.state, context.key)
+    lease.sessions.enter_context(lock(context.state, f"present-{context.key}", shared=True))

@@ -11,7 +11,7 @@ from ec2tasks.config.parsers import duration
 
 
 @dataclass(kw_only=True)
-class Phases:
+class Timings:
     """How long each phase of a run took, for the line at its end."""
 
     seconds: dict[str, float] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from support.values import INSTANCE
 
 from ec2tasks.base.project import Project
 from ec2tasks.config.settings import read_settings
-from ec2tasks.lifecycle.drift import unlike
+from ec2tasks.lifecycle.drift import drift_of
 
 THERE = replace(INSTANCE, name="kim-shop", type="g4dn.xlarge", spot=False, image="ami-1")
 
@@ -32,7 +32,7 @@ THERE = replace(INSTANCE, name="kim-shop", type="g4dn.xlarge", spot=False, image
 def test_what_was_asked_for_and_is_not_there(options: dict[str, object], said: str | None) -> None:
     project = Project(root=Path("/nowhere/shop"), below=Path())
     settings = read_settings(project, options=options, environ={"HOME": "/nowhere", "USER": "kim"})
-    assert unlike(THERE, settings) == (said and f"kim-shop is {said} as asked")
+    assert drift_of(THERE, settings) == (said and f"kim-shop is {said} as asked")
 
 
 def test_an_instance_of_another_type_is_said_once_in_plan_and_run(warm: ScratchProject) -> None:

@@ -71,7 +71,7 @@ def test_of_several_commands_each_is_reached_and_none_ends_unseen(local_project:
     said = project.ec2tasks("attach", first)
     assert (said.code, said.out) == (4, "one\n"), said.err
     beside = project.ec2tasks("run", "--terminate", "true")
-    assert f"left running, because run {second} goes on" in beside.err
+    assert f"left running, because job {second} goes on" in beside.err
     assert "`ec2tasks finish` waits for its end" in beside.err
     down = project.ec2tasks("down")
     assert (down.code, state(project)) == (125, "running")

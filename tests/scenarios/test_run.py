@@ -13,7 +13,7 @@ from support.project import ScratchProject
 from support.waiting import until
 
 from ec2tasks.config.parsers import duration
-from ec2tasks.lifecycle.timing import Phases
+from ec2tasks.lifecycle.timing import Timings
 
 
 def test_a_failing_command_brings_its_code_and_its_files(local_project: ScratchProject) -> None:
@@ -201,6 +201,6 @@ def test_a_duration_in_its_unit(seconds: float, words: str) -> None:
 
 
 def test_the_line_of_phases() -> None:
-    phases = Phases(seconds={"found": 0.2, "ran": 720.0})
-    assert phases.line(0.13) == "found 0.2 s · ran 12 min · cost ≈ $0.13"
-    assert phases.line(None) == "found 0.2 s · ran 12 min"
+    timings = Timings(seconds={"found": 0.2, "ran": 720.0})
+    assert timings.line(0.13) == "found 0.2 s · ran 12 min · cost ≈ $0.13"
+    assert timings.line(None) == "found 0.2 s · ran 12 min"

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from invoke.context import Context
 from support.values import INSTANCE
 
-from ec2tasks.aws import instances, start_and_end
+from ec2tasks.aws import instances
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base.endpoint import AWS
@@ -19,11 +18,10 @@ from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project
 from ec2tasks.base.state import State, open_state
-from ec2tasks.cli.task import make_call
 from ec2tasks.config.settings import read_settings
-from ec2tasks.lifecycle import launch_journal as journal
-from ec2tasks.lifecycle.acquire import _settled
-from ec2tasks.lifecycle.context import Call
+from ec2tasks.lifecycle import launch_journal
+from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.find import settled_instance
 from ec2tasks.lifecycle.launch_journal import Entry
 
 
@@ -32,40 +30,13 @@ def state(tmp_path: Path) -> State:
     return open_state({"HOME": str(tmp_path)})
 
 
-def call(state: State, **options: object) -> Call:
+def context(state: State, **options: object) -> CallContext:
     project = Project(root=Path("/nowhere/shop"), below=Path())
     settings = read_settings(project, options=options, environ={"HOME": "/nowhere", "USER": "kim"})
     aws = Aws(endpoint=AWS, region=settings.region)
-    return Call(
+    return CallContext(
         settings=settings, project=project, aws=aws, state=state, tools=Tools(), home=Path("/nowhere")
     )
-
-
-def test_nothing_of_one_account_is_taken_for_another_s(state: State) -> None:
-    """Within ten minutes the control connection of the first still stands, and AWS would not be asked."""
-    one = replace(call(state), account="work")
-    other = replace(call(state), account="home")
-    assert one.key != other.key
-    assert one.place.account != other.place.account
-    assert one.public_key != other.public_key
-    assert one.key == replace(call(state), account="work").key
-
-
-@pytest.mark.parametrize("changed", [{"region": "eu-west-1"}, {"name": "other"}, {"key_name": "nina"}])
-def test_each_of_region_name_and_owner_tells_instances_apart(changed: dict[str, str], state: State) -> None:
-    assert call(state).key != call(state, **changed).key
-    assert call(state).key_of("eu-central-1", "kim-shop") == call(state).key
-
-
-@pytest.mark.parametrize("name", ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"])
-def test_what_chooses_the_account_tells_it(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    before = make_call(Context(), {}).key
-    assert make_call(Context(), {}).key == before
-    monkeypatch.setenv(name, "another")
-    assert make_call(Context(), {}).key != before
 
 
 HERE, ELSEWHERE = "n" * 32 + "-1", "another's"
@@ -93,10 +64,10 @@ def test_of_two_launched_at_once_one_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told, done, now = iter(shown), list[str](), datetime.now(timezone.utc)
-    mine = call(state)
-    journal.begin(state, mine.place)
+    mine = context(state)
+    launch_journal.begin(state, mine.place)
     entry = Entry(place=mine.place, nonce="n" * 32, began=time.time())
-    monkeypatch.setattr(journal, "read", lambda *_args: entry)
+    monkeypatch.setattr(launch_journal, "read", lambda *_args: entry)
 
     def look(*_args: object, **_options: object) -> list[Instance]:
         return [
@@ -105,8 +76,8 @@ def test_of_two_launched_at_once_one_is_kept(
         ]
 
     monkeypatch.setattr(instances, "list_instances", look)
-    monkeypatch.setattr(start_and_end, "end", lambda _aws, one, _end: done.append(one.id))
-    found = _settled(mine, sleep=lambda _seconds: None)
+    monkeypatch.setattr(instances, "end", lambda _aws, one, _end: done.append(one.id))
+    found = settled_instance(mine, sleep=lambda _seconds: None)
     assert (found and found.id, done) == (taken, ended)
     assert (state.folder / "launches" / mine.key).exists() == (taken != ELSEWHERE)
 
@@ -115,4 +86,4 @@ def test_several_that_are_there_to_stay_are_an_error(state: State, monkeypatch: 
     both = [replace(INSTANCE, id="i-1"), replace(INSTANCE, id="i-2")]
     monkeypatch.setattr(instances, "list_instances", lambda *_args, **_options: both)
     with pytest.raises(UsageError, match=r"i-1.*i-2"):
-        _settled(call(state), sleep=lambda _seconds: pytest.fail("there is nothing to wait for"))
+        settled_instance(context(state), sleep=lambda _seconds: pytest.fail("there is nothing to wait for"))

@@ -1,0 +1,169 @@
+"""Keeps the connection to a job, and gets back to it after the connection broke."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ec2tasks.aws import instances
+from ec2tasks.aws.errors import UnreachableError, explain
+from ec2tasks.aws.instances import Instance
+from ec2tasks.aws.security_groups import open_ssh_port
+from ec2tasks.base import output
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.process import Tools, start_thread
+from ec2tasks.lifecycle.find import host_of
+from ec2tasks.lifecycle.lease import Lease
+from ec2tasks.lifecycle.outcome import InstanceGoneError
+from ec2tasks.lifecycle.spot import taken_error, was_taken
+from ec2tasks.remote import job as jobs
+from ec2tasks.remote.job import Job, JobStatus
+from ec2tasks.ssh.connect import close_master, open_master
+from ec2tasks.ssh.host import Host
+
+PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before an attempt; the last one stays
+VAIN_LIMIT = 3  # connections that bring nothing although the instance answers
+LOOK_PATIENCE = 10.0  # seconds that AWS's answer is waited for; it may come during a later attempt
+
+
+@dataclass(kw_only=True)
+class JobConnection:
+    """The connection to a job on the instance, made again for as long as its instance runs.
+
+    `lost`: it was said to be. `looking` asks AWS what became of the instance, and leaves its `answer`.
+    """
+
+    lease: Lease
+    job: Job
+    tries: int = 0
+    lost: bool = False
+    looking: threading.Thread | None = None
+    answer: Instance | Failure | None = None
+
+    @property
+    def tools(self) -> Tools:
+        """How ssh is started here."""
+        return self.lease.context.tools
+
+    @property
+    def host(self) -> Host:
+        """How the instance is reached now."""
+        return self.lease.host
+
+    @property
+    def ssh_log(self) -> Path:
+        """Where ssh writes what it has to say itself."""
+        return self.host.sockets / f"said-{self.job.job_id}"
+
+    def interrupt(self) -> None:
+        """Send Ctrl-C to the command; where the connection is about to break, once more over another."""
+        for _ in range(3):
+            if jobs.send_signal(self.host, self.job.job_id, "INT", self.tools):
+                return
+
+    def say_connected_again(self) -> None:
+        """Say that the connection stands again, where it was said to be lost."""
+        self.tries = 0
+        if self.lost:
+            self.lost = False
+            output.step("connected again")
+
+    def reconnect(self, *, met: bool, begun: bool) -> JobStatus | None:
+        """How the command stands, asked over a connection that answers; tries until there is one.
+
+        `met`: a connection got as far as the command, `begun`: the last one did. Raises Failure where the
+        instance has ended, or answers but does not take the command.
+        """
+        self.tries = 0 if begun else self.tries + 1
+        while True:
+            if self.tries:
+                self._say_lost(met=met)
+            time.sleep(PAUSES[min(self.tries, len(PAUSES) - 1)])
+            try:
+                status = self._reach()
+            except InstanceGoneError:
+                raise
+            except Failure:
+                self.tries += 1
+                continue
+            if status and status.over:
+                return status
+            if not met and self.tries >= VAIN_LIMIT:
+                raise jobs.not_started(self._last_line_of_ssh())
+            self._say_lost(met=met)
+            return status
+
+    def _say_lost(self, *, met: bool) -> None:
+        if not self.lost:
+            self.lost = True
+            output.step(f"connection lost, trying again{' (the command goes on there)' if met else ''}")
+
+    def _last_line_of_ssh(self) -> str:
+        with contextlib.suppress(OSError):
+            return self.ssh_log.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-1]
+        return ""
+
+    def _reach(self) -> JobStatus | None:
+        """Ask over the kept connection, or a new one. Raises Failure where neither answers."""
+        refusal = open_master(self.host, self.tools)
+        if refusal is not None:
+            self._look_at_aws(admitting="timed out" in refusal)
+            raise Failure(refusal)
+        try:
+            status = jobs.look(self.host, self.tools, self.job.job_id)
+        except Failure:
+            # It stands, but carries nothing any more: this machine's network may have changed.
+            close_master(self.host, self.tools)
+            raise
+        self.lease.rejoin()
+        return status
+
+    def _look_at_aws(self, *, admitting: bool) -> None:
+        """Follow the instance to another address. Raises InstanceGoneError where it no longer runs."""
+        if self.looking is None:
+            # A thread that nobody waits for at the end: without a network it takes minutes to give up.
+            self.looking = start_thread(self._ask_aws, admitting)
+        self.looking.join(LOOK_PATIENCE)
+        if self.looking.is_alive():
+            return
+        self.looking = None
+        answer = self.answer
+        if isinstance(answer, Failure):
+            if self.lease.context.aws.endpoint.is_own and isinstance(answer, UnreachableError):
+                # A place on this machine: without its API, its instances are gone too.
+                raise InstanceGoneError(answer.what, hint=answer.hint)
+        elif answer is None or answer.state not in instances.UP:
+            raise self._gone(answer)
+        elif answer.address:
+            self.lease.move_to(answer, host_of(self.lease.context, answer))
+
+    def _gone(self, instance: Instance | None) -> InstanceGoneError:
+        """The failure that the instance no longer runs; AWS may not know it any more."""
+        self.lease.acquired.instance = instance or self.lease.instance
+        if instance and was_taken(self.lease, instance):
+            return taken_error(self.lease)
+        state = instance.state if instance else "gone"
+        return InstanceGoneError(
+            f"{self.lease.instance.where} is {state}: job {self.job.job_id} is lost",
+            hint="`ec2tasks down` starts it again, fetches what was left and ends it"
+            if "stop" in state
+            else "what was fetched until then is here",
+            terminated=instance is None or instance.state in instances.GONE,
+        )
+
+    def _ask_aws(self, admitting: bool) -> None:
+        context = self.lease.context
+        try:
+            self.answer = instances.describe_instance(context.aws, self.host.instance_id)
+            if self.answer and admitting:
+                # This machine may be somewhere else by now.
+                open_ssh_port(
+                    context.aws, self.answer.group_ids, owner=context.settings.key_name, port=self.host.port
+                )
+        except Exception as error:
+            self.answer = explain(error)
+            if self.answer is None:
+                raise

@@ -1,0 +1,33 @@
+"""Brings the instance up and leaves it running."""
+
+from __future__ import annotations
+
+from ec2tasks.aws.instances import Instance
+from ec2tasks.lifecycle.acquire import acquire_without_session, check_local_tools
+from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.lease import Lease
+from ec2tasks.lifecycle.operation import LOOK, Operation
+from ec2tasks.lifecycle.outcome import Outcome, attempt
+from ec2tasks.lifecycle.release import release_after_failure
+from ec2tasks.lifecycle.scope import interruptible
+
+
+def up(context: CallContext) -> Instance:
+    """Find, launch or start the instance and get it ready; it is left running."""
+    check_local_tools(context)
+    lease = Lease(operation=Operation(context=context, mode=LOOK))
+
+    def work() -> Outcome:
+        host = acquire_without_session(context, lease.acquired, may_launch=True)
+        if any(context.settings.given(name) for name in ("idle_stop", "max_hours")):
+            # It takes a session to hand the guard its new limits.
+            with lease.held():
+                lease.join(host, {})
+        return Outcome()
+
+    with interruptible():
+        outcome = attempt(work)
+    if outcome.failure:
+        release_after_failure(lease, outcome)
+        raise outcome.failure
+    return lease.instance

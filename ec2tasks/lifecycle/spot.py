@@ -1,0 +1,52 @@
+"""Tells whether AWS has taken a spot instance back, as it may."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from ec2tasks.aws import instances
+from ec2tasks.aws.errors import explain
+from ec2tasks.aws.instances import Instance
+from ec2tasks.base.errors import Failure
+from ec2tasks.lifecycle.lease import Lease
+from ec2tasks.lifecycle.outcome import SpotTakenError
+
+
+def was_taken(lease: Lease, instance: Instance) -> bool:
+    """Whether AWS itself has ended a spot instance, rather than its owner, its guard or its command."""
+    terminated = instance.state in instances.GONE
+    return terminated and instance.spot and ("Spot" in instance.reason or bool(lease.spot_notice))
+
+
+def taken_error(lease: Lease) -> SpotTakenError:
+    """The failure that says so."""
+    return SpotTakenError(
+        f"AWS took spot instance {lease.instance.where} back: what was fetched by then is here",
+        hint="the same command again begins with that; resume: true in ec2.yaml does so unasked",
+        terminated=True,
+    )
+
+
+def check_taken(lease: Lease) -> None:
+    """Raise SpotTakenError where what just failed did so because AWS has taken the instance back."""
+    if lease.acquired.instance is None or not lease.instance.spot:
+        return
+    try:
+        instance = instances.describe_instance(lease.context.aws, lease.instance.id)
+    except Exception as error:
+        if explain(error) is None:
+            raise
+        return
+    if instance and was_taken(lease, instance):
+        raise taken_error(lease)
+
+
+@contextlib.contextmanager
+def named_as_taken(lease: Lease) -> Iterator[None]:
+    """Raise SpotTakenError in place of what fails inside, where AWS has taken the spot instance back."""
+    try:
+        yield
+    except Failure:
+        check_taken(lease)
+        raise
