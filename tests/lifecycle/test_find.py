@@ -76,7 +76,7 @@ def test_of_two_launched_at_once_one_is_kept(
         ]
 
     monkeypatch.setattr(instances, "list_instances", look)
-    monkeypatch.setattr(instances, "end", lambda _aws, one, _end: done.append(one.id))
+    monkeypatch.setattr(start_and_end, "end", lambda _aws, one, _end: done.append(one.id))
     found = settled_instance(mine, sleep=lambda _seconds: None)
     assert (found and found.id, done) == (taken, ended)
     assert (state.folder / "launches" / mine.key).exists() == (taken != ELSEWHERE)
