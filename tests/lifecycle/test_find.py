@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.values import INSTANCE
 
-from ec2tasks.aws import instances
+from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base.endpoint import AWS
