@@ -54,9 +54,13 @@ def account(iam: Iam) -> Account:
 
 
 def test_what_does_not_exist_is_none() -> None:
-    found = account(Iam())
-    assert (found.attached, found.has_spot_role, found.security_group) == (None, False, None)
-    assert found.roles == {READ_ROLE: RoleState(trust=trust_document())}
+    account_read = account(Iam())
+    assert (account_read.attached, account_read.has_spot_role, account_read.security_group) == (
+        None,
+        False,
+        None,
+    )
+    assert account_read.roles == {READ_ROLE: RoleState(trust=trust_document())}
 
 
 def test_the_versions_that_are_not_in_force_come_oldest_first() -> None:

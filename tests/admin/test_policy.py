@@ -45,13 +45,13 @@ def calls_in_the_package() -> set[str]:
 
 def _called(node: ast.Call) -> Iterator[str]:
     called = ast.unparse(node.func)
-    found = re.fullmatch(r"(?:(?:\w+\.)*aws\.(?P<service>\w+)|client)\.(?P<name>\w+)", called)
-    if not found:
+    call = re.fullmatch(r"(?:(?:\w+\.)*aws\.(?P<service>\w+)|client)\.(?P<name>\w+)", called)
+    if not call:
         return
-    name = found["name"]
+    name = call["name"]
     if name in ("get_paginator", "get_waiter"):
         name = ast.literal_eval(node.args[0])
-    yield f"{found['service'] or 'ec2'}:{''.join(word.capitalize() for word in name.split('_'))}"
+    yield f"{call['service'] or 'ec2'}:{''.join(word.capitalize() for word in name.split('_'))}"
 
 
 def test_every_call_in_the_code_is_in_the_policy_and_nothing_else_is() -> None:
@@ -111,7 +111,7 @@ def test_a_role_reads_or_writes_all_buckets_or_the_named_ones() -> None:
     names = check_buckets(["s3://data/", "data", "models"])
     (read,) = bucket_document(names, write=False)["Statement"]
     assert read["Action"] == ["s3:Get*", "s3:List*"]
-    assert read["Resource"] == [f"arn:aws:s3:::{one}" for one in ("data", "data/*", "models", "models/*")]
+    assert read["Resource"] == [f"arn:aws:s3:::{path}" for path in ("data", "data/*", "models", "models/*")]
     (write,) = bucket_document((), write=True)["Statement"]
     assert (write["Action"], write["Resource"]) == (["s3:*"], ["*"])
 
@@ -171,7 +171,7 @@ def test_what_a_user_may_do_with_and_without_the_features(
     action: str, resource: str, context: dict[str, Any]
 ) -> None:
     demand = Demand(action=action, resource=resource, context=context)
-    least = parse_rights(without=[one for one in FEATURES if one != "roles"])
+    least = parse_rights(without=[feature for feature in FEATURES if feature != "roles"])
     assert allowing(WHOLE, demand)
     assert allowing(policy_document(least), demand)
 

@@ -22,8 +22,8 @@ CAPACITY, VCPU, SPOT = "InsufficientInstanceCapacity", "VcpuLimitExceeded", "Max
 def test_a_quota_holds_for_all_zones_and_its_families(
     code: str, spot: bool, other: str, other_spot: bool, holds: bool
 ) -> None:
-    one = Refusal(instance_type="g5.xlarge", zone="eu-central-1a", spot=spot, code=code)
-    assert one.applies_to(other, spot=other_spot) is holds
+    refusal = Refusal(instance_type="g5.xlarge", zone="eu-central-1a", spot=spot, code=code)
+    assert refusal.applies_to(other, spot=other_spot) is holds
 
 
 def test_each_reason_is_summed_up_once() -> None:
@@ -31,6 +31,6 @@ def test_each_reason_is_summed_up_once() -> None:
         Refusal(instance_type="g5.xlarge", zone=f"eu-central-1{zone}", spot=False, code=CAPACITY)
         for zone in "abc"
     ]
-    said = refused_failure(refusals, "eu-central-1").what
-    assert said.count("g5.xlarge") == said.count(CAPACITY) == 1
-    assert "eu-central-1a, eu-central-1b, eu-central-1c" in said
+    words = refused_failure(refusals, "eu-central-1").what
+    assert words.count("g5.xlarge") == words.count(CAPACITY) == 1
+    assert "eu-central-1a, eu-central-1b, eu-central-1c" in words

@@ -31,8 +31,8 @@ def flaky(error: Exception, times: int) -> tuple[Aws, Flaky]:
 
 def test_throttling_is_waited_out_with_the_same_token() -> None:
     aws, client = flaky(client_error("RequestLimitExceeded"), 3)
-    found = aws.run_instances({"ClientToken": "t"}, sleep=lambda _seconds: None)
-    assert found["InstanceId"] == "i-1"
+    instance = aws.run_instances({"ClientToken": "t"}, sleep=lambda _seconds: None)
+    assert instance["InstanceId"] == "i-1"
     assert client.tokens == ["t"] * 4
 
 

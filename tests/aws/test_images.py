@@ -42,9 +42,9 @@ def test_the_login_user_follows_from_the_image(description: str, user: str | Non
 
 def test_the_newest_image_is_the_one_made_last() -> None:
     images = [{"ImageId": "a", "CreationDate": "2026-01-01"}, {"ImageId": "b", "CreationDate": "2026-11-01"}]
-    found = newest(images)  # type: ignore[arg-type]
-    assert found is not None
-    assert found["ImageId"] == "b"
+    image = newest(images)  # type: ignore[arg-type]
+    assert image is not None
+    assert image["ImageId"] == "b"
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ def request(profile: str | None = None, **options: object) -> dict[str, Any]:
 
 def test_types_in_the_order_given_each_in_every_zone_that_offers_it() -> None:
     zones = {"g5.xlarge": {"eu-central-1a", "eu-central-1b"}, "g6.xlarge": {"eu-central-1c", "us-east-1a"}}
-    found = candidates(["g6.xlarge", "p9.huge", "g5.xlarge"], zones, SUBNETS)
-    assert [(one.instance_type, one.subnet.zone[-1]) for one in found] == [
+    tried = candidates(["g6.xlarge", "p9.huge", "g5.xlarge"], zones, SUBNETS)
+    assert [(candidate.instance_type, candidate.subnet.zone[-1]) for candidate in tried] == [
         ("g6.xlarge", "c"),
         ("g5.xlarge", "a"),
         ("g5.xlarge", "b"),
@@ -50,15 +50,15 @@ def test_types_in_the_order_given_each_in_every_zone_that_offers_it() -> None:
 
 
 def test_one_call_carries_tags_token_and_imdsv2() -> None:
-    found = request()
-    assert found["ClientToken"] == "token"
-    assert found["MetadataOptions"]["HttpTokens"] == "required"
-    assert found["InstanceInitiatedShutdownBehavior"] == "stop"
-    kinds = {one["ResourceType"] for one in found["TagSpecifications"]}
+    parameters = request()
+    assert parameters["ClientToken"] == "token"
+    assert parameters["MetadataOptions"]["HttpTokens"] == "required"
+    assert parameters["InstanceInitiatedShutdownBehavior"] == "stop"
+    kinds = {tagged["ResourceType"] for tagged in parameters["TagSpecifications"]}
     assert kinds == {"instance", "volume", "network-interface"}
-    for one in found["TagSpecifications"]:
-        assert {"Key": "Name", "Value": "kim-shop"} in one["Tags"]
-    assert (found["MinCount"], found["MaxCount"]) == (1, 1)
+    for tagged in parameters["TagSpecifications"]:
+        assert {"Key": "Name", "Value": "kim-shop"} in tagged["Tags"]
+    assert (parameters["MinCount"], parameters["MaxCount"]) == (1, 1)
 
 
 def test_what_is_not_asked_for_is_not_in_the_request() -> None:
@@ -67,15 +67,15 @@ def test_what_is_not_asked_for_is_not_in_the_request() -> None:
 
 
 def test_what_is_asked_for_is_in_the_request() -> None:
-    found = request(profile="Reader", disk_gb=200, spot=True, user_data="#!/bin/sh\n")
-    assert found["IamInstanceProfile"] == {"Name": "Reader"}
-    assert found["BlockDeviceMappings"][0]["DeviceName"] == "/dev/sda1"
-    assert found["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == 200
-    assert found["InstanceMarketOptions"]["MarketType"] == "spot"
+    parameters = request(profile="Reader", disk_gb=200, spot=True, user_data="#!/bin/sh\n")
+    assert parameters["IamInstanceProfile"] == {"Name": "Reader"}
+    assert parameters["BlockDeviceMappings"][0]["DeviceName"] == "/dev/sda1"
+    assert parameters["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == 200
+    assert parameters["InstanceMarketOptions"]["MarketType"] == "spot"
     # A one-time spot instance can't be stopped, so neither by a shutdown from inside.
-    assert found["InstanceInitiatedShutdownBehavior"] == "terminate"
-    assert "\nspot 1\n" in found["UserData"]
-    assert "\n\n#!/bin/sh\n" in found["UserData"]
+    assert parameters["InstanceInitiatedShutdownBehavior"] == "terminate"
+    assert "\nspot 1\n" in parameters["UserData"]
+    assert "\n\n#!/bin/sh\n" in parameters["UserData"]
 
 
 def test_the_price_stays_with_the_instance() -> None:
@@ -85,13 +85,13 @@ def test_the_price_stays_with_the_instance() -> None:
 
 def test_an_address_is_asked_for_where_the_subnet_gives_none() -> None:
     private = Candidate(instance_type="g5.xlarge", subnet=replace(SUBNETS[0], public=False))
-    found = run_instances_request(plan(), private, "token")
-    (interface,) = found["NetworkInterfaces"]
+    parameters = run_instances_request(plan(), private, "token")
+    (interface,) = parameters["NetworkInterfaces"]
     assert interface["AssociatePublicIpAddress"] is True
     assert (interface["SubnetId"], interface["Groups"]) == (SUBNETS[0].id, ["sg-1"])
     # AWS takes them in one place only; the tags stay on the interface all the same.
-    assert not {"SubnetId", "SecurityGroupIds"} & set(found)
-    assert "network-interface" in {one["ResourceType"] for one in found["TagSpecifications"]}
+    assert not {"SubnetId", "SecurityGroupIds"} & set(parameters)
+    assert "network-interface" in {tagged["ResourceType"] for tagged in parameters["TagSpecifications"]}
 
 
 class Full:
@@ -110,7 +110,7 @@ class Full:
 
 def ask(client: Full, **options: Any) -> Any:
     aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", 1): client})
-    tried = tuple(Candidate(instance_type="g5.xlarge", subnet=one) for one in SUBNETS)
+    tried = tuple(Candidate(instance_type="g5.xlarge", subnet=subnet) for subnet in SUBNETS)
     token = Entry(place=PLACE, nonce="n" * 32, began=0.0).token
     return launch(aws, replace(plan(**options), candidates=tried), token)
 
@@ -118,8 +118,8 @@ def ask(client: Full, **options: Any) -> Any:
 def test_without_spot_capacity_each_is_asked_for_on_demand() -> None:
     client = Full(grants_after=4)
     assert ask(client, spot=True, spot_fallback=True)["InstanceId"] == "i-1"
-    assert ["InstanceMarketOptions" in one for one in client.asked] == [True] * 3 + [False] * 2
-    assert len({one["ClientToken"] for one in client.asked}) == 5
+    assert ["InstanceMarketOptions" in request for request in client.asked] == [True] * 3 + [False] * 2
+    assert len({request["ClientToken"] for request in client.asked}) == 5
     # What is not paid at the spot price says its price.
     assert "ec2tasks:price" in str(client.asked[-1]["TagSpecifications"])
 
@@ -138,14 +138,14 @@ def test_on_demand_is_not_taken_for_spot_unasked(spot: bool, hinted: bool) -> No
     assert ("--spot-fallback" in str(caught.value.hint)) is hinted
 
 
-ZONES = st.sampled_from([one.zone for one in SUBNETS] + ["us-east-1a"])
+ZONES = st.sampled_from([subnet.zone for subnet in SUBNETS] + ["us-east-1a"])
 TYPES = st.sampled_from(["g5.xlarge", "g6.xlarge", "g4dn.xlarge"])
 
 
 @given(st.lists(TYPES, unique=True), st.dictionaries(TYPES, st.sets(ZONES)))
 def test_nothing_is_asked_for_where_it_is_not_offered(types: list[str], zones: dict[str, set[str]]) -> None:
-    found = candidates(types, zones, SUBNETS)
-    assert all(one.subnet.zone in zones[one.instance_type] for one in found)
-    assert list(dict.fromkeys(c.instance_type for c in found)) == [
-        one for one in types if zones.get(one, set()) & {subnet.zone for subnet in SUBNETS}
+    tried = candidates(types, zones, SUBNETS)
+    assert all(candidate.subnet.zone in zones[candidate.instance_type] for candidate in tried)
+    assert list(dict.fromkeys(candidate.instance_type for candidate in tried)) == [
+        name for name in types if zones.get(name, set()) & {subnet.zone for subnet in SUBNETS}
     ]

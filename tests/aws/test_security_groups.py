@@ -18,9 +18,9 @@ from ec2tasks.base.errors import Failure, UsageError
 def rules(aws: Aws, group_id: str) -> set[tuple[str, int]]:
     (group,) = aws.ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
     return {
-        (one["CidrIp"], rule["FromPort"])
+        (network["CidrIp"], rule["FromPort"])
         for rule in group["IpPermissions"]
-        for one in rule.get("IpRanges", [])
+        for network in rule.get("IpRanges", [])
     }
 
 
@@ -41,8 +41,8 @@ def test_only_this_machine_s_earlier_addresses_are_closed() -> None:
             {"IpRanges": [{"CidrIp": network, "Description": text} for network, text in ranges]}
         ]
     }
-    found = stale_rules(group, "2.2.2.2/32", 22)  # type: ignore[arg-type]
-    assert [one["IpRanges"][0]["CidrIp"] for one in found] == ["1.1.1.1/32"]
+    stale = stale_rules(group, "2.2.2.2/32", 22)  # type: ignore[arg-type]
+    assert [rule["IpRanges"][0]["CidrIp"] for rule in stale] == ["1.1.1.1/32"]
 
 
 def test_a_group_of_one_s_own_is_made_once_and_opened_to_this_address_alone(aws: Aws) -> None:

@@ -48,7 +48,7 @@ def run_through(states: list[str | None]) -> tuple[Instance, list[str]]:
         done.append("launch")
         return like(state="pending", address=None)
 
-    found = bring_up(
+    instance = bring_up(
         find=find,
         launch=launch,
         start=lambda _instance: done.append("start"),
@@ -56,7 +56,7 @@ def run_through(states: list[str | None]) -> tuple[Instance, list[str]]:
         sleep=lambda _seconds: None,
         clock=lambda: 0.0,
     )
-    return found, done
+    return instance, done
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def run_through(states: list[str | None]) -> tuple[Instance, list[str]]:
     ],
 )
 def test_every_way_up(states: list[str | None], done: list[str]) -> None:
-    found, did = run_through(states)
-    assert (found.state, did) == ("running", done)
+    instance, did = run_through(states)
+    assert (instance.state, did) == ("running", done)
 
 
 def test_an_instance_that_ends_while_it_starts_says_why() -> None:
@@ -117,14 +117,14 @@ class Reluctant:
     terminate_instances = stop_instances
 
     def describe_instances(self, **_request: object) -> dict[str, object]:
-        found = {
+        description = {
             "InstanceId": "i-1",
             "State": {"Name": self.state},
             "InstanceType": "g5.xlarge",
             "Placement": {"AvailabilityZone": "eu-central-1a"},
             "LaunchTime": NOON,
         }
-        return {"Reservations": [{"Instances": [found]}]}
+        return {"Reservations": [{"Instances": [description]}]}
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ def request(aws: Aws, settings: Settings, home: Path) -> dict[str, Any]:
     return run_instances_request(plan, plan.candidates[0], "token")
 
 
-def tag(found: dict[str, Any], name: str) -> str:
-    (value,) = [one["Value"] for one in found["TagSpecifications"][0]["Tags"] if one["Key"] == name]
+def tag(parameters: dict[str, Any], name: str) -> str:
+    (value,) = [tag["Value"] for tag in parameters["TagSpecifications"][0]["Tags"] if tag["Key"] == name]
     return str(value)
 
 
@@ -61,20 +61,20 @@ CHOICES: dict[str, tuple[object, object]] = {
 }
 
 
-def said(aws: Aws, found: dict[str, Any], key: str) -> object:
+def shown(aws: Aws, parameters: dict[str, Any], key: str) -> object:
     """What the request says of a choice, names looked up where it holds ids."""
     if key == "image":
-        name = aws.ec2.describe_images(ImageIds=[found["ImageId"]])["Images"][0]["Name"]
+        name = aws.ec2.describe_images(ImageIds=[parameters["ImageId"]])["Images"][0]["Name"]
         return " ".join(name.split()[:3])
     if key == "security_group":
-        groups = aws.ec2.describe_security_groups(GroupIds=found["SecurityGroupIds"])["SecurityGroups"]
+        groups = aws.ec2.describe_security_groups(GroupIds=parameters["SecurityGroupIds"])["SecurityGroups"]
         return groups[0]["GroupName"]
     if key == "user_data":
         # The guard comes first.
-        return split(found["UserData"].encode())[1][1].decode()
+        return split(parameters["UserData"].encode())[1][1].decode()
     tags = {"user": "ec2tasks:user", "name": "Name", "tags": "team"}
     if key in tags:
-        return tag(found, tags[key])
+        return tag(parameters, tags[key])
     place = {
         "instance_type": "InstanceType",
         "key_name": "KeyName",
@@ -82,7 +82,7 @@ def said(aws: Aws, found: dict[str, Any], key: str) -> object:
         "disk_gb": "BlockDeviceMappings.0.Ebs.VolumeSize",
         "spot": "InstanceMarketOptions.MarketType",
     }[key]
-    value: Any = found
+    value: Any = parameters
     for step in place.split("."):
         value = value[int(step) if step.isdigit() else step]
     return value
@@ -103,18 +103,18 @@ def test_a_choice_reaches_the_request(key: str, way: str, account: Aws, tmp_path
         pytest.skip(f"{key} has no environment variable")
     if way == "ec2.yaml":
         (tmp_path / "ec2.yaml").write_text(yaml.safe_dump({key: value}))
-    found = request(account, settings(tmp_path, options, environ), home)
-    assert said(account, found, key) == expected
+    parameters = request(account, settings(tmp_path, options, environ), home)
+    assert shown(account, parameters, key) == expected
 
 
 def test_the_usual_tags_are_always_there(account: Aws, tmp_path: Path, home: Path) -> None:
-    found = request(
+    parameters = request(
         account, settings(tmp_path, {"tags": ["Name=x", "team=nlp"]}, {"TRIGRAM": "PPR"}), tmp_path
     )
-    assert tag(found, "Trigram") == "PPR"
-    assert tag(found, "Name").startswith("PPR-")
-    assert tag(found, "User")
-    assert tag(found, "Hostname")
+    assert tag(parameters, "Trigram") == "PPR"
+    assert tag(parameters, "Name").startswith("PPR-")
+    assert tag(parameters, "User")
+    assert tag(parameters, "Hostname")
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ def test_a_stranger_s_image_of_a_known_name_is_not_taken(account: Aws, tmp_path:
     """The "whoAMI" attack: anyone may publish an image of any name."""
     everyone = account.ec2.describe_images(Filters=[{"Name": "name", "Values": ["Deep Learning*"]}])["Images"]
     amazon = account.ec2.describe_images(Owners=["amazon"])["Images"]
-    strangers = {one["ImageId"] for one in everyone} - {one["ImageId"] for one in amazon}
+    strangers = {image["ImageId"] for image in everyone} - {image["ImageId"] for image in amazon}
     assert strangers
     for wanted in ("pytorch", "base", "Deep Learning*"):
-        found = request(account, settings(tmp_path, {"image": wanted}, {}), home)
-        assert found["ImageId"] not in strangers
+        parameters = request(account, settings(tmp_path, {"image": wanted}, {}), home)
+        assert parameters["ImageId"] not in strangers
 
 
 def test_a_region_that_is_none_is_named(aws: Aws) -> None:
@@ -164,6 +164,6 @@ def test_a_subnet_s_way_with_addresses_is_known(account: Aws, tmp_path: Path, ho
     made = account.ec2.create_subnet(
         VpcId=usual.vpc, CidrBlock="172.31.200.0/24", AvailabilityZone=usual.zone
     )["Subnet"]["SubnetId"]
-    found = request(account, settings(tmp_path, {"subnet": made}, {}), home)
-    assert found["NetworkInterfaces"][0]["SubnetId"] == made
+    parameters = request(account, settings(tmp_path, {"subnet": made}, {}), home)
+    assert parameters["NetworkInterfaces"][0]["SubnetId"] == made
     assert usual.public

@@ -1,8 +1,8 @@
 """A user who holds the policy and nothing else does everything with it, and is told what is missing of it.
 
 IAM is enforced in a local EC2 of these tests' own. moto compares actions alone, its only resource being `*`,
-so it is given the policy without resources and conditions; `aws_rights` evaluates the real one beside it,
-with the rights that a call implies.
+so it is given the policy without resources and conditions; `support.authorization` evaluates the real one
+beside it, with the rights that a call implies.
 """
 
 from __future__ import annotations
@@ -98,16 +98,18 @@ class World:
         return call
 
     def _learn(self, request: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
-        made = [one["InstanceId"] for one in answer.get("Instances", [])] or [answer.get("GroupId")]
-        for one in request.get("TagSpecifications", []):
-            if one["ResourceType"] in ("instance", "security-group"):
-                self.tags |= {str(name): {tag["Key"]: tag["Value"] for tag in one["Tags"]} for name in made}
+        made = [instance["InstanceId"] for instance in answer.get("Instances", [])] or [answer.get("GroupId")]
+        for tagged in request.get("TagSpecifications", []):
+            if tagged["ResourceType"] in ("instance", "security-group"):
+                self.tags |= {
+                    str(name): {tag["Key"]: tag["Value"] for tag in tagged["Tags"]} for name in made
+                }
 
     def instances(self, *states: str) -> list[str]:
         """The ids of the instances in these states."""
         filters: Any = [{"Name": "instance-state-name", "Values": list(states)}]
-        found = self.chief.ec2.describe_instances(Filters=filters)["Reservations"]
-        return [one["InstanceId"] for many in found for one in many["Instances"]]
+        reservations = self.chief.ec2.describe_instances(Filters=filters)["Reservations"]
+        return [instance["InstanceId"] for many in reservations for instance in many["Instances"]]
 
     def until(self, *states: str) -> None:
         """Wait until all instances that have not ended are in one of these states."""
@@ -123,9 +125,9 @@ def enforce(endpoint: Endpoint) -> None:
     where = urlsplit(str(endpoint.api_url)).netloc
     connection = http.client.HTTPConnection(where, timeout=60)
     connection.request("POST", "/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
-    said = json.loads(connection.getresponse().read())
+    result = json.loads(connection.getresponse().read())
     connection.close()
-    assert said["status"] == "ok"
+    assert result["status"] == "ok"
 
 
 def key_of(aws: Aws, name: str, document: Document) -> tuple[str, str]:
@@ -169,14 +171,14 @@ class Worker:
             program().run(["ec2tasks", *words])
         except SystemExit as end:
             code = int(end.code or 0)
-        said = self.capture.readouterr()
-        return CommandResult(code=code, out=said.out, err=said.err)
+        result = self.capture.readouterr()
+        return CommandResult(code=code, out=result.out, err=result.err)
 
     def does(self, *words: str) -> str:
         """Run `ec2tasks WORDS`, which must succeed; what it said on stdout."""
-        said = self.types(*words)
-        assert said.code == 0, (words, said.err)
-        return said.out
+        result = self.types(*words)
+        assert result.code == 0, (words, result.err)
+        return result.out
 
 
 @pytest.fixture
@@ -228,7 +230,9 @@ def test_whoever_holds_the_policy_alone_does_everything_with_it(worker: Worker) 
     assert worker.does("run", "--spot", "echo cheap") == "cheap\n"
     worker.world.until()
     used = {(sid, demand.action) for demand in worker.world.seen for sid in allowing(WHOLE, demand)}
-    assert used == {(one["Sid"], action) for one in WHOLE["Statement"] for action in one["Action"]}
+    assert used == {
+        (statement["Sid"], action) for statement in WHOLE["Statement"] for action in statement["Action"]
+    }
 
 
 def launching(owner: str) -> tuple[str, ...]:
@@ -286,11 +290,11 @@ def test_an_action_taken_away_is_named(action: str, worker: Worker) -> None:
         address_before(worker.world, words[-1])
     before = worker.world.instances("pending", "running", "stopped", "stopping")
     worker.world.hold(without_action(WHOLE, action), whole_rules=False)
-    said = worker.types(*words)
-    assert said.code == 125
-    assert "Traceback" not in said.err
-    assert f"worker may not `{action}`" in said.err
-    assert f"hint: ask your administrator for `{action}`; `ec2tasks admin.policy`" in said.err
+    result = worker.types(*words)
+    assert result.code == 125
+    assert "Traceback" not in result.err
+    assert f"worker may not `{action}`" in result.err
+    assert f"hint: ask your administrator for `{action}`; `ec2tasks admin.policy`" in result.err
     assert worker.world.instances("pending", "running", "stopped", "stopping") == before
 
 
@@ -302,18 +306,20 @@ def test_what_can_be_done_without_is_done_without(worker: Worker) -> None:
         document = without_action(document, action)
     worker.world.hold(document, whole_rules=False)
     worker.world.seen.clear()
-    said = worker.types("run", "echo here")
-    assert (said.code, said.out) == (0, "here\n"), said.err
-    assert [one for one in DISPENSABLE if f"ask your administrator for `{one}`" not in said.err] == []
+    result = worker.types("run", "echo here")
+    assert (result.code, result.out) == (0, "here\n"), result.err
+    assert [
+        action for action in DISPENSABLE if f"ask your administrator for `{action}`" not in result.err
+    ] == []
     assert "iam:PassRole" not in {demand.action for demand in worker.world.seen}
 
 
 def test_a_stop_that_can_t_be_marked_has_stopped_all_the_same(worker: Worker) -> None:
-    unmarked = [one for one in WHOLE["Statement"] if one["Sid"] != "MarkFetched"]
+    unmarked = [statement for statement in WHOLE["Statement"] if statement["Sid"] != "MarkFetched"]
     worker.world.hold({**WHOLE, "Statement": unmarked}, whole_rules=True)
-    said = worker.types("run", "--stop", "echo here")
-    assert (said.code, said.out) == (0, "here\n"), said.err
-    assert "hint: ask your administrator for `ec2:CreateTags`" in said.err
+    result = worker.types("run", "--stop", "echo here")
+    assert (result.code, result.out) == (0, "here\n"), result.err
+    assert "hint: ask your administrator for `ec2:CreateTags`" in result.err
     worker.world.until("stopped")
 
 

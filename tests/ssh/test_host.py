@@ -28,10 +28,10 @@ def test_the_host_key_is_looked_up_by_instance_and_must_be_pinned(host: Host) ->
 
 
 def test_openssh_understands_the_options_spaces_and_all(host: Host) -> None:
-    said = subprocess.run(
+    result = subprocess.run(
         ["ssh", "-G", *ssh_options(host), host.login], capture_output=True, text=True, check=True
     )
-    values = dict(line.split(" ", 1) for line in said.stdout.splitlines() if " " in line)
+    values = dict(line.split(" ", 1) for line in result.stdout.splitlines() if " " in line)
     assert values["userknownhostsfile"] == str(host.known_hosts)
     assert values["controlpath"].startswith(str(host.sockets))
     assert values["port"] == "2222"
@@ -54,5 +54,5 @@ def test_a_path_with_a_space_survives_rsync_s_own_splitting(tmp_path: Path) -> N
     recorder.chmod(0o755)
     shell = rsync_shell(host).replace("ssh ", f"{recorder} ", 1)
     subprocess.run(["rsync", f"--rsh={shell}", "there:x", str(tmp_path / "x")], capture_output=True)
-    said = (tmp_path / "said").read_text().splitlines()
-    assert said[: len(ssh_options(host))] == ssh_options(host)
+    words = (tmp_path / "said").read_text().splitlines()
+    assert words[: len(ssh_options(host))] == ssh_options(host)

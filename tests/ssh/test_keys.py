@@ -16,13 +16,13 @@ def test_the_key_that_fits_is_offered_before_sshd_loses_patience(tmp_path: Path)
     # As long as the key pair's key is not known, everything is tried, the agent's keys too.
     assert not keys_to_offer(None, "kim", tmp_path, known, agent).only_these
     known.write_text(f"{mine.rsplit(' ', 1)[0]} kim\n")
-    found = keys_to_offer(None, "kim", tmp_path, known, agent)
-    assert ([path.name for path in found.files], found.only_these) == (["ec2tasks", "id_ed25519"], True)
-    assert found.in_agent is None
+    keys = keys_to_offer(None, "kim", tmp_path, known, agent)
+    assert ([path.name for path in keys.files], keys.only_these) == (["ec2tasks", "id_ed25519"], True)
+    assert keys.in_agent is None
     # Nowhere but in the agent.
     known.write_text("ssh-ed25519 AAAA kim\n")
-    found = keys_to_offer(None, "kim", tmp_path, known, agent)
-    assert (found.in_agent, found.only_these) == (known, True)
+    keys = keys_to_offer(None, "kim", tmp_path, known, agent)
+    assert (keys.in_agent, keys.only_these) == (known, True)
     assert keys_to_offer(None, "kim", tmp_path, known, {}).in_agent is None
     assert keys_to_offer(folder / "ec2tasks", "kim", tmp_path, known, agent).files == (folder / "ec2tasks",)
 

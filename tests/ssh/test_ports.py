@@ -79,6 +79,6 @@ def test_a_port_of_this_machine_is_reached_from_the_instance(warm: ScratchProjec
         threading.Thread(target=server.serve_forever, daemon=True).start()
         ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9123').read().decode())"
         forward = f"127.0.0.1:9123:127.0.0.1:{server.server_address[1]}"
-        said = warm.ec2tasks("run", "-R", forward, f'python3 -c "{ask}"')
+        result = warm.ec2tasks("run", "-R", forward, f'python3 -c "{ask}"')
         server.shutdown()
-    assert (said.code, said.out) == (0, "here\n"), said.err
+    assert (result.code, result.out) == (0, "here\n"), result.err
