@@ -1,6 +1,6 @@
 """Waiting and trying again: what every poll and retry loop of ec2tasks is made of.
 
-Our own few lines, as the well-kept library for it, tenacity, takes 21 ms to import: a tenth of a warm run.
+Our own few lines, as the well-kept library for it, tenacity, would cost every start 21 ms.
 """
 
 from __future__ import annotations
