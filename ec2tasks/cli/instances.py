@@ -122,45 +122,52 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
     context, force = make_context(c, given, asks_anyway=True), given["force"]
     everywhere = all_regions(context.aws) if given["all_regions"] else []
     regions = regions_to_look_in(context, everywhere)
-    found = find_forgotten(context, regions, force=force)
+    forgotten = find_forgotten(context, regions, force=force)
     if given["json"]:
-        output.data(json.dumps([_forgotten_as_json(one) for one in found], indent=2))
+        output.data(json.dumps([_forgotten_as_json(each) for each in forgotten], indent=2))
     else:
-        _show_forgotten(found, regions)
-    doomed = [one for one in found if one.fate.ends]
+        _show_forgotten(forgotten, regions)
+    doomed = [each for each in forgotten if each.decision.ends]
     if is_dry(c, given):
         return 0
     tidy(context, regions)
     if not doomed or not (given["yes"] or _agreed(doomed)):
         return 0
-    went_well = [_end(one, force=force) for one in doomed]
+    went_well = [_end(each, force=force) for each in doomed]
     return 0 if all(went_well) else FAILURE_CODE
 
 
-def _forgotten_as_json(one: Forgotten) -> dict[str, object]:
-    region = one.context.aws.region
-    return {**outlook.facts(one.instance), "region": region, "ends": one.fate.ends, "why": one.fate.why}
+def _forgotten_as_json(forgotten: Forgotten) -> dict[str, object]:
+    region = forgotten.context.aws.region
+    return {
+        **outlook.facts(forgotten.instance),
+        "region": region,
+        "ends": forgotten.decision.ends,
+        "why": forgotten.decision.why,
+    }
 
 
-def _show_forgotten(found: Sequence[Forgotten], regions: Sequence[str]) -> None:
-    if not found:
+def _show_forgotten(listed: Sequence[Forgotten], regions: Sequence[str]) -> None:
+    if not listed:
         output.step(f"nothing forgotten in {', '.join(regions)}")
         return
     rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "FATE", "WHY")]
-    for one in found:
-        that = one.instance
-        fate = "end" if one.fate.ends else "keep"
-        rows.append((that.name, that.id, that.state, that.type, that.zone, fate, one.fate.why))
+    for forgotten in listed:
+        instance, decision = forgotten.instance, forgotten.decision
+        what = (instance.name, instance.id, instance.state, instance.type, instance.zone)
+        rows.append((*what, "end" if decision.ends else "keep", decision.why))
     output.data(output.columns(rows))
-    for hint in dict.fromkeys(_hint(one) for one in found if one.fate.hint and not one.fate.ends):
+    for hint in dict.fromkeys(
+        _hint(each) for each in listed if each.decision.hint and not each.decision.ends
+    ):
         output.hint(hint)
 
 
-def _hint(one: Forgotten) -> str:
+def _hint(forgotten: Forgotten) -> str:
     """What to type where it is kept; its region need not be that of the settings."""
-    region = one.context.aws.region
-    elsewhere = f" --region {region}" if region != one.context.settings.region else ""
-    return str(one.fate.hint).replace("`ec2tasks down`", f"`ec2tasks down{elsewhere}`")
+    region = forgotten.context.aws.region
+    elsewhere = f" --region {region}" if region != forgotten.context.settings.region else ""
+    return str(forgotten.decision.hint).replace("`ec2tasks down`", f"`ec2tasks down{elsewhere}`")
 
 
 def _agreed(doomed: Sequence[Forgotten]) -> bool:
@@ -171,17 +178,17 @@ def _agreed(doomed: Sequence[Forgotten]) -> bool:
     return bool(agreed)
 
 
-def _end(one: Forgotten, *, force: bool) -> bool:
+def _end(forgotten: Forgotten, *, force: bool) -> bool:
     """End one of them; one that can't be ended is said, and keeps no other from its end."""
     try:
-        ended = end_forgotten(one, force=force)
+        ended = end_forgotten(forgotten, force=force)
     except Exception as error:
         known = explain(error)
         if known is None:
             raise
-        output.warning(f"{one.instance.where} could not be ended: {known.what}", hint=known.hint)
+        output.warning(f"{forgotten.instance.where} could not be ended: {known.what}", hint=known.hint)
         return False
-    output.step(f"{one.instance.where}: {'terminated' if ended else 'kept, for it is in use by now'}")
+    output.step(f"{forgotten.instance.where}: {'terminated' if ended else 'kept, for it is in use by now'}")
     return True
 
 

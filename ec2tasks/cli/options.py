@@ -109,7 +109,7 @@ FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir")
 REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS, FOLDER_OPTION)
 UP_OPTIONS = (*LAUNCH_OPTIONS, *GUARD_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
 RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
-CONNECT_OPTIONS = tuple(one for one in RUN_OPTIONS if one.setting or one.names == ("echo",))
+CONNECT_OPTIONS = tuple(option for option in RUN_OPTIONS if option.setting or option.names == ("echo",))
 ADMIN_OPTIONS = (
     Option(
         names=("without",),
@@ -135,7 +135,7 @@ SETUP_OPTIONS = (
         help="a network that may use SSH through the security group SshEC2; may be repeated",
     ),
     Option(names=("dry", "dry_run"), kind=bool, help="show what would be changed, and change nothing"),
-    *(one for one in PLACE_OPTIONS if one.names[0] != "name"),
+    *(option for option in PLACE_OPTIONS if option.names[0] != "name"),
 )
 JOB_OPTION = Option(
     names=("job",), help="the run: its id, or the beginning of it; the newest if it is not given"
@@ -156,7 +156,7 @@ class Ec2Task(Task[Callable[..., None]]):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002  # Invoke's signature
         """The options as Invoke's parser takes them."""
-        ordered = sorted(self.options, key=lambda one: not one.positional)
+        ordered = sorted(self.options, key=lambda option: not option.positional)
         return [_argument(option) for option in ordered]
 
 
@@ -175,24 +175,24 @@ def _argument(option: Option) -> Argument:
 
 def setting_values(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, object]:
     """What the options given say of the settings, the end of life among them."""
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for option in options:
         value = given.get(option.names[0])
         if option.setting and value not in (None, False, []):
-            found[option.setting] = "local" if option.setting == "endpoint" and value is True else value
+            values[option.setting] = "local" if option.setting == "endpoint" and value is True else value
     end = final_state(given)
-    return {**found, "final_state": end} if end else found
+    return {**values, "final_state": end} if end else values
 
 
 def typed(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, str]:
     """The same options as the user types them, by the setting that each sets."""
-    found = {
+    values = {
         option.setting: as_typed(option.names[0])
         for option in options
         if option.setting and given.get(option.names[0]) not in (None, False, [])
     }
     end = final_state(given)
-    return {**found, "final_state": as_typed(end)} if end else found
+    return {**values, "final_state": as_typed(end)} if end else values
 
 
 def as_typed(name: str) -> str:
@@ -212,7 +212,7 @@ def from_code(given: Mapping[str, object]) -> dict[str, object]:
         for name in (option.setting, *option.names)
         if name
     }
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for name, value in given.items():
         if name not in known:
             like = closest(name, known)
@@ -220,15 +220,15 @@ def from_code(given: Mapping[str, object]) -> dict[str, object]:
                 f"connect knows no option `{name}`" + (f"; did you mean `{like}`?" if like else ""),
                 hint=f"it knows {', '.join(sorted(known))}; ec2.yaml takes every setting",
             )
-        if known[name] in found:
+        if known[name] in values:
             raise UsageError(f"connect is given `{name}` under two names", hint="give one of them")
-        found[known[name]] = value
-    return found
+        values[known[name]] = value
+    return values
 
 
 def final_state(given: Mapping[str, Any]) -> str | None:
     """The end of life asked for by option. Raises UsageError for more than one."""
-    ends = [one.value for one in FinalState if given.get(one.value)]
+    ends = [state.value for state in FinalState if given.get(state.value)]
     if len(ends) > 1:
         raise UsageError(
             f"{' and '.join(f'--{name}' for name in ends)} contradict each other",

@@ -80,28 +80,28 @@ class Ec2Program(Program):
         except ParseError as error:
             raise self._mistake(str(error)) from error
 
-    def _mistake(self, said: str) -> UsageError:
+    def _mistake(self, message: str) -> UsageError:
         """What is wrong with these words, and what was meant, where Invoke only says which it can't place."""
         assert self.namespace is not None
-        contexts = {str(one.name): one for one in self.namespace.to_contexts()}
+        contexts = {str(task.name): task for task in self.namespace.to_contexts()}
         words, core = self.argv[1:], flags([*self.core_args(), *self.task_args()])
         start = options_end(words, core)
         if (wrong := strange(words[:start], core)) is not None:
             return UsageError(f"no option `{wrong}`", hint=meant(wrong, core) or HINT)
         task = words[start] if start < len(words) else ""
         if task not in contexts:
-            return UsageError(f"no task `{task}`" if task else said, hint=meant(task, contexts) or HINT)
+            return UsageError(f"no task `{task}`" if task else message, hint=meant(task, contexts) or HINT)
         named = [contexts[word] for word in words[start:] if word in contexts]
-        known = [flag for one in named for flag in (*one.flags, *one.inverse_flags)]
+        known = [flag for task in named for flag in (*task.flags, *task.inverse_flags)]
         if (wrong := strange(words[start:], [*known, *core])) is None:
-            return UsageError(said, hint=HINT)
+            return UsageError(message, hint=HINT)
         hint = meant(wrong, known) or f"`ec2tasks {task} --help` lists its options"
         return UsageError(f"`ec2tasks {task}` has no option `{wrong}`", hint=hint)
 
 
 def strange(words: Iterable[str], known: Container[str]) -> str | None:
     """The first of these words that has the form of a long option and is none."""
-    return next((one for one in words if OPTION.fullmatch(one) and one.split("=")[0] not in known), None)
+    return next((word for word in words if OPTION.fullmatch(word) and word.split("=")[0] not in known), None)
 
 
 def meant(word: str, known: Iterable[str]) -> str | None:
@@ -112,7 +112,11 @@ def meant(word: str, known: Iterable[str]) -> str | None:
 
 def flags(arguments: Iterable[Argument]) -> dict[str, Argument]:
     """These arguments of Invoke's by the words that give them."""
-    return {f"{'--' if len(name) > 1 else '-'}{name}": one for one in arguments for name in one.names}
+    return {
+        f"{'--' if len(name) > 1 else '-'}{name}": argument
+        for argument in arguments
+        for name in argument.names
+    }
 
 
 def options_end(words: Sequence[str], known: Mapping[str, Argument]) -> int:

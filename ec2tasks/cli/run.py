@@ -27,6 +27,7 @@ from ec2tasks.cli.options import (
     RUN_OPTIONS,
     SYNC_OPTIONS,
     Option,
+    as_typed,
     is_verbose,
 )
 from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan
@@ -70,7 +71,7 @@ def _words(text: str, usage: str) -> str:
     if not text.strip():
         raise UsageError("there is nothing to run", hint=usage)
     if re.fullmatch(r"--?[A-Za-z][\w-]*", text):
-        known = [f"--{name.replace('_', '-')}" for one in RUN_OPTIONS for name in one.names]
+        known = [as_typed(name) for option in RUN_OPTIONS for name in option.names]
         near = difflib.get_close_matches(text, known, n=1)
         hint = f"did you mean `{near[0]}`?" if near else "`ec2tasks TASK --help` lists the options"
         raise UsageError(f"no option `{text}`", hint=hint)
@@ -100,19 +101,19 @@ def make_(c: Context, given: Mapping[str, Any]) -> int:
     Makefile does not have is refused before anything is launched.
     """
     targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
-    found = check_targets(targets, directory=Path.cwd())
+    known = check_targets(targets, directory=Path.cwd())
     goals = parse_arguments(targets).goals
-    _say_strange(make_settings(c, given, goals).recipes, found)
+    _warn_of_unknown_recipes(make_settings(c, given, goals).recipes, known)
     command = shlex.join(make_argv(targets, makeflags=os.environ.get("MAKEFLAGS", "")))
     return _run(c, given, command, goals)
 
 
-def _say_strange(recipes: Iterable[str], found: Targets) -> None:
+def _warn_of_unknown_recipes(recipes: Iterable[str], known: Targets) -> None:
     """Say which recipes of the settings the Makefile lacks: by a slip in the name they never count."""
     if find_project(Path.cwd()).below != Path():
         return  # the Makefile of a folder below; they may be for another
-    for name in unknown_targets(list(recipes), found, lambda name: Path(name).exists()):
-        near = difflib.get_close_matches(name, found.names, n=1)
+    for name in unknown_targets(list(recipes), known, lambda name: Path(name).exists()):
+        near = difflib.get_close_matches(name, known.names, n=1)
         output.warning(
             f"recipes: the Makefile has no `{name}`, so what stands there never counts",
             hint=f"did you mean `{near[0]}`?" if near else None,
@@ -175,11 +176,11 @@ def jobs(c: Context, given: Mapping[str, Any]) -> None:
 
     Nothing is launched or started for it. `lost` is what a restart of the instance ended.
     """
-    found = history.there(make_context(c, given))
+    listed = history.there(make_context(c, given))
     if given["json"]:
-        output.data(json.dumps([history.described(one) for one in found], indent=2))
-    elif found:
-        output.data(output.columns(history.rows(found)))
+        output.data(json.dumps([history.described(job) for job in listed], indent=2))
+    elif listed:
+        output.data(output.columns(history.rows(listed)))
     else:
         output.step("nothing has run on the instance yet")
 

@@ -1,4 +1,4 @@
-"""The edge between Invoke and the stages: options become a call, errors one line, results the exit code."""
+"""Makes functions Invoke tasks: options become a context, errors one line, the result the exit code."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def translated(work: Callable[[], Result]) -> Result:
 
 
 def make_settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ()) -> Settings:
-    """The settings of a task called with these options. Raises UsageError for any that is unusable."""
+    """Settings of a task called with these options. Raises UsageError for any that is unusable."""
     return read_settings(
         find_project(Path.cwd()),
         options=setting_values(RUN_OPTIONS, given),
@@ -77,7 +77,7 @@ def make_settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] =
 def make_context(
     c: Context, given: Mapping[str, Any], targets: Sequence[str] = (), *, asks_anyway: bool = False
 ) -> CallContext:
-    """Everything a task knows before it asks AWS. Starts the local EC2 where that is the endpoint.
+    """The context of a task. Starts the local EC2 where that is the endpoint.
 
     A dry run does not start it, but for a task that `asks_anyway`, dry or not.
     """
@@ -105,14 +105,14 @@ def told_once(settings: Settings, environ: Mapping[str, str] = os.environ) -> di
         word.partition("=")[0].rstrip(" :+?!")
         for word in parse_makeflags(environ.get("MAKEFLAGS", ""), jobs=1)[1]
     }
-    found = {}
+    told = {}
     for name in (*hints.REACHED, "key_name"):
         kind = settings.sources[name].kind
         exported = "MAKELEVEL" in environ and name in ("region", "name")
         from_make = exported or of_make.intersection(KEYS_BY_NAME[name].environment)
         if kind in (Kind.OPTION, Kind.PASSING) or (kind is Kind.VARIABLE and from_make):
-            found[name] = str(getattr(settings, name))
-    return found
+            told[name] = str(getattr(settings, name))
+    return told
 
 
 def is_dry(c: Context, given: Mapping[str, Any]) -> bool:

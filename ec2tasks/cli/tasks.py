@@ -72,7 +72,7 @@ def up(c: Context, given: Mapping[str, Any]) -> None:
     Option(names=("pull",), kind=bool, help="only from there to here"),
     Option(names=("diff",), kind=bool, help="only show what would move, and why"),
     JSON_OPTION,
-    *(one for one in SYNC_OPTIONS if one.names[0] != "no_rsync"),
+    *(option for option in SYNC_OPTIONS if option.names[0] != "no_rsync"),
     *REACH_OPTIONS,
     *PLAN_OPTIONS,
 )
@@ -100,7 +100,10 @@ def sync(c: Context, given: Mapping[str, Any]) -> None:
 
 
 @ec2_task(
-    *(one for one in END_OPTIONS if one.names[0] != "leave"), *SYNC_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS
+    *(option for option in END_OPTIONS if option.names[0] != "leave"),
+    *SYNC_OPTIONS,
+    *REACH_OPTIONS,
+    *PLAN_OPTIONS,
 )
 def down(c: Context, given: Mapping[str, Any]) -> int:
     """Pull what is on the instance, then terminate it (`--stop`: stop it).
@@ -142,7 +145,7 @@ def _value_text(value: object) -> str:
     if value is None or value in ((), {}):
         return "-"
     if isinstance(value, tuple):
-        return ", ".join(str(one) for one in value)
+        return ", ".join(str(item) for item in value)
     return (
         json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value).replace("\n", "\\n")
     )
@@ -184,8 +187,8 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
         context = make_context(c or Context(), from_code(options))
         check_local_tools(context)
         host = translated(lambda: acquire_without_session(context, Acquired(), may_launch=False))
-    with fabric_connection(host) as there:
-        yield there
+    with fabric_connection(host) as remote:
+        yield remote
 
 
 ec2 = Collection(

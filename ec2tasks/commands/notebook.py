@@ -95,9 +95,9 @@ class Page:
 def choose_page(forwards: Iterable[str]) -> Page:
     """The page behind the user's own forward of Jupyter's port, else behind a port that is free here."""
     forwards = tuple(forwards)
-    own = (one for one in forwards if re.search(rf":(localhost|127\.0\.0\.1):{PORT}$", one))
+    own = (forward for forward in forwards if re.search(rf":(localhost|127\.0\.0\.1):{PORT}$", forward))
     forward = next(own, None)
-    return Page(forward=forward or free_forward({listen_address(one)[1] for one in forwards}))
+    return Page(forward=forward or free_forward({listen_address(forward)[1] for forward in forwards}))
 
 
 def free_forward(taken: Iterable[int] = ()) -> str:
@@ -148,14 +148,14 @@ def answers(page: Page) -> bool:
     from http.client import HTTPConnection, HTTPException
 
     address, port = page.place
-    asked = HTTPConnection(address, port, timeout=ANSWER_LIMIT)
+    connection = HTTPConnection(address, port, timeout=ANSWER_LIMIT)
     try:
-        asked.request("GET", "/api/status", headers={"Authorization": f"token {page.token}"})
-        return asked.getresponse().status == 200
+        connection.request("GET", "/api/status", headers={"Authorization": f"token {page.token}"})
+        return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False  # ssh listens here from the start, and hangs up until Jupyter does there
     finally:
-        asked.close()
+        connection.close()
 
 
 @contextlib.contextmanager

@@ -35,11 +35,11 @@ def check_push(context: CallContext) -> None:
     names = [name for name in KEY_NAMES if dotenv_content(context.project.root / DOTENV).get(name)]
     if names and _travels(context, DOTENV):
         line = f"the line `{DOTENV}` in {IGNORE_FILE} keeps it here"
-        there = (context.project.root / IGNORE_FILE).is_file()
+        ignore_file = (context.project.root / IGNORE_FILE).is_file()
         output.warning(
             f"{DOTENV} holds AWS keys ({', '.join(names)}) and goes to the instance"
             ", whose role makes them unneeded",
-            hint=line if there else f"{line}; `ec2tasks init` writes that file",
+            hint=line if ignore_file else f"{line}; `ec2tasks init` writes that file",
         )
 
 

@@ -88,13 +88,13 @@ def _view(connection: JobConnection) -> View:
 def _followed(connection: JobConnection, view: View, *, start: bool) -> int:
     """The command's exit code once it has ended and all of its output is here."""
     while True:
-        code, said = view.once(
+        code, error = view.once(
             lambda word: _follow_argv(connection, view, word, start=start and not view.met)
         )
-        if code == MISSING and said and not view.met:
+        if code == MISSING and error and not view.met:
             install_missing(connection.host, ("script",))
-        elif said and code not in (BROKEN, MISSING) and code > 0:
-            raise jobs.not_started(said)
+        elif error and code not in (BROKEN, MISSING) and code > 0:
+            raise jobs.not_started(error)
         elif code != BROKEN and code >= 0:
             return code
         else:

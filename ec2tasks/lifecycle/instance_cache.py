@@ -16,9 +16,9 @@ def as_json(instance: Instance) -> dict[str, object]:
     return {**asdict(instance), "launched": instance.launched.isoformat(), "stopped": stopped}
 
 
-def from_json(found: Mapping[str, Any] | None) -> Instance:
+def from_json(values: Mapping[str, Any] | None) -> Instance:
     """A remembered instance. Raises KeyError, TypeError or ValueError for anything else."""
-    values = dict(found or {})
+    values = dict(values or {})
     launched, stopped = datetime.fromisoformat(values.pop("launched")), values.pop("stopped", None)
     values["group_ids"] = tuple(values["group_ids"])
     return Instance(**values, launched=launched, stopped=datetime.fromisoformat(stopped) if stopped else None)

@@ -1,4 +1,4 @@
-"""Launches that this machine has begun and not brought to an end, each written down before AWS is asked.
+"""Keeps the launches that this machine has begun and nobody got on yet, each written before AWS is asked.
 
 A client may die, or lose AWS's answer, between the request and the first command. What stands here lets the
 next one ask with the same token, so that AWS launches nothing twice, and lets `reap` tell an instance that
@@ -48,8 +48,8 @@ class Entry:
 
         AWS refuses a token that comes with other parameters than before, and takes 64 characters at most.
         """
-        said = json.dumps({**request, "ClientToken": ""}, sort_keys=True, default=str)
-        return f"{self.nonce}-{hashlib.sha256(said.encode()).hexdigest()[:24]}"
+        text = json.dumps({**request, "ClientToken": ""}, sort_keys=True, default=str)
+        return f"{self.nonce}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
     def is_old(self, clock: Callable[[], float] = time.time) -> bool:
         """Whether its token is too old to be used again, or from the future, which a wrong clock wrote."""
@@ -61,7 +61,7 @@ class Entry:
 
 
 def begin(state: State, place: Place, *, anew: bool = False, clock: Callable[[], float] = time.time) -> Entry:
-    """The launch that stands here for this place, where it is young enough, else a new one.
+    """The entry for this place, where it is young enough, else a new one.
 
     It is on the disk before this returns. With `anew` it is a new one in any case.
     """
@@ -74,24 +74,24 @@ def begin(state: State, place: Place, *, anew: bool = False, clock: Callable[[],
 
 
 def read(state: State, key: str) -> Entry | None:
-    """The launch that stands here under this key; None where none does, or none that can be read."""
+    """The entry under this key; None where there is none, or none that can be read."""
     try:
-        found = json.loads((_folder(state) / key).read_text(encoding="utf-8"))
-        return Entry(**{**found, "place": Place(**found["place"]), "began": float(found["began"])})
+        values = json.loads((_folder(state) / key).read_text(encoding="utf-8"))
+        return Entry(**{**values, "place": Place(**values["place"]), "began": float(values["began"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 def finish(state: State, key: str) -> None:
-    """Strike a launch off: somebody got on its instance, or it has come to nothing."""
+    """Remove a launch: somebody got on its instance, or it has come to nothing."""
     with contextlib.suppress(FileNotFoundError):
         (_folder(state) / key).unlink()
 
 
-def standing(state: State) -> list[Entry]:
-    """All launches that stand here, oldest first."""
+def entries(state: State) -> list[Entry]:
+    """All launches that are written down here, oldest first."""
     names = (path.name for path in _folder(state).iterdir() if not path.name.startswith("."))
-    return sorted((one for name in names if (one := read(state, name))), key=lambda one: one.began)
+    return sorted((entry for name in names if (entry := read(state, name))), key=lambda entry: entry.began)
 
 
 def sweep(state: State, clock: Callable[[], float] = time.time) -> None:

@@ -1,4 +1,4 @@
-"""Instances that were forgotten: which they are, whether anything on them would be lost, and their end.
+"""Finds instances that were forgotten, tells whether anything on them would be lost, and ends them.
 
 Two kinds are: one that has been stopped for longer than `reap_after`, and one whose launch was cut short
 before anybody got on it. Nothing that may hold results is ended unless that is forced.
@@ -19,7 +19,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.state import lock, recall, remember
 from ec2tasks.config.parsers import duration
-from ec2tasks.lifecycle import launch_journal as journal
+from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.find import host_of
 from ec2tasks.lifecycle.launch_journal import Entry
@@ -29,8 +29,8 @@ AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sight:
-    """What is known of an instance when its fate is decided.
+class ReapFacts:
+    """What is known of an instance that may be forgotten.
 
     `since`: when it stopped, or was first seen so from here. `cut_short`: this machine began its launch, and
     nobody here has got on it; `arriving`: somebody here may be about to. `used`: whether anybody has ever
@@ -45,8 +45,8 @@ class Sight:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fate:
-    """What becomes of a forgotten instance, and why; `hint` is what to type where it is kept."""
+class ReapDecision:
+    """Whether `reap` ends an instance, and why; `hint` is what to type where it is kept."""
 
     ends: bool
     why: str
@@ -55,88 +55,93 @@ class Fate:
 
 @dataclass(frozen=True, kw_only=True)
 class Forgotten:
-    """A forgotten instance, where it is, and its fate."""
+    """A forgotten instance, the context of its region, and what `reap` decides on it."""
 
     context: CallContext
     instance: Instance
-    fate: Fate
+    decision: ReapDecision
 
 
-def judge(sight: Sight, *, now: datetime, reap_after: float, force: bool) -> Fate | None:
-    """The fate of an instance, None for one that is not forgotten; `reap_after` in seconds, 0 for never."""
-    state, name = sight.instance.state, sight.instance.name
-    if sight.arriving:
+def judge(facts: ReapFacts, *, now: datetime, reap_after: float, force: bool) -> ReapDecision | None:
+    """Whether to end an instance, None for one not forgotten; `reap_after` in seconds, 0 for never."""
+    state, name = facts.instance.state, facts.instance.name
+    if facts.arriving:
         return None
-    cut_short = sight.cut_short and not sight.instance.fetched
+    cut_short = facts.cut_short and not facts.instance.fetched
     if cut_short and state in UP:
-        return _never_got_on(sight, force)
-    long_stopped = bool(reap_after and sight.since and now - sight.since > timedelta(seconds=reap_after))
+        return _never_got_on(facts, force)
+    long_stopped = bool(reap_after and facts.since and now - facts.since > timedelta(seconds=reap_after))
     if state not in HALTED or not (long_stopped or cut_short):
         return None
     why = "its launch was cut short, and it has stopped since"
-    if long_stopped and sight.since:
-        why = f"stopped for {_long(now - sight.since)}"
-    if sight.instance.fetched:
-        return Fate(ends=True, why=f"{why}; its results were fetched")
+    if long_stopped and facts.since:
+        why = f"stopped for {_long(now - facts.since)}"
+    if facts.instance.fetched:
+        return ReapDecision(ends=True, why=f"{why}; its results were fetched")
     hint = f"`ec2tasks down` in the project's folder of {name} fetches and ends it; --force ends it unseen"
-    return Fate(ends=force, why=f"{why}; it may hold results that were not fetched", hint=hint)
+    return ReapDecision(ends=force, why=f"{why}; it may hold results that were not fetched", hint=hint)
 
 
 def _long(time: timedelta) -> str:
     return f"{time.days} days" if time.days > 1 else duration(time.total_seconds())
 
 
-def _never_got_on(sight: Sight, force: bool) -> Fate | None:
+def _never_got_on(facts: ReapFacts, force: bool) -> ReapDecision | None:
     why = "its launch was cut short"
-    if sight.used:
+    if facts.used:
         return None  # in use, from another machine
-    if sight.used is False:
-        return Fate(ends=True, why=f"{why}, and nobody was ever on it")
+    if facts.used is False:
+        return ReapDecision(ends=True, why=f"{why}, and nobody was ever on it")
     hint = "try again once SSH answers; --force ends it unseen"
-    return Fate(ends=force, why=f"{why}, and it can't be asked whether anybody was on it", hint=hint)
+    return ReapDecision(ends=force, why=f"{why}, and it can't be asked whether anybody was on it", hint=hint)
 
 
 def all_regions(aws: Aws) -> list[str]:
     """The regions that are switched on for the account."""
-    return sorted(one["RegionName"] for one in aws.ec2.describe_regions()["Regions"])
+    return sorted(region["RegionName"] for region in aws.ec2.describe_regions()["Regions"])
 
 
 def regions_to_look_in(context: CallContext, everywhere: Sequence[str]) -> list[str]:
     """These regions, else the one of the settings and those of launches that were cut short."""
-    asked = everywhere or [context.aws.region]
-    return list(dict.fromkeys([*asked, *(entry.place.region for entry in begun(context))]))
+    regions = everywhere or [context.aws.region]
+    return list(dict.fromkeys([*regions, *(entry.place.region for entry in begun(context))]))
 
 
 def begun(context: CallContext) -> list[Entry]:
     """The launches begun here that are this user's, in this account."""
-    mine = (context.place.account, context.place.owner)
-    return [one for one in journal.standing(context.state) if (one.place.account, one.place.owner) == mine]
+    own = (context.place.account, context.place.owner)
+    entries = launch_journal.entries(context.state)
+    return [entry for entry in entries if (entry.place.account, entry.place.owner) == own]
 
 
 def find_forgotten(context: CallContext, regions: Sequence[str], *, force: bool) -> list[Forgotten]:
     """The forgotten instances of this user in these regions; asks those on which nobody here has got."""
 
     def look(region: str) -> list[Forgotten]:
-        there = replace(context, aws=context.aws.in_region(region))
-        found = instances.list_instances(there.aws, owner=context.settings.key_name)
-        judged = ((one, _judged(there, one, force=force)) for one in found)
-        return [Forgotten(context=there, instance=one, fate=fate) for one, fate in judged if fate]
+        regional = replace(context, aws=context.aws.in_region(region))
+        listed = instances.list_instances(regional.aws, owner=context.settings.key_name)
+        judged = ((instance, _judge(regional, instance, force=force)) for instance in listed)
+        return [
+            Forgotten(context=regional, instance=instance, decision=decision)
+            for instance, decision in judged
+            if decision
+        ]
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return [one for many in pool.map(look, regions) for one in many]
+        return [forgotten for some in pool.map(look, regions) for forgotten in some]
 
 
-def _judged(context: CallContext, found: Instance, *, force: bool) -> Fate | None:
-    """The fate of an instance while no client of this machine is getting on it."""
+def _judge(context: CallContext, instance: Instance, *, force: bool) -> ReapDecision | None:
+    """Decide on an instance while no client of this machine is getting on it."""
     now = datetime.now(timezone.utc)
-    with _nobody_arriving(context, found) as alone:
-        sight = _look_at(context, found, alone=alone, now=now)
-        return judge(sight, now=now, reap_after=context.settings.reap_after, force=force)
+    with _nobody_arriving(context, instance) as alone:
+        facts = _look_at(context, instance, alone=alone, now=now)
+        return judge(facts, now=now, reap_after=context.settings.reap_after, force=force)
 
 
 @contextmanager
-def _nobody_arriving(context: CallContext, found: Instance) -> Iterator[bool]:
-    key = context.key_of(context.aws.region, found.name)
+def _nobody_arriving(context: CallContext, instance: Instance) -> Iterator[bool]:
+    key = context.key_of(context.aws.region, instance.name)
     with (
         lock(context.state, f"arriving-{key}", patience=0) as first,
         lock(context.state, f"launch-{key}", patience=0) as second,
@@ -144,64 +149,64 @@ def _nobody_arriving(context: CallContext, found: Instance) -> Iterator[bool]:
         yield first and second
 
 
-def _look_at(context: CallContext, found: Instance, *, alone: bool, now: datetime) -> Sight:
-    cut_short = any(entry.asked_for(found.token) for entry in begun(context))
-    asked = alone and cut_short and found.state == "running"
-    return Sight(
-        instance=found,
-        since=stopped_since(context, found, now) if found.state in HALTED else None,
+def _look_at(context: CallContext, instance: Instance, *, alone: bool, now: datetime) -> ReapFacts:
+    cut_short = any(entry.asked_for(instance.token) for entry in begun(context))
+    reachable = alone and cut_short and instance.state == "running"
+    return ReapFacts(
+        instance=instance,
+        since=stopped_since(context, instance, now) if instance.state in HALTED else None,
         cut_short=cut_short,
         arriving=not alone,
-        used=_was_used(context, found) if asked else None,
+        used=_was_used(context, instance) if reachable else None,
     )
 
 
-def stopped_since(context: CallContext, found: Instance, now: datetime) -> datetime:
+def stopped_since(context: CallContext, instance: Instance, now: datetime) -> datetime:
     """When an instance stopped, or was first seen so from here: AWS does not tell it of one's own stop."""
-    if found.stopped:
-        return found.stopped
-    key = f"stopped-{found.id}"
+    if instance.stopped:
+        return instance.stopped
+    key = f"stopped-{instance.id}"
     known = recall(context.state, key) or {}
-    if known.get("launched") == found.launched.isoformat():
+    if known.get("launched") == instance.launched.isoformat():
         return datetime.fromisoformat(str(known["seen"]))
-    remember(context.state, key, {"launched": found.launched.isoformat(), "seen": now.isoformat()})
+    remember(context.state, key, {"launched": instance.launched.isoformat(), "seen": now.isoformat()})
     return now
 
 
-def _was_used(context: CallContext, found: Instance) -> bool | None:
+def _was_used(context: CallContext, instance: Instance) -> bool | None:
     """Whether anybody has ever been on it; None where it gives no answer."""
     try:
-        host = host_of(context, found)
+        host = host_of(context, instance)
     except Failure:
         return None
     return was_used(host, context.aws, context.tools)
 
 
-def end_forgotten(found: Forgotten, *, force: bool) -> bool:
+def end_forgotten(forgotten: Forgotten, *, force: bool) -> bool:
     """End a forgotten instance, unless it is in use by now. Whether it was ended."""
-    context = found.context
-    with _nobody_arriving(context, found.instance) as alone:
-        now = instances.describe_instance(context.aws, found.instance.id)
-        if now is None or now.state not in instances.ALIVE:
+    context = forgotten.context
+    with _nobody_arriving(context, forgotten.instance) as alone:
+        instance = instances.describe_instance(context.aws, forgotten.instance.id)
+        if instance is None or instance.state not in instances.ALIVE:
             return True
         moment = datetime.now(timezone.utc)
-        sight = _look_at(context, now, alone=alone, now=moment)
-        fate = judge(sight, now=moment, reap_after=context.settings.reap_after, force=force)
-        if fate is None or not fate.ends:
+        facts = _look_at(context, instance, alone=alone, now=moment)
+        decision = judge(facts, now=moment, reap_after=context.settings.reap_after, force=force)
+        if decision is None or not decision.ends:
             return False
-        start_and_end.end(context.aws, now, FinalState.TERMINATE)
+        start_and_end.end(context.aws, instance, FinalState.TERMINATE)
         for entry in begun(context):
-            if entry.asked_for(now.token):
-                journal.finish(context.state, entry.place.key)
+            if entry.asked_for(instance.token):
+                launch_journal.finish(context.state, entry.place.key)
     return True
 
 
 def tidy(context: CallContext, regions: Sequence[str]) -> None:
     """Strike off launches in these regions that are too old to be asked for again and left no instance."""
-    journal.sweep(context.state)
+    launch_journal.sweep(context.state)
     for entry in begun(context):
         if entry.is_old() and entry.place.region in regions:
-            there = context.aws.in_region(entry.place.region)
-            found = instances.list_instances(there, owner=entry.place.owner, name=entry.place.name)
-            if not any(entry.asked_for(one.token) for one in found):
-                journal.finish(context.state, entry.place.key)
+            aws = context.aws.in_region(entry.place.region)
+            launched = instances.list_instances(aws, owner=entry.place.owner, name=entry.place.name)
+            if not any(entry.asked_for(instance.token) for instance in launched):
+                launch_journal.finish(context.state, entry.place.key)

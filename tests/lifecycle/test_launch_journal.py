@@ -23,10 +23,10 @@ def state(tmp_path: Path) -> State:
 def test_what_was_begun_stands_until_it_is_finished(state: State) -> None:
     entry = journal.begin(state, PLACE)
     assert journal.read(state, "k") == entry
-    assert journal.standing(state) == [entry]
+    assert journal.entries(state) == [entry]
     journal.finish(state, "k")
     journal.finish(state, "k")
-    assert (journal.read(state, "k"), journal.standing(state)) == (None, [])
+    assert (journal.read(state, "k"), journal.entries(state)) == (None, [])
 
 
 def test_it_is_asked_for_again_with_the_same_token_for_a_while(state: State) -> None:
@@ -53,7 +53,7 @@ def test_it_is_on_the_disk_before_aws_is_asked(state: State, monkeypatch: pytest
 def test_junk_is_no_launch(junk: str, state: State) -> None:
     journal.begin(state, PLACE)
     (state.folder / "launches" / "k").write_text(junk)
-    assert journal.standing(state) == []
+    assert journal.entries(state) == []
 
 
 def test_what_a_client_left_that_died_writing_is_swept_up(state: State) -> None:
@@ -62,9 +62,9 @@ def test_what_a_client_left_that_died_writing_is_swept_up(state: State) -> None:
     draft.touch()
     journal.sweep(state)
     assert draft.exists()
-    assert journal.standing(state) == [entry]
+    assert journal.entries(state) == [entry]
     journal.sweep(state, clock=lambda: time.time() + 2 * TOKEN_LIFE)
-    assert (draft.exists(), journal.standing(state)) == (False, [entry])
+    assert (draft.exists(), journal.entries(state)) == (False, [entry])
 
 
 REQUESTS = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=4)
