@@ -26,7 +26,7 @@ class Call:
     action: str
     parameters: Mapping[str, str] = field(default_factory=dict)
 
-    def numbered(self, name: str) -> list[str]:
+    def list_parameter(self, name: str) -> list[str]:
         """The values of a list parameter: NAME.1, NAME.2 and so on."""
         found = [(key, value) for key, value in self.parameters.items() if key.startswith(f"{name}.")]
         pairs = [(key.removeprefix(f"{name}."), value) for key, value in found]

@@ -45,8 +45,8 @@ class Reply:
         return Reply(status=self.status, headers=[*kept, ("Content-Length", str(len(body)))], body=body)
 
 
-def refuse(service: str, refusal: Refusal) -> Reply:
-    """The answer that says no."""
+def refusal_reply(service: str, refusal: Refusal) -> Reply:
+    """The HTTP answer of an error."""
     kind, body = error_body(service, refusal)
     headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
     return Reply(status=f"{refusal.status} {refusal.code}", headers=headers, body=body)
@@ -58,8 +58,8 @@ def fault_refusal(fault: ErrorFault) -> Refusal:
     return Refusal(code=fault.code, message=message, status=fault.status)
 
 
-def swap(body: bytes, pairs: Iterable[tuple[str | None, str | None]]) -> bytes:
-    """The body with each first text in place of which stands the second."""
+def replace_all(body: bytes, pairs: Iterable[tuple[str | None, str | None]]) -> bytes:
+    """The body with the first text of each pair replaced by the second."""
     text = body.decode()
     for old, new in pairs:
         if old and old != new:
@@ -67,10 +67,10 @@ def swap(body: bytes, pairs: Iterable[tuple[str | None, str | None]]) -> bytes:
     return text.encode()
 
 
-def _made(reply: Reply) -> list[str]:
+def _instance_ids(reply: Reply) -> list[str]:
     """The ids of the instances that a launch made, from its answer."""
-    found = re.findall(rb"<instanceId>(i-[0-9a-f]+)</instanceId>", reply.body)
-    return [one.decode() for one in dict.fromkeys(found)]
+    ids = re.findall(rb"<instanceId>(i-[0-9a-f]+)</instanceId>", reply.body)
+    return [instance_id.decode() for instance_id in dict.fromkeys(ids)]
 
 
 class Api:
@@ -87,7 +87,7 @@ class Api:
         """Answer one request."""
         call = self._read(environ)
         if self._faults.throttles(call.action):
-            return self._send(refuse(call.service, throttle_refusal(call.service)), start_response)
+            return self._send(refusal_reply(call.service, throttle_refusal(call.service)), start_response)
         fault = self._faults.error_for(call.action)
         if fault is not None and not fault.after:
             return self._fail(fault, call, environ, start_response)
@@ -96,7 +96,7 @@ class Api:
             if fault is None:
                 answered: Iterable[bytes] = self._moto(environ, start_response)
                 return answered
-            self._ask(environ)
+            self._moto_reply(environ)
         else:
             reply = self._ec2(call, environ)
             if fault is None:
@@ -142,21 +142,21 @@ class Api:
     ) -> Iterable[bytes]:
         if fault.code == "drop":
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-        return self._send(refuse(call.service, fault_refusal(fault)), start_response)
+        return self._send(refusal_reply(call.service, fault_refusal(fault)), start_response)
 
     def _send(self, reply: Reply, start_response: StartResponse) -> Iterable[bytes]:
         start_response(reply.status, reply.headers)
         return [reply.body]
 
-    def _ask(self, environ: dict[str, Any]) -> Reply:
-        """What moto itself answers."""
-        got: dict[str, Any] = {}
+    def _moto_reply(self, environ: dict[str, Any]) -> Reply:
+        """Moto's own answer."""
+        head: dict[str, Any] = {}
 
         def take(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
-            got.update(status=status, headers=headers)
+            head.update(status=status, headers=headers)
 
         body = b"".join(self._moto(environ, take))
-        return Reply(body=body, **got)
+        return Reply(body=body, **head)
 
     # EC2.
 
@@ -167,37 +167,37 @@ class Api:
             elif call.action in STATE_CHANGES:
                 reply = self._change_state(call, environ)
             elif call.action == "GetConsoleOutput":
-                reply = self._console(call, self._ask(environ))
+                reply = self._console(call, self._moto_reply(environ))
             elif call.action == "ModifyInstanceAttribute":
                 reply = self._modify(call, environ)
             else:
-                reply = self._ask(environ)
+                reply = self._moto_reply(environ)
             if not call.action.startswith(READS):
                 self._fleet.converge()
             return reply
 
     def _run_once(self, call: Call, environ: dict[str, Any]) -> Reply:
-        """A launch with a client token that was used before gives the instances of then."""
+        """A launch; with a client token that was used before, the answer of then, as AWS is idempotent."""
         token = call.parameters.get("ClientToken")
         if token is None or "DryRun" in call.parameters:
             return self._run(call, environ)
-        asked = dict(call.parameters)
-        held = self._launches.get((call.region, token))
-        if held is not None and held[0] != asked:
+        parameters = dict(call.parameters)
+        earlier = self._launches.get((call.region, token))
+        if earlier is not None and earlier[0] != parameters:
             message = (
                 "Arguments on this idempotent request are inconsistent with arguments used in previous "
                 f"request(s) for client token '{token}'."
             )
-            return refuse("ec2", Refusal(code="IdempotentParameterMismatch", message=message))
-        if held is not None and cloud.have_ended(_made(held[1])):
+            return refusal_reply("ec2", Refusal(code="IdempotentParameterMismatch", message=message))
+        if earlier is not None and cloud.have_ended(_instance_ids(earlier[1])):
             message = (
                 "The request to launch an instance uses the same client token as a previous request for which"
                 " the instance has been terminated."
             )
-            return refuse("ec2", Refusal(code="IdempotentInstanceTerminated", message=message))
-        reply = held[1] if held is not None else self._run(call, environ)
+            return refusal_reply("ec2", Refusal(code="IdempotentInstanceTerminated", message=message))
+        reply = earlier[1] if earlier is not None else self._run(call, environ)
         if reply.ok:
-            self._launches[call.region, token] = (asked, reply)
+            self._launches[call.region, token] = (parameters, reply)
         return reply
 
     def _account(self, call: Call) -> launch.Account:
@@ -220,41 +220,41 @@ class Api:
     def _run(self, call: Call, environ: dict[str, Any]) -> Reply:
         """A launch: refused as AWS would, else placed where there is capacity."""
         if any(name.startswith("LaunchTemplate.") for name in call.parameters):
-            return self._ask(environ)  # what it launches stands in the template, which moto reads
+            return self._moto_reply(environ)  # what it launches stands in the template, which moto reads
         account = self._account(call)
         if refusal := launch.launch_refusal(call, account):
-            return refuse("ec2", refusal)
-        chosen = launch.choose_zone(call, account, self._faults.current())
-        if isinstance(chosen, Refusal):
-            return refuse("ec2", chosen)
-        reply = self._ask(environ)
+            return refusal_reply("ec2", refusal)
+        placement = launch.choose_zone(call, account, self._faults.current())
+        if isinstance(placement, Refusal):
+            return refusal_reply("ec2", placement)
+        reply = self._moto_reply(environ)
         if not reply.ok:
             return reply
-        return self._launched(account, chosen, reply)
+        return self._launched(account, placement, reply)
 
-    def _launched(self, account: launch.Account, chosen: launch.Chosen, reply: Reply) -> Reply:
-        ids = _made(reply)
-        before = [cloud.whereabouts(instance_id) for instance_id in ids]
+    def _launched(self, account: launch.Account, placement: launch.Placement, reply: Reply) -> Reply:
+        ids = _instance_ids(reply)
+        before = [cloud.launch_details(instance_id) for instance_id in ids]
         image = account.image
         for instance_id in ids:
             size, device = (image.size_gib, image.root_device) if image else (8, images.ROOT_DEVICE)
-            cloud.place(instance_id, chosen.zone, size, device, own_zone=chosen.own)
+            cloud.place(instance_id, placement.zone, size, device, by_us=placement.by_us)
         self._fleet.converge()
-        after = [cloud.whereabouts(instance_id) for instance_id in ids]
+        after = [cloud.launch_details(instance_id) for instance_id in ids]
         pairs = [pair for old, new in zip(before, after, strict=True) for pair in zip(old, new, strict=True)]
         states = [("<code>16</code><name>running</name>", "<code>0</code><name>pending</name>")]
-        return reply.with_body(swap(reply.body, [*pairs, *states]))
+        return reply.with_body(replace_all(reply.body, [*pairs, *states]))
 
     def _change_state(self, call: Call, environ: dict[str, Any]) -> Reply:
         records = {record.id: record for record in cloud.records()}
-        ids = call.numbered("InstanceId")
+        ids = call.list_parameter("InstanceId")
         states = {instance_id: record.state for instance_id, record in records.items()}
         refusal = launch.state_refusal(
             call.action, ids, states, lambda instance_id: records[instance_id].spot
         )
         if refusal is not None:
-            return refuse("ec2", refusal)
-        reply = self._ask(environ)
+            return refusal_reply("ec2", refusal)
+        reply = self._moto_reply(environ)
         if reply.ok and call.action == "RebootInstances":
             self._fleet.reboot(ids)
         return reply
@@ -271,11 +271,11 @@ class Api:
         """Moto knows the shutdown behaviour only in the older form of this call."""
         behavior = call.parameters.get("InstanceInitiatedShutdownBehavior.Value")
         if behavior is None:
-            return self._ask(environ)
+            return self._moto_reply(environ)
         instance_id = call.parameters.get("InstanceId", "")
         if instance_id not in {record.id for record in cloud.records()}:
             message = f"The instance ID '{instance_id}' does not exist"
-            return refuse("ec2", Refusal(code="InvalidInstanceID.NotFound", message=message))
+            return refusal_reply("ec2", Refusal(code="InvalidInstanceID.NotFound", message=message))
         cloud.set_behavior(instance_id, behavior)
         body = b"<ModifyInstanceAttributeResponse><return>true</return></ModifyInstanceAttributeResponse>"
         return Reply(headers=[("Content-Type", "text/xml")], body=body)

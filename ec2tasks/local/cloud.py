@@ -103,7 +103,7 @@ def seed_parameters(region: str) -> None:
     for name, value in images.parameters(region).items():
         if stored.get(name):
             return
-        made = Parameter(  # type: ignore[abstract]  # moto makes them itself
+        parameter = Parameter(  # type: ignore[abstract]  # moto makes them itself
             account_id=ACCOUNT,
             name=name,
             value=value,
@@ -115,7 +115,7 @@ def seed_parameters(region: str) -> None:
             version=1,
             data_type="aws:ec2:image",
         )
-        stored[name] = [made]
+        stored[name] = [parameter]
 
 
 def _instances() -> Iterator[tuple[str, Any]]:
@@ -156,7 +156,7 @@ def records() -> list[Record]:
 
 
 def set_state(instance_id: str, state: str, *, code: str = "", message: str = "") -> None:
-    """Write back what is so. With `code`, it is also the reason."""
+    """Set the state that the account shows; with `code` and `message`, also its reason."""
     instance = _instance(instance_id)
     instance._state.name, instance._state.code = state, STATE_CODES[state]
     if code:
@@ -197,10 +197,9 @@ def subnet_zone(region: str, subnet_id: str) -> str | None:
 
 def architectures(instance_type: str) -> list[str]:
     """What the type's processors run; empty for an unknown type."""
-    found: list[str] = (
-        INSTANCE_TYPES.get(instance_type, {}).get("ProcessorInfo", {}).get("SupportedArchitectures", [])
-    )
-    return found
+    processor = INSTANCE_TYPES.get(instance_type, {}).get("ProcessorInfo", {})
+    names: list[str] = processor.get("SupportedArchitectures", [])
+    return names
 
 
 def has_image(region: str, image_id: str) -> bool:
@@ -219,11 +218,11 @@ def has_profile(name_or_arn: str) -> bool:
     return any(name_or_arn in (profile.name, profile.arn) for profile in profiles)
 
 
-def place(instance_id: str, zone: str, size_gib: int, root_device: str, *, own_zone: bool) -> None:
-    """What AWS settles at a launch and moto does not: the zone it chose, and the root volume's defaults."""
+def place(instance_id: str, zone: str, size_gib: int, root_device: str, *, by_us: bool) -> None:
+    """Set what AWS decides at a launch and moto does not: the root volume and, with `by_us`, the zone."""
     instance = _instance(instance_id)
     backend = instance.ec2_backend
-    if own_zone:
+    if by_us:
         instance._placement.zone = zone
         instance.nics[0].subnet = backend.get_default_subnets()[zone]
     named = [device for device, _ in instance.get_block_device_mapping]
@@ -232,14 +231,14 @@ def place(instance_id: str, zone: str, size_gib: int, root_device: str, *, own_z
     instance.root_device_name = root_device
     for device, attached in instance.get_block_device_mapping:
         volume = backend.volumes[attached.volume_id]
-        if own_zone:
+        if by_us:
             volume.zone = backend.get_zone_by_name(zone)
         if device == root_device:
             volume.size = max(int(volume.size or 0), size_gib)
 
 
-def whereabouts(instance_id: str) -> tuple[str | None, ...]:
-    """All that a launch may settle later than moto: addresses, names and places, always in the same order."""
+def launch_details(instance_id: str) -> tuple[str | None, ...]:
+    """Addresses, names and zone of an instance, set after moto's answer; always in the same order."""
     instance = _instance(instance_id)
     zone = f"<availabilityZone>{instance.availability_zone}</availabilityZone>"
     return (instance.public_dns_name, instance.public_ip, zone, instance.subnet_id)
@@ -247,7 +246,8 @@ def whereabouts(instance_id: str) -> tuple[str | None, ...]:
 
 def have_ended(instance_ids: Sequence[str]) -> bool:
     """Whether all of these are terminated, or on the way there."""
-    return all(one.state in ("shutting-down", "terminated") for one in records() if one.id in instance_ids)
+    states = {record.state for record in records() if record.id in instance_ids}
+    return states <= {"shutting-down", "terminated"}
 
 
 def set_behavior(instance_id: str, behavior: str) -> None:
@@ -276,9 +276,9 @@ def hostname(instance_id: str) -> str:
 
 
 def login(instance_id: str, region: str) -> tuple[str, str]:
-    """The image's login user and line."""
+    """The image's login user and family."""
     image = images.find(_instance(instance_id).image_id, region)
-    return (image.login, image.line) if image else ("ubuntu", "own-image")
+    return (image.login, image.family) if image else ("ubuntu", "own-image")
 
 
 def _profile(instance: Any) -> Any:

@@ -97,7 +97,7 @@ def _one_at_a_time(layout: Layout, seconds: float) -> Iterator[None]:
         yield
 
 
-def _holder(layout: Layout) -> int | None:
+def _server_pid(layout: Layout) -> int | None:
     """The pid of the server that holds the lock; None when there is none."""
     try:
         lock = layout.server_lock.open()
@@ -112,16 +112,16 @@ def _holder(layout: Layout) -> int | None:
         return None
 
 
-def _server(layout: Layout) -> dict[str, Any] | None:
-    """What the server that holds the lock says of itself; None when there is none or it isn't ready."""
-    holder = _holder(layout)
-    if holder is None:
+def _server_info(layout: Layout) -> dict[str, Any] | None:
+    """What the running server has written of itself; None when there is none or it isn't ready."""
+    pid = _server_pid(layout)
+    if pid is None:
         return None
     try:
-        said: dict[str, Any] = json.loads(layout.server_file.read_text())
+        info: dict[str, Any] = json.loads(layout.server_file.read_text())
     except (OSError, ValueError):
         return None
-    return said if said.get("pid") == holder else None
+    return info if info.get("pid") == pid else None
 
 
 def _get(port: int, path: str) -> str:
@@ -143,17 +143,16 @@ def _log_tail(layout: Layout) -> str:
 
 def _start(layout: Layout, port: int) -> None:
     """Start the daemon and wait until it says that it is ready, or has ended."""
-    ready, theirs = os.pipe()
+    ready, daemon_end = os.pipe()
     try:
-        process = _spawn(layout, port, theirs)
+        process = _spawn(layout, port, daemon_end)
         readable, _, _ = select.select([ready], [], [], UP_SECONDS)
-        said = os.read(ready, 16) if readable else b""
+        is_ready = bool(readable and os.read(ready, 16))
     finally:
         os.close(ready)
-    if said:
-        process.returncode = (
-            0  # it lives on without us: nobody is to wait for it, or to warn that nobody does
-        )
+    if is_ready:
+        # It lives on without us: nobody is to wait for it, or to warn that nobody does.
+        process.returncode = 0
         return
     process.kill()
     process.wait()
@@ -180,10 +179,10 @@ def _spawn(layout: Layout, port: int, ready_fd: int) -> subprocess.Popen[bytes]:
         os.close(ready_fd)
 
 
-def _check_port(found: dict[str, Any], port: int | None) -> None:
-    if port is not None and found["port"] != port:
+def _check_port(server: dict[str, Any], port: int | None) -> None:
+    if port is not None and server["port"] != port:
         raise Failure(
-            f"the local EC2 runs already, on port `{found['port']}` and not on `{port}`",
+            f"the local EC2 runs already, on port `{server['port']}` and not on `{port}`",
             hint="ec2tasks local.down",
         )
 
@@ -195,24 +194,24 @@ def up(*, port: int | None = None) -> Endpoint:
     to install. Any number of processes may call this at once: they get the same server.
     """
     layout = this_layout()
-    found = _server(layout)
-    if found is None:
+    server = _server_info(layout)
+    if server is None:
         requirements.check_programs()
         _make_root(layout)
         with _one_at_a_time(layout, UP_SECONDS):
-            found = _server(layout)
-            if found is None:
+            server = _server_info(layout)
+            if server is None:
                 requirements.check_sandbox(layout.root, os.geteuid())
-                requirements.warn_of_no_way_out()
+                requirements.warn_if_no_network()
                 _start(layout, port or 0)
-                found = _server(layout)
-    if found is None:
+                server = _server_info(layout)
+    if server is None:
         raise Failure(
             f"the local EC2 ended right after its start; the end of its log:\n{_log_tail(layout)}",
             hint=f"less {layout.log}",
         )
-    _check_port(found, port)
-    return endpoint(found["url"], found["ssh_port"])
+    _check_port(server, port)
+    return endpoint(server["url"], server["ssh_port"])
 
 
 def _make_root(layout: Layout) -> None:
@@ -232,9 +231,10 @@ def _kill(pid: int, number: signal.Signals) -> None:
         return
 
 
-def _gone(layout: Layout, seconds: float) -> bool:
+def _wait_until_ended(layout: Layout, seconds: float) -> bool:
+    """Whether the server has ended within so many seconds."""
     deadline = time.monotonic() + seconds
-    while _holder(layout) is not None:
+    while _server_pid(layout) is not None:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
@@ -250,12 +250,12 @@ def down() -> bool:
     if not layout.root.is_dir():
         return False
     with _one_at_a_time(layout, UP_SECONDS):
-        pid = _holder(layout)
+        pid = _server_pid(layout)
         if pid:
             _kill(pid, signal.SIGTERM)
-            if not _gone(layout, DOWN_SECONDS):
+            if not _wait_until_ended(layout, DOWN_SECONDS):
                 _kill(pid, signal.SIGKILL)
-                _gone(layout, DOWN_SECONDS)
+                _wait_until_ended(layout, DOWN_SECONDS)
         layout.server_file.unlink(missing_ok=True)
         layout.faults.unlink(missing_ok=True)
         remove_tree(layout.instances)
@@ -264,44 +264,44 @@ def down() -> bool:
 
 def running() -> Endpoint | None:
     """The endpoint of the local EC2 that runs, None where none does; nothing is started."""
-    found = _server(this_layout())
-    return endpoint(found["url"], found["ssh_port"]) if found else None
+    server = _server_info(this_layout())
+    return endpoint(server["url"], server["ssh_port"]) if server else None
 
 
 def status() -> LocalStatus | None:
     """The local EC2 that runs, with its instances; None when none does."""
-    found = _server(this_layout())
-    if found is None:
+    server = _server_info(this_layout())
+    if server is None:
         return None
     try:
-        health = json.loads(_get(found["port"], "/_ec2/health"))
+        health = json.loads(_get(server["port"], "/_ec2/health"))
     except (OSError, ValueError, http.client.HTTPException):
         return None
     instances = tuple(LocalInstance(**instance) for instance in health["instances"])
-    return LocalStatus(url=found["url"], pid=found["pid"], ssh_port=found["ssh_port"], instances=instances)
+    return LocalStatus(url=server["url"], pid=server["pid"], ssh_port=server["ssh_port"], instances=instances)
 
 
-def set_faults(asked: Mapping[str, Any] | None) -> None:
-    """Let these faults happen from now on, in place of those before; None or nothing ends all.
+def set_faults(values: Mapping[str, Any] | None) -> None:
+    """Set the faults by name, in place of those before; None or nothing ends all.
 
     See `ec2tasks.local.faults` for the names. A name or value that can't be is a UsageError, and nothing
     changes.
     """
-    fault_names.parse(asked)
+    fault_names.parse(values)
     layout = this_layout()
     _make_root(layout)
     draft: Path = layout.faults.with_suffix(".new")
-    draft.write_text(json.dumps(dict(asked or {}), indent=2))
+    draft.write_text(json.dumps(dict(values or {}), indent=2))
     draft.replace(layout.faults)
-    found = _server(layout)
-    if found is not None:
-        _get(found["port"], "/_ec2/faults")
+    server = _server_info(layout)
+    if server is not None:
+        _get(server["port"], "/_ec2/faults")
 
 
 def current_faults() -> dict[str, Any]:
-    """The faults asked for, as they were written."""
+    """The faults that are set, by name, as they were written."""
     try:
-        asked: dict[str, Any] = json.loads(this_layout().faults.read_text())
+        values: dict[str, Any] = json.loads(this_layout().faults.read_text())
     except (OSError, ValueError):
         return {}
-    return asked
+    return values

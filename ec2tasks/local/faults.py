@@ -1,4 +1,4 @@
-"""The one switch for everything that goes wrong on AWS: what can be asked for, and how it is kept.
+"""The one switch for everything that goes wrong on AWS: the faults by name, and the file that keeps them.
 
 `ec2tasks local.faults --set 'latency_ms: 50'`, or `control.set_faults({"latency_ms": 50})`. What is set
 replaces all that was set before; `--clear`, or None, ends all. They act at once, on running instances too,
@@ -129,10 +129,10 @@ def _errors(value: Any) -> dict[str, ErrorFault]:
     return {str(action): _error(entry) for action, entry in value.items()}
 
 
-def parse(asked: Mapping[str, Any] | None) -> Faults:
-    """Faults from what was asked for; UsageError for a name that is none or a value that can't be."""
-    asked = {name: value for name, value in (asked or {}).items() if value is not None}
-    for name in asked:
+def parse(values: Mapping[str, Any] | None) -> Faults:
+    """Parse faults by name. Raises UsageError for a name that is none or a value that can't be."""
+    given = {name: value for name, value in (values or {}).items() if value is not None}
+    for name in given:
         if name not in EXAMPLES:
             near = difflib.get_close_matches(str(name), EXAMPLES, n=1)
             hint = (
@@ -141,21 +141,21 @@ def parse(asked: Mapping[str, Any] | None) -> Faults:
                 else f"there are: {', '.join(EXAMPLES)}"
             )
             raise UsageError(f"there is no fault named `{name}`", hint=hint)
-    values: dict[str, Any] = {}
-    for name, value in asked.items():
+    parsed: dict[str, Any] = {}
+    for name, value in given.items():
         if name in ("capacity", "spot_notice"):
-            values[name] = _words(name, value)
+            parsed[name] = _words(name, value)
         elif name in ("cut", "drop_ssh"):
-            values[name] = _flag(name, value)
+            parsed[name] = _flag(name, value)
         elif name == "throttle":
-            values[name] = _throttle(value)
+            parsed[name] = _throttle(value)
         elif name == "errors":
-            values[name] = _errors(value)
+            parsed[name] = _errors(value)
         else:
-            values[name] = _number(name, value)
-    if "disk_full_mb" in values:
-        values["disk_full_mb"] = int(values["disk_full_mb"]) or None
-    return Faults(**values)
+            parsed[name] = _number(name, value)
+    if "disk_full_mb" in parsed:
+        parsed["disk_full_mb"] = int(parsed["disk_full_mb"]) or None
+    return Faults(**parsed)
 
 
 class FaultFile:

@@ -1,7 +1,7 @@
 """Hosts follow the instances: observe what the account says and what runs, decide, act.
 
-moto changes an instance's state at once; a host takes its time. So the state that moto set is read as what
-was asked for, and the state shown is what is so: `pending` until SSH answers, `stopped` once all has ended.
+moto changes an instance's state at once; a host takes its time. So the state that moto set is read as the
+target, and the state shown is the host's: `pending` until SSH answers, `stopped` once all has ended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ec2tasks.local.faults import FaultFile
 from ec2tasks.local.host import Guest
 from ec2tasks.local.layout import Layout
 from ec2tasks.local.metadata import Facts, MetadataService
-from ec2tasks.local.relay import Relay, addresses, claim
+from ec2tasks.local.relay import Relay, addresses, bind_free_address
 from ec2tasks.local.rootfs import REBOOT_CODE, Folders, HostSpec
 from ec2tasks.local.tree import remove_tree
 
@@ -41,7 +41,7 @@ class Action(enum.Enum):
     DELETE = "delete"
 
 
-ASKED = {
+TARGET_STATES = {
     "pending": "running",
     "running": "running",
     "stopping": "stopped",
@@ -50,17 +50,17 @@ ASKED = {
     "terminated": "terminated",
 }
 RUN_STATES = {Phase.ABSENT: "pending", Phase.BOOTING: "pending", Phase.UP: "running", Phase.ENDING: "pending"}
-ON_THE_WAY = {"stopped": "stopping", "terminated": "shutting-down"}
+TRANSITIONAL_STATES = {"stopped": "stopping", "terminated": "shutting-down"}
 
 
 def decide(state: str, phase: Phase, *, disk: bool) -> tuple[str, Action]:
-    """The state to show and what to do, from the state in the account and the host's phase."""
-    asked = ASKED[state]
-    if asked == "running":
+    """The state to show and the action to take, from the state in the account and the host's phase."""
+    target = TARGET_STATES[state]
+    if target == "running":
         return RUN_STATES[phase], Action.BOOT if phase is Phase.ABSENT else Action.NOTHING
     if phase is Phase.ABSENT:
-        return asked, Action.DELETE if asked == "terminated" and disk else Action.NOTHING
-    return ON_THE_WAY[asked], Action.NOTHING if phase is Phase.ENDING else Action.END
+        return target, Action.DELETE if target == "terminated" and disk else Action.NOTHING
+    return TRANSITIONAL_STATES[target], Action.NOTHING if phase is Phase.ENDING else Action.END
 
 
 def ends_for_good(behavior: str, *, spot: bool) -> bool:
@@ -69,15 +69,15 @@ def ends_for_good(behavior: str, *, spot: bool) -> bool:
 
 
 @dataclass(kw_only=True)
-class Resident:
-    """One host and what serves it."""
+class Machine:
+    """The host of one instance, from boot to end: its phase, public address and current boot."""
 
     id: str
     relay: Relay | None
     phase: Phase = Phase.BOOTING
     guest: Guest | None = None
     ended: threading.Event = field(default_factory=threading.Event)
-    leaving: threading.Event = field(default_factory=threading.Event)
+    told_to_end: threading.Event = field(default_factory=threading.Event)
 
 
 class Fleet:
@@ -93,7 +93,7 @@ class Fleet:
         self._api = api
         self._uid = uid
         self._pool = addresses()
-        self._residents: dict[str, Resident] = {}
+        self._machines: dict[str, Machine] = {}
         self._credentials = cloud.Credentials()
         self._interruptions: dict[str, Mapping[str, str]] = {}
         self._closing = False
@@ -104,41 +104,41 @@ class Fleet:
         """Make hosts follow the account, and the account show what is so."""
         with self.lock:
             for record in cloud.records():
-                resident = self._residents.get(record.id)
-                phase = resident.phase if resident else Phase.ABSENT
+                machine = self._machines.get(record.id)
+                phase = machine.phase if machine else Phase.ABSENT
                 disk = self._folders(record.id).root.exists()
                 state, action = decide(record.state, phase, disk=disk)
                 if state != record.state:
                     cloud.set_state(record.id, state)
                 if action is Action.BOOT and not self._closing:
                     self._boot(record)
-                elif action is Action.END and resident is not None:
-                    self._end(resident)
+                elif action is Action.END and machine is not None:
+                    self._end(machine)
                 elif action is Action.DELETE:
                     remove_tree(self._folders(record.id).root)
 
     def _boot(self, record: cloud.Record) -> None:
         relay = None
         if record.public:
-            address, sock = claim(self._pool, self._ssh_port)
+            address, sock = bind_free_address(self._pool, self._ssh_port)
             cloud.set_address(record.id, address)
             relay = Relay(sock, self._faults)
-        resident = Resident(id=record.id, relay=relay)
-        self._residents[record.id] = resident
+        machine = Machine(id=record.id, relay=relay)
+        self._machines[record.id] = machine
         spec = self._spec(record)
-        threading.Thread(target=self._live, args=(resident, spec), name=record.id, daemon=True).start()
+        threading.Thread(target=self._run, args=(machine, spec), name=record.id, daemon=True).start()
 
-    def _end(self, resident: Resident) -> None:
-        resident.phase = Phase.ENDING
-        resident.leaving.set()
-        if resident.guest is not None:
-            threading.Thread(target=resident.guest.end, daemon=True).start()
+    def _end(self, machine: Machine) -> None:
+        machine.phase = Phase.ENDING
+        machine.told_to_end.set()
+        if machine.guest is not None:
+            threading.Thread(target=machine.guest.end, daemon=True).start()
 
     def _folders(self, instance_id: str) -> Folders:
         return Folders(root=self._layout.instances / instance_id)
 
     def _spec(self, record: cloud.Record) -> HostSpec:
-        login, line = cloud.login(record.id, record.region)
+        login, family = cloud.login(record.id, record.region)
         return HostSpec(
             instance_id=record.id,
             hostname=cloud.hostname(record.id),
@@ -146,48 +146,48 @@ class Fleet:
             region=record.region,
             folders=self._folders(record.id),
             tools=self._layout.guest,
-            pip_cache=self._layout.pip_cache(line),
+            pip_cache=self._layout.pip_cache(family),
             public_key=cloud.key_text(record.id),
             user_data=cloud.user_data(record.id),
         )
 
     # The life of a host, in a thread of its own.
 
-    def _live(self, resident: Resident, spec: HostSpec) -> None:
+    def _run(self, machine: Machine, spec: HostSpec) -> None:
         code: int | None = REBOOT_CODE
         up = False
-        resident.leaving.wait(self._faults.current().boot_seconds)
+        machine.told_to_end.wait(self._faults.current().boot_seconds)
         try:
-            while code == REBOOT_CODE and not resident.leaving.is_set():
-                code, answered = self._one_boot(resident, spec)
+            while code == REBOOT_CODE and not machine.told_to_end.is_set():
+                code, answered = self._one_boot(machine, spec)
                 up = up or answered
         except OSError as error:
-            code, _ = None, print(f"{resident.id}: {error}", flush=True)  # noqa: T201  # the server's log
-        if resident.relay is not None:
-            resident.relay.close()
-        self._ended(resident, failed=not up)
+            code, _ = None, print(f"{machine.id}: {error}", flush=True)  # noqa: T201  # the server's log
+        if machine.relay is not None:
+            machine.relay.close()
+        self._ended(machine, failed=not up)
 
-    def _one_boot(self, resident: Resident, spec: HostSpec) -> tuple[int | None, bool]:
+    def _one_boot(self, machine: Machine, spec: HostSpec) -> tuple[int | None, bool]:
         guest = Guest(spec, home_mb=self._faults.current().disk_full_mb, uid=self._uid)
         services: list[MetadataService | Relay] = []
         try:
             metadata, api = guest.start()
-            services.append(MetadataService(metadata, lambda: self._facts(resident.id)))
+            services.append(MetadataService(metadata, lambda: self._facts(machine.id)))
             services.append(self._api_relay(api))
             with self.lock:
-                resident.guest = guest
-                leaving = resident.leaving.is_set()
-            answered = not leaving and guest.wait_for_ssh()
+                machine.guest = guest
+                told_to_end = machine.told_to_end.is_set()
+            answered = not told_to_end and guest.wait_for_ssh()
             if answered:
-                self._arrived(resident, guest)
+                self._ssh_answers(machine, guest)
             else:
                 guest.kill()
             return guest.wait(), answered
         finally:
             with self.lock:
-                resident.guest = None
-            if resident.relay is not None:
-                resident.relay.pause()
+                machine.guest = None
+            if machine.relay is not None:
+                machine.relay.pause()
             for service in services:
                 service.close()
             guest.close()
@@ -198,24 +198,24 @@ class Fleet:
         relay.open(lambda: socket.create_connection(self._api))
         return relay
 
-    def _arrived(self, resident: Resident, guest: Guest) -> None:
+    def _ssh_answers(self, machine: Machine, guest: Guest) -> None:
         with self.lock:
-            if resident.phase is Phase.BOOTING:
-                resident.phase = Phase.UP
-            if resident.relay is not None and resident.phase is Phase.UP:
-                resident.relay.open(guest.connect)
+            if machine.phase is Phase.BOOTING:
+                machine.phase = Phase.UP
+            if machine.relay is not None and machine.phase is Phase.UP:
+                machine.relay.open(guest.connect)
             self.converge()
 
-    def _ended(self, resident: Resident, *, failed: bool) -> None:
+    def _ended(self, machine: Machine, *, failed: bool) -> None:
         with self.lock:
-            self._residents.pop(resident.id, None)
-            record = next((record for record in cloud.records() if record.id == resident.id), None)
-            if record is not None and not self._closing and ASKED[record.state] == "running":
-                self._ended_unasked(record, by_itself=not resident.leaving.is_set(), failed=failed)
+            self._machines.pop(machine.id, None)
+            record = next((record for record in cloud.records() if record.id == machine.id), None)
+            if record is not None and not self._closing and TARGET_STATES[record.state] == "running":
+                self._end_in_account(record, by_itself=not machine.told_to_end.is_set(), failed=failed)
             self.converge()
-        resident.ended.set()
+        machine.ended.set()
 
-    def _ended_unasked(self, record: cloud.Record, *, by_itself: bool, failed: bool) -> None:
+    def _end_in_account(self, record: cloud.Record, *, by_itself: bool, failed: bool) -> None:
         if failed and by_itself:
             code, message = "Server.InternalError", "Internal error on launch"
             cloud.end_instance(record.id, terminate=True, code=code, message=message)
@@ -230,9 +230,9 @@ class Fleet:
         """Boot these again: same disk, same address, `running` all the while."""
         with self.lock:
             for instance_id in instance_ids:
-                resident = self._residents.get(instance_id)
-                if resident is not None and resident.guest is not None:
-                    resident.guest.ask("reboot")
+                machine = self._machines.get(instance_id)
+                if machine is not None and machine.guest is not None:
+                    machine.guest.request("reboot")
 
     def console(self, instance_id: str) -> bytes:
         """The last 64 KiB of the instance's console; empty before its first boot."""
@@ -244,7 +244,7 @@ class Fleet:
     def follow_faults(self) -> None:
         """Do what the faults ask for at once: cuts, drops and interruptions."""
         with self.lock:
-            relays = [resident.relay for resident in self._residents.values() if resident.relay is not None]
+            relays = [machine.relay for machine in self._machines.values() if machine.relay is not None]
             drop = self._faults.drops_ssh()
             for relay in relays:
                 relay.follow_faults()
@@ -266,7 +266,7 @@ class Fleet:
 
     def _interrupt(self, instance_id: str) -> None:
         with self.lock:
-            if instance_id not in self._residents or not self._faults.current().announces(instance_id):
+            if instance_id not in self._machines or not self._faults.current().announces(instance_id):
                 self._interruptions.pop(instance_id, None)
                 return
             code, message = "Server.SpotInstanceTermination", "Spot instance termination"
@@ -277,10 +277,10 @@ class Fleet:
         with self.lock:
             return cloud.facts(instance_id, self._credentials, self._interruptions.get(instance_id))
 
-    def residents(self) -> list[dict[str, str]]:
+    def machines(self) -> list[dict[str, str]]:
         """The instances that are not ended for good, for `status`."""
         with self.lock:
-            alive = [record for record in cloud.records() if record.state != "terminated"]
+            present = [record for record in cloud.records() if record.state != "terminated"]
         return [
             {
                 "id": record.id,
@@ -290,15 +290,15 @@ class Fleet:
                 "region": record.region,
                 "address": record.public_ip or "",
             }
-            for record in alive
+            for record in present
         ]
 
     def close(self, seconds: float = 5) -> None:
         """End all hosts; nothing boots from now on."""
         with self.lock:
             self._closing = True
-            residents = list(self._residents.values())
-            for resident in residents:
-                self._end(resident)
-        for resident in residents:
-            resident.ended.wait(seconds)
+            machines = list(self._machines.values())
+            for machine in machines:
+                self._end(machine)
+        for machine in machines:
+            machine.ended.wait(seconds)

@@ -98,16 +98,16 @@ class GuestNet:
         return ready_read
 
     def _make_sockets(self, places: list[tuple[str, int]]) -> list[socket.socket]:
-        ours, theirs = socket.socketpair()
-        with ours:
-            with theirs:
-                argv = helper_argv(self._script, theirs.fileno(), SPARE_SOCKETS, places)
+        channel, helper_end = socket.socketpair()
+        with channel:
+            with helper_end:
+                argv = helper_argv(self._script, helper_end.fileno(), SPARE_SOCKETS, places)
                 helper = self._spawn(
-                    [*enter_argv(self._pid, self._uid), *argv], pass_fds=(theirs.fileno(),), cwd="/"
+                    [*enter_argv(self._pid, self._uid), *argv], pass_fds=(helper_end.fileno(),), cwd="/"
                 )
-            ours.settimeout(HELPER_SECONDS)
+            channel.settimeout(HELPER_SECONDS)
             try:
-                return receive_sockets(ours, len(places) + SPARE_SOCKETS)
+                return receive_sockets(channel, len(places) + SPARE_SOCKETS)
             finally:
                 helper.wait(HELPER_SECONDS)
 

@@ -17,7 +17,7 @@ from ec2tasks.local import rootfs
 from ec2tasks.local.guestnet import GuestNet
 from ec2tasks.local.requirements import GUEST_ID, SEARCH_PATH, as_guest_argv
 from ec2tasks.local.rootfs import SSH_PORT, HostSpec
-from ec2tasks.local.userdata import split
+from ec2tasks.local.userdata import runnable_parts
 
 BOOT_SECONDS = 20
 END_SECONDS = 5
@@ -60,7 +60,7 @@ def give_to_guest(path: Path, uid: int) -> None:
 
 
 def write_own_files(spec: HostSpec, uid: int) -> None:
-    """The instance's folders and texts, at each boot; the disk, key and user data at the first one only."""
+    """Write the instance's folders and texts at each boot; disk, key and user data at the first one only."""
     folders = spec.folders
     first = not folders.root.exists()
     for folder in (folders.root, folders.etc, folders.ssh):
@@ -96,7 +96,7 @@ def _write_user_data(spec: HostSpec, uid: int) -> None:
     """User data, and what it holds as files of its own, where cloud-init keeps them."""
     here = spec.folders.cloud / "instance"
     (here / "user-data.txt").write_bytes(spec.user_data)
-    for number, (folder, content) in enumerate(split(spec.user_data), 1):
+    for number, (folder, content) in enumerate(runnable_parts(spec.user_data), 1):
         (here / folder).mkdir(exist_ok=True)
         path = here / folder / f"part-{number:03}"
         path.write_bytes(content)
@@ -134,7 +134,7 @@ class Guest:
             if not line.readline():
                 raise OSError("no network namespace")
         listeners = self._net.open()
-        self._say("start")
+        self._send("start")
         return listeners
 
     def wait_for_ssh(self) -> bool:
@@ -153,11 +153,11 @@ class Guest:
         """A connection to a port of the instance."""
         return self._net.connect(port)
 
-    def ask(self, word: str) -> None:
-        """Ask the instance to end: `poweroff` or `reboot`, as the power button would."""
-        self._say(word)
+    def request(self, end: str) -> None:
+        """Ask the instance's init to end: `poweroff` or `reboot`, as the power button would."""
+        self._send(end)
 
-    def _say(self, word: str) -> None:
+    def _send(self, word: str) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(word.encode() + b"\n")
@@ -173,13 +173,13 @@ class Guest:
             return None
 
     def kill(self) -> None:
-        """Pull the plug."""
+        """Kill the instance's processes, as pulling the plug would."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
 
     def end(self, seconds: float = END_SECONDS) -> None:
-        """Power off, and pull the plug if that takes too long."""
-        self.ask("poweroff")
+        """Power off; kill it where that takes longer than so many seconds."""
+        self.request("poweroff")
         if self.wait(seconds) is None:
             self.kill()
             self.wait()

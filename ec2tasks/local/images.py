@@ -31,8 +31,8 @@ class Image:
         return self.owner == AMAZON
 
     @property
-    def line(self) -> str:
-        """The name without its date, as a folder name: what stays the same from one release to the next."""
+    def family(self) -> str:
+        """The name without its date, as a folder name: the same from one release to the next."""
         kept = "".join(c if c.isalnum() or c == "." else "-" for c in self.name.rsplit(" ", 1)[0].lower())
         return "-".join(part for part in kept.split("-") if part)
 

@@ -32,11 +32,11 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """Where a launch goes; `own` says that it is our choice, not the caller's."""
+class Placement:
+    """Where a launch goes; `by_us`: the call left it open."""
 
     zone: str
-    own: bool
+    by_us: bool
 
 
 def wanted_zone(call: Call, account: Account) -> str | None:
@@ -107,7 +107,7 @@ def launch_refusal(call: Call, account: Account) -> Refusal | None:
     return _names_refusal(call, account) or _fit_refusal(call, account)
 
 
-def choose_zone(call: Call, account: Account, faults: Faults) -> Chosen | Refusal:
+def choose_zone(call: Call, account: Account, faults: Faults) -> Placement | Refusal:
     """The zone of a launch: the one asked for, else the first with capacity."""
     instance_type, zone = call.parameters.get("InstanceType", ""), wanted_zone(call, account)
     offered = account.offered_zones
@@ -128,7 +128,7 @@ def choose_zone(call: Call, account: Account, faults: Faults) -> Chosen | Refusa
             ),
         )
     if zone in free or (zone is None and free):
-        return Chosen(zone=zone or free[0], own=zone is None)
+        return Placement(zone=zone or free[0], by_us=zone is None)
     return _no_capacity(instance_type, zone or offered[0], free)
 
 

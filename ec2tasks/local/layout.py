@@ -36,7 +36,7 @@ class Layout:
 
     @property
     def faults(self) -> Path:
-        """The faults asked for."""
+        """The faults that are set."""
         return self.root / "faults.json"
 
     @property
@@ -49,9 +49,9 @@ class Layout:
         """One folder an instance: its disk, console and keys."""
         return self.root / "instances"
 
-    def pip_cache(self, line: str) -> Path:
-        """The downloads shared by all instances of one line of images; it outlives the server."""
-        return self.root / "cache" / line / "pip"
+    def pip_cache(self, family: str) -> Path:
+        """The downloads shared by all instances of one family of images; it outlives the server."""
+        return self.root / "cache" / family / "pip"
 
 
 def state_folder(environ: Mapping[str, str], uid: int) -> Path:

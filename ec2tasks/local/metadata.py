@@ -85,8 +85,8 @@ def _iam_tree(facts: Facts) -> dict[str, str | bytes | None]:
     return tree
 
 
-def tree(facts: Facts) -> dict[str, str | bytes | None]:
-    """Every path below /latest that has a value, with the value; None and empty mean 404."""
+def values_by_path(facts: Facts) -> dict[str, str | bytes | None]:
+    """The values of all paths below /latest that have one; the others answer 404."""
     leaves: dict[str, str | bytes | None] = {
         "meta-data/ami-id": facts.image_id,
         "meta-data/hostname": facts.hostname,
@@ -116,7 +116,7 @@ def tree(facts: Facts) -> dict[str, str | bytes | None]:
 
 def lookup(facts: Facts, path: str) -> bytes | None:
     """The value at a path below /latest, or the listing of what lies below it."""
-    leaves = tree(facts)
+    leaves = values_by_path(facts)
     wanted = path.strip("/")
     value = leaves.get(wanted)
     if value is not None:
@@ -128,7 +128,7 @@ def lookup(facts: Facts, path: str) -> bytes | None:
 
 
 class Tokens:
-    """The session tokens given to one instance, and until when each is good."""
+    """The session tokens reply to one instance, and until when each is good."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -143,7 +143,7 @@ class Tokens:
         return token
 
     def good(self, token: str | None) -> bool:
-        """Whether the token was given here and hasn't ended."""
+        """Whether the token was reply here and hasn't ended."""
         return token is not None and self._until.get(token, 0) > self._clock()
 
 
@@ -169,11 +169,11 @@ def _token_answer(method: str, headers: Mapping[str, str], tokens: Tokens) -> An
         return Answer(status=HTTPStatus.METHOD_NOT_ALLOWED)
     if "x-forwarded-for" in headers:
         return Answer(status=HTTPStatus.FORBIDDEN)
-    asked = headers.get("x-aws-ec2-metadata-token-ttl-seconds", "")
-    if not asked.isdigit() or not 1 <= int(asked) <= MAX_TOKEN_SECONDS:
+    seconds = headers.get("x-aws-ec2-metadata-token-ttl-seconds", "")
+    if not seconds.isdigit() or not 1 <= int(seconds) <= MAX_TOKEN_SECONDS:
         return Answer(status=HTTPStatus.BAD_REQUEST)
-    sent = {"X-Aws-Ec2-Metadata-Token-Ttl-Seconds": asked}
-    return Answer(body=tokens.give(int(asked)).encode(), headers=sent)
+    sent = {"X-Aws-Ec2-Metadata-Token-Ttl-Seconds": seconds}
+    return Answer(body=tokens.give(int(seconds)).encode(), headers=sent)
 
 
 class MetadataService:
@@ -202,13 +202,13 @@ class MetadataService:
 
             def _answer(self) -> None:
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                given = answer(self.command, self.path, headers, facts=facts, tokens=tokens)
-                self.send_response(given.status)
-                for name, value in {"Content-Type": "text/plain", **given.headers}.items():
+                reply = answer(self.command, self.path, headers, facts=facts, tokens=tokens)
+                self.send_response(reply.status)
+                for name, value in {"Content-Type": "text/plain", **reply.headers}.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(given.body)))
+                self.send_header("Content-Length", str(len(reply.body)))
                 self.end_headers()
-                self.wfile.write(given.body)
+                self.wfile.write(reply.body)
 
             do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _answer  # noqa: N815  # names of http.server
 

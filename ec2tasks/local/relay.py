@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from ec2tasks.local.faults import FaultFile
 
 BLOCK = 256 * 1024
-HELD_BLOCKS = 256
+DELAYED_BLOCKS = 256
 BACKLOG = 128
 CUT_LOOK_SECONDS = 0.2
 RESET = struct.pack("ii", 1, 0)
@@ -33,7 +33,7 @@ def addresses(start: int | None = None) -> Iterator[str]:
             yield f"127.77.{high}.{low}"
 
 
-def claim(pool: Iterator[str], port: int) -> tuple[str, socket.socket]:
+def bind_free_address(pool: Iterator[str], port: int) -> tuple[str, socket.socket]:
     """The next address of the pool that nobody on this machine has, bound but not listening."""
     for address in pool:
         sock = socket.socket()
@@ -49,7 +49,7 @@ def claim(pool: Iterator[str], port: int) -> tuple[str, socket.socket]:
     raise OSError(f"no free address for port {port}")
 
 
-class Link:
+class Connection:
     """One connection through the relay: two threads, one each way."""
 
     def __init__(self, client: socket.socket, guest: socket.socket, faults: FaultFile) -> None:
@@ -81,15 +81,15 @@ class Link:
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         """Carry blocks, each half a round trip late, until the source ends; then end the sink."""
-        held: deque[tuple[float, bytes]] = deque()
+        delayed: deque[tuple[float, bytes]] = deque()
         poller = select.poll()
         poller.register(source, select.POLLIN)
         ended = False
-        while held or not ended:
-            if held:
-                self._send_due(held, sink)
-            wait = None if not held else max(0.0, held[0][0] - time.monotonic()) * 1000
-            if ended or len(held) >= HELD_BLOCKS:
+        while delayed or not ended:
+            if delayed:
+                self._send_due(delayed, sink)
+            wait = None if not delayed else max(0.0, delayed[0][0] - time.monotonic()) * 1000
+            if ended or len(delayed) >= DELAYED_BLOCKS:
                 time.sleep((wait or 0) / 1000)
                 continue
             if not poller.poll(wait):
@@ -97,18 +97,18 @@ class Link:
             block = source.recv(BLOCK)
             self._wait_while_cut()
             ended = not block
-            late = self._faults.current().latency_ms / 2000
-            if not held and not late:
+            delay = self._faults.current().latency_ms / 2000
+            if not delayed and not delay:
                 sink.sendall(block)
             elif block:
-                held.append((time.monotonic() + late, block))
+                delayed.append((time.monotonic() + delay, block))
         if not self._closed:
             sink.shutdown(socket.SHUT_WR)
 
-    def _send_due(self, held: deque[tuple[float, bytes]], sink: socket.socket) -> None:
-        while held and held[0][0] <= time.monotonic():
+    def _send_due(self, delayed: deque[tuple[float, bytes]], sink: socket.socket) -> None:
+        while delayed and delayed[0][0] <= time.monotonic():
             self._wait_while_cut()
-            sink.sendall(held.popleft()[1])
+            sink.sendall(delayed.popleft()[1])
 
     def _wait_while_cut(self) -> None:
         while self._faults.current().cut and not self._closed:
@@ -135,7 +135,7 @@ class Relay:
     def __init__(self, sock: socket.socket, faults: FaultFile) -> None:
         self._sock = sock
         self._faults = faults
-        self._links: list[Link] = []
+        self._connections: list[Connection] = []
         self._lock = threading.Lock()
         self._connect: Callable[[], socket.socket] | None = None
         self._filler: socket.socket | None = None
@@ -183,8 +183,8 @@ class Relay:
     def _carry(self, client: socket.socket) -> None:
         connect = self._connect
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if late := self._faults.current().latency_ms / 1000:
-            time.sleep(late)
+        if delay := self._faults.current().latency_ms / 1000:
+            time.sleep(delay)
         try:
             if connect is None:
                 raise ConnectionRefusedError
@@ -195,8 +195,8 @@ class Relay:
             return
         with self._lock:
             # Made under the lock: once it carries anything, a drop must find it.
-            link = Link(client, guest, self._faults)
-            self._links = [*(old for old in self._links if old.open), link]
+            connection = Connection(client, guest, self._faults)
+            self._connections = [*(old for old in self._connections if old.open), connection]
 
     def follow_faults(self) -> None:
         """Begin or end a cut for connections to come; those that exist look for themselves."""
@@ -208,9 +208,9 @@ class Relay:
     def drop(self) -> None:
         """Reset all connections."""
         with self._lock:
-            links, self._links = self._links, []
-        for link in links:
-            link.reset()
+            connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.reset()
 
     def pause(self) -> None:
         """The instance is down: refuse connections and reset those that exist; the address stays claimed."""

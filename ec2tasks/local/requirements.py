@@ -32,12 +32,12 @@ GUEST_ID = 64077
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
-def find(program: str) -> str | None:
+def find_program(program: str) -> str | None:
     """The program's path; sshd lies in /usr/sbin, which a user's PATH may lack."""
     return shutil.which(program, path=SEARCH_PATH)
 
 
-def missing_packages(which: Callable[[str], str | None] = find) -> list[str]:
+def missing_packages(which: Callable[[str], str | None] = find_program) -> list[str]:
     """The Debian packages whose programs are not here, each once."""
     return list(dict.fromkeys(package for program, package in PROGRAMS.items() if which(program) is None))
 
@@ -85,7 +85,7 @@ def check_programs() -> None:
         )
 
 
-def warn_of_no_way_out(device: Path = Path("/dev/net/tun")) -> None:
+def warn_if_no_network(device: Path = Path("/dev/net/tun")) -> None:
     """Say that instances will reach no network, where this user may not open what slirp4netns needs."""
     if not os.access(device, os.R_OK | os.W_OK):
         output.warning(
@@ -99,13 +99,13 @@ def check_sandbox(root: Path, uid: int) -> None:
     result = subprocess.run(sandbox_probe_argv(root, uid), capture_output=True, text=True, check=False)
     if result.returncode == 0:
         return
-    said = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-    if str(root) in said:
+    reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+    if str(root) in reason:
         raise Failure(
-            f"instances can't reach the folder `{root}`: {said}",
+            f"instances can't reach the folder `{root}`: {reason}",
             hint="EC2_LOCAL_DIR=/var/tmp/ec2-local, or any folder that all users may enter",
         )
     raise Failure(
-        f"this machine allows no unprivileged user namespaces: {said}",
+        f"this machine allows no unprivileged user namespaces: {reason}",
         hint="sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 user.max_user_namespaces=15000",
     )

@@ -43,7 +43,7 @@ class QuietHandler(WSGIRequestHandler):
         """Say nothing: clients poll."""
 
 
-class Gate:
+class Application:
     """The WSGI application: our own paths at once, the AWS API once it is loaded."""
 
     def __init__(self, layout: Layout, faults: FaultFile, ssh_port: int) -> None:
@@ -74,12 +74,12 @@ class Gate:
         """Answer one request."""
         path = environ.get("PATH_INFO", "")
         if path.startswith("/_ec2/"):
-            return self._own(path.removeprefix("/_ec2/"), environ, start_response)
+            return self._own_page(path.removeprefix("/_ec2/"), environ, start_response)
         self._loaded.wait()
         assert self._api is not None
         return self._api(environ, start_response)
 
-    def _own(self, name: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def _own_page(self, name: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         status, text = "200 OK", ""
         if name == "address":
             text = f"{environ.get('REMOTE_ADDR', '127.0.0.1')}\n"
@@ -96,7 +96,7 @@ class Gate:
 
     def _health(self) -> str:
         loaded = self._loaded.is_set()
-        instances = self.fleet.residents() if loaded and self.fleet is not None else []
+        instances = self.fleet.machines() if loaded and self.fleet is not None else []
         return json.dumps({"pid": os.getpid(), "loaded": loaded, "instances": instances})
 
     def _follow(self) -> str:
@@ -123,7 +123,7 @@ def take_lock(layout: Layout) -> int | None:
             return descriptor
 
 
-def clear(layout: Layout) -> None:
+def clear_leftovers(layout: Layout) -> None:
     """Remove what a server that was killed left behind, and lay out the guest's programs anew."""
     from ec2tasks.local.tree import remove_tree
 
@@ -137,10 +137,10 @@ def clear(layout: Layout) -> None:
 
 
 def write_server_file(layout: Layout, port: int, ssh_port: int) -> None:
-    """Say that we are here, in one piece."""
-    said = {"pid": os.getpid(), "port": port, "url": f"http://127.0.0.1:{port}", "ssh_port": ssh_port}
+    """Write the pid, URL and SSH port by which clients find the server, in one piece."""
+    info = {"pid": os.getpid(), "port": port, "url": f"http://127.0.0.1:{port}", "ssh_port": ssh_port}
     draft = layout.server_file.with_suffix(".new")
-    draft.write_text(json.dumps(said))
+    draft.write_text(json.dumps(info))
     draft.replace(layout.server_file)
 
 
@@ -156,22 +156,22 @@ def open_port(port: int) -> socket.socket:
 def serve(layout: Layout, sock: socket.socket, ssh_port: int, ready_fd: int) -> None:
     """Answer until a signal ends it; then end all hosts."""
     port = sock.getsockname()[1]
-    gate = Gate(layout, FaultFile(layout.faults), ssh_port)
+    application = Application(layout, FaultFile(layout.faults), ssh_port)
     server: BaseWSGIServer = make_server(
-        "127.0.0.1", port, gate, threaded=True, request_handler=QuietHandler, fd=sock.fileno()
+        "127.0.0.1", port, application, threaded=True, request_handler=QuietHandler, fd=sock.fileno()
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     # Nothing ends this loop but the process, so it need not look around: an idle server sleeps.
     threading.Thread(target=server.serve_forever, args=(3600,), daemon=True).start()
-    threading.Thread(target=gate.load, args=(port,), daemon=True).start()
+    threading.Thread(target=application.load, args=(port,), daemon=True).start()
     write_server_file(layout, port, ssh_port)
     os.write(ready_fd, READY)
     os.close(ready_fd)
     stop.wait()
-    if gate.fleet is not None:
-        gate.fleet.close()
+    if application.fleet is not None:
+        application.fleet.close()
     layout.server_file.unlink(missing_ok=True)
 
 
@@ -189,7 +189,7 @@ def main(layout: Layout, port: int, ssh_port: int, ready_fd: int) -> int:
         return 1
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536) if hard > 0 else 65536, hard))
-    clear(layout)
+    clear_leftovers(layout)
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
     serve(layout, sock, ssh_port, ready_fd)

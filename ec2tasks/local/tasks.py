@@ -27,28 +27,28 @@ def export_lines(endpoint: Endpoint) -> str:
     return "\n".join(f"export {name}={value}" for name, value in values.items())
 
 
-def read_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """Faults from `name: value` texts, in YAML; UsageError for what is none."""
+def read_faults(texts: Sequence[str]) -> dict[str, Any]:
+    """Read faults by name from `name: value` texts, in YAML. Raises UsageError for what is none."""
     import yaml
 
-    asked: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for text in texts:
         try:
-            read = yaml.safe_load(text)
+            content = yaml.safe_load(text)
         except yaml.YAMLError:
-            read = None
-        if not isinstance(read, dict):
+            content = None
+        if not isinstance(content, dict):
             raise UsageError(f"`{text}` is no setting of a fault", hint="for example: --set 'latency_ms: 50'")
-        asked.update(read)
-    return asked
+        values.update(content)
+    return values
 
 
 def status_text(status: control.LocalStatus) -> str:
     """The instances as lines."""
     rows = [["INSTANCE", "NAME", "STATE", "TYPE", "REGION", "SSH"]]
     for instance in status.instances:
-        where = f"{instance.address}:{status.ssh_port}" if instance.address else ""
-        rows.append([instance.id, instance.name, instance.state, instance.type, instance.region, where])
+        address = f"{instance.address}:{status.ssh_port}" if instance.address else ""
+        rows.append([instance.id, instance.name, instance.state, instance.type, instance.region, address])
     return output.columns(rows)
 
 
@@ -76,17 +76,17 @@ def status(_c: Context, json: bool = False) -> None:
     The lines that let other programs see it are on stdout, the instances on stderr; with --json
     all is on stdout.
     """
-    found = control.status()
+    local_ec2 = control.status()
     if json:
-        output.data(json_format.dumps(dataclasses.asdict(found) if found else None, indent=2))
-    elif found is None:
+        output.data(json_format.dumps(dataclasses.asdict(local_ec2) if local_ec2 else None, indent=2))
+    elif local_ec2 is None:
         output.step("no local EC2 runs")
         output.hint("ec2tasks local.up")
     else:
-        output.data(export_lines(control.endpoint(found.url, found.ssh_port)))
-        output.step(f"{found.url}, pid {found.pid}, {len(found.instances)} instances")
-        if found.instances:
-            output.step("\n" + status_text(found))
+        output.data(export_lines(control.endpoint(local_ec2.url, local_ec2.ssh_port)))
+        output.step(f"{local_ec2.url}, pid {local_ec2.pid}, {len(local_ec2.instances)} instances")
+        if local_ec2.instances:
+            output.step("\n" + status_text(local_ec2))
 
 
 @task(
@@ -110,7 +110,7 @@ def faults(_c: Context, set: Sequence[str], clear: bool = False) -> None:  # noq
     What is set replaces all that was set before.
     """
     if clear or set:
-        control.set_faults(None if clear else read_settings(set))
+        control.set_faults(None if clear else read_faults(set))
     output.data(json_format.dumps(control.current_faults(), indent=2))
 
 

@@ -8,20 +8,19 @@ FOLDERS = {"text/x-shellscript": "scripts", "text/cloud-boothook": "boothooks"}
 BOOTHOOK = b"#cloud-boothook"
 
 
-def split(user_data: bytes) -> list[tuple[str, bytes]]:
+def runnable_parts(user_data: bytes) -> list[tuple[str, bytes]]:
     """Each part that is run, in its order, with cloud-init's folder for it; others are left out.
 
     https://docs.cloud-init.io/en/latest/explanation/format.html
     """
     if not user_data.lstrip().lower().startswith((b"content-type:", b"mime-version:")):
-        return _kept("text/plain", user_data)
+        return _runnable("text/plain", user_data)
     parts = [part for part in email.message_from_bytes(user_data).walk() if not part.is_multipart()]
-    return [
-        one for part in parts for one in _kept(part.get_content_type(), part.get_payload(decode=True) or b"")
-    ]
+    contents = [(part.get_content_type(), part.get_payload(decode=True) or b"") for part in parts]
+    return [runnable for kind, content in contents for runnable in _runnable(kind, content)]
 
 
-def _kept(kind: str, content: bytes | object) -> list[tuple[str, bytes]]:
+def _runnable(kind: str, content: bytes | object) -> list[tuple[str, bytes]]:
     if not isinstance(content, bytes):
         return []
     if kind == "text/plain":

@@ -14,7 +14,7 @@ def test_a_form_is_read() -> None:
     call = read_call(SCOPE.format("ec2"), "", FORM, "", b"Action=RunInstances&InstanceType=a.b&X.1=p&X.2=q")
     assert (call.service, call.region, call.action) == ("ec2", "eu-west-1", "RunInstances")
     assert call.parameters["InstanceType"] == "a.b"
-    assert call.numbered("X") == ["p", "q"]
+    assert call.list_parameter("X") == ["p", "q"]
 
 
 def test_a_target_and_a_query_are_read() -> None:

@@ -99,7 +99,7 @@ def test_a_killed_server_leaves_nothing_running(new_local_folder: Path, tmp_path
     assert list((new_local_folder / "instances").iterdir()) == []
     os.kill(again.pid, signal.SIGKILL)
     # Its threads, and with them the lock, may outlive its first one for a moment.
-    until(lambda: control._holder(this_layout()) is None, "the server's end")
+    until(lambda: control._server_pid(this_layout()) is None, "the server's end")
     assert control.down() is False
 
 

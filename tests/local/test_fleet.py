@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ec2tasks.local.fleet import ASKED, Action, Phase, decide, ends_for_good
+from ec2tasks.local.fleet import TARGET_STATES, Action, Phase, decide, ends_for_good
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_hosts_follow_what_was_asked_for(
 
 
 @pytest.mark.parametrize("phase", list(Phase))
-@pytest.mark.parametrize("state", list(ASKED))
+@pytest.mark.parametrize("state", list(TARGET_STATES))
 def test_what_is_shown_is_shown_again(state: str, phase: Phase) -> None:
     shown, _ = decide(state, phase, disk=True)
     assert decide(shown, phase, disk=True)[0] == shown

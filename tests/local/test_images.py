@@ -38,4 +38,4 @@ def test_logins_follow_the_system() -> None:
 
 
 def test_a_line_names_no_release_and_is_a_folder_name() -> None:
-    assert images.IMAGES[0].line == "deep-learning-oss-nvidia-driver-ami-gpu-pytorch-2.12-ubuntu-24.04"
+    assert images.IMAGES[0].family == "deep-learning-oss-nvidia-driver-ami-gpu-pytorch-2.12-ubuntu-24.04"

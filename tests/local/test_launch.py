@@ -8,7 +8,7 @@ import pytest
 from ec2tasks.local.answers import Call, Refusal
 from ec2tasks.local.faults import NONE, parse
 from ec2tasks.local.images import IMAGES
-from ec2tasks.local.launch import Account, Chosen, choose_zone, launch_refusal, state_refusal
+from ec2tasks.local.launch import Account, Placement, choose_zone, launch_refusal, state_refusal
 
 ACCOUNT = Account(
     image=IMAGES[0],
@@ -53,16 +53,16 @@ def test_launches_that_aws_refuses(
 @pytest.mark.parametrize(
     ("lacking", "zone", "expected"),
     [
-        ([], None, Chosen(zone="r-1a", own=True)),
-        ([], "r-1b", Chosen(zone="r-1b", own=False)),
-        (["g5.xlarge@r-1a"], None, Chosen(zone="r-1b", own=True)),
+        ([], None, Placement(zone="r-1a", by_us=True)),
+        ([], "r-1b", Placement(zone="r-1b", by_us=False)),
+        (["g5.xlarge@r-1a"], None, Placement(zone="r-1b", by_us=True)),
         (["g5.xlarge@r-1a"], "r-1a", "InsufficientInstanceCapacity"),
         (["g5.xlarge"], None, "InsufficientInstanceCapacity"),
         ([], "r-1c", "Unsupported"),
     ],
 )
 def test_the_zone_is_the_one_asked_for_else_the_first_with_capacity(
-    lacking: list[str], zone: str | None, expected: Chosen | str
+    lacking: list[str], zone: str | None, expected: Placement | str
 ) -> None:
     asked = call(**({"Placement_AvailabilityZone": zone} if zone else {}))
     found = choose_zone(asked, ACCOUNT, parse({"capacity": lacking}))
@@ -76,7 +76,9 @@ def test_a_type_that_no_zone_offers_is_unsupported() -> None:
 
 
 def test_a_subnet_names_the_zone() -> None:
-    assert choose_zone(call(), replace(ACCOUNT, subnet_zone="r-1b"), NONE) == Chosen(zone="r-1b", own=False)
+    assert choose_zone(call(), replace(ACCOUNT, subnet_zone="r-1b"), NONE) == Placement(
+        zone="r-1b", by_us=False
+    )
 
 
 def test_the_advice_names_zones_with_capacity() -> None:

@@ -13,7 +13,7 @@ import pytest
 from support.waiting import until
 
 from ec2tasks.local.faults import FaultFile
-from ec2tasks.local.relay import Relay, addresses, claim
+from ec2tasks.local.relay import Relay, addresses, bind_free_address
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Echo:
 
     def __post_init__(self) -> None:
         self.faults = FaultFile(self.path)
-        self.address, sock = claim(addresses(), 22098)
+        self.address, sock = bind_free_address(addresses(), 22098)
         self.relay = Relay(sock, self.faults)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -88,12 +88,12 @@ def test_addresses_are_each_used_once() -> None:
 
 
 def test_a_claimed_address_is_nobody_elses() -> None:
-    first, sock = claim(iter(["127.77.1.1", "127.77.1.2"]), 22097)
-    second, other = claim(iter(["127.77.1.1", "127.77.1.2"]), 22097)
+    first, sock = bind_free_address(iter(["127.77.1.1", "127.77.1.2"]), 22097)
+    second, other = bind_free_address(iter(["127.77.1.1", "127.77.1.2"]), 22097)
     with sock, other:
         assert (first, second) == ("127.77.1.1", "127.77.1.2")
         with pytest.raises(OSError, match="no free address"):
-            claim(iter(["127.77.1.1"]), 22097)
+            bind_free_address(iter(["127.77.1.1"]), 22097)
 
 
 def test_before_it_opens_and_while_it_pauses_connections_are_refused(echo: Echo) -> None:
@@ -198,10 +198,10 @@ def test_a_drop_resets_what_is_connected_and_nothing_else(echo: Echo) -> None:
 
 
 def test_what_does_not_answer_behind_it_is_a_reset(echo: Echo) -> None:
-    def refuse() -> socket.socket:
+    def refusal_reply() -> socket.socket:
         raise ConnectionRefusedError
 
-    echo.relay.open(refuse)
+    echo.relay.open(refusal_reply)
     with pytest.raises(ConnectionResetError), echo.connect() as connection:
         connection.recv(1)
 
@@ -210,4 +210,4 @@ def test_links_end_with_their_connections(echo: Echo) -> None:
     echo.open()
     with echo.connect() as connection:
         exchange(connection)
-    until(lambda: all(not link.open for link in echo.relay._links), "the link to end")
+    until(lambda: all(not connection.open for connection in echo.relay._connections), "the link to end")

@@ -46,9 +46,9 @@ def test_missing_moto_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_no_way_out_is_said_in_advance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "tun").touch()
-    requirements.warn_of_no_way_out(tmp_path / "tun")
+    requirements.warn_if_no_network(tmp_path / "tun")
     assert capsys.readouterr().err == ""
-    requirements.warn_of_no_way_out(tmp_path / "none")
+    requirements.warn_if_no_network(tmp_path / "none")
     assert "instances will reach no network" in capsys.readouterr().err
 
 

@@ -60,7 +60,7 @@ def test_faults_are_set_shown_and_cleared(new_local_folder: Path, capsys: pytest
 @pytest.mark.parametrize("text", ["latency", "3", "{", ""])
 def test_what_is_no_setting_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        tasks.read_settings([text])
+        tasks.read_faults([text])
 
 
 def test_every_task_has_a_manual() -> None:

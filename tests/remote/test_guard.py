@@ -19,7 +19,7 @@ from ec2tasks.aws import user_data as guard
 from ec2tasks.aws.client import Aws
 from ec2tasks.base.errors import UsageError
 from ec2tasks.local.layout import Layout
-from ec2tasks.local.userdata import split
+from ec2tasks.local.userdata import runnable_parts
 from ec2tasks.remote import guard_status as outlook
 
 LINES = st.text(st.characters(codec="utf-8"), max_size=300)
@@ -63,11 +63,11 @@ def test_user_data_in_parts_keeps_its_parts() -> None:
 
 def test_the_local_instances_run_the_guard_at_each_boot_and_the_script_at_the_first() -> None:
     text = guard.user_data(settings(user_data="#!/bin/sh\necho é\n"))
-    (hooks, hook), own = split(text.encode())
+    (hooks, hook), own = runnable_parts(text.encode())
     assert (hooks, hook[:11]) == ("boothooks", b"#!/bin/bash")
     assert own == ("scripts", "#!/bin/sh\necho é\n".encode())
-    assert split(b"#!/bin/sh\n") == [("scripts", b"#!/bin/sh\n")]
-    assert split(b"#cloud-config\n") == split(b"\xff\xfe") == split(b"") == []
+    assert runnable_parts(b"#!/bin/sh\n") == [("scripts", b"#!/bin/sh\n")]
+    assert runnable_parts(b"#cloud-config\n") == runnable_parts(b"\xff\xfe") == runnable_parts(b"") == []
 
 
 def test_what_is_too_long_together_is_refused_with_both_sizes() -> None:

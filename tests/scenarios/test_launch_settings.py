@@ -16,7 +16,7 @@ from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project
 from ec2tasks.config.schema import KEYS_BY_NAME
 from ec2tasks.config.settings import Settings, read_settings
-from ec2tasks.local.userdata import split
+from ec2tasks.local.userdata import runnable_parts
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def shown(aws: Aws, parameters: dict[str, Any], key: str) -> object:
         return groups[0]["GroupName"]
     if key == "user_data":
         # The guard comes first.
-        return split(parameters["UserData"].encode())[1][1].decode()
+        return runnable_parts(parameters["UserData"].encode())[1][1].decode()
     tags = {"user": "ec2tasks:user", "name": "Name", "tags": "team"}
     if key in tags:
         return tag(parameters, tags[key])
