@@ -42,7 +42,7 @@ quick: $(VENV)/.quick-tools ## format, lint, types, every test that needs no loc
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -n 2 --hypothesis-profile quick -m "not local_ec2 and not slow"
+	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -n 3 --hypothesis-profile quick -m "not local_ec2 and not slow"
 
 check: format lint types coverage docs ## format, lint, types, tests with coverage, docs
 

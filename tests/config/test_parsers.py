@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ec2tasks.config.parsers import span, span_text
+from ec2tasks.config.parsers import duration, span, span_text
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,10 @@ def test_a_span_of_time(text: str, seconds: int) -> None:
 def test_what_is_no_span_of_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not|must be"):
         span("min")(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.21, "0.2 s"), (59.9, "59.9 s"), (720, "12 min"), (5400, "1.5 h")]
+)
+def test_a_duration_in_its_unit(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
-from datetime import datetime, timezone
 
 import pytest
 from support.background import start
 from support.project import ScratchProject
 from support.terminal import Terminal
-from support.values import JOB
-
-from ec2tasks.remote.job import forward_options, job_files, new_job_id
 
 
 def test_streams_stay_apart(warm: ScratchProject) -> None:
@@ -45,7 +40,7 @@ def test_the_exit_code_is_the_command_s(command: str, code: int, warm: ScratchPr
     assert warm.ec2tasks("run", command).code == code
 
 
-def test_stdin_goes_there(warm: ScratchProject) -> None:
+def test_stdin_reaches_the_command(warm: ScratchProject) -> None:
     said = warm.call("ec2tasks", "run", "wc -l", stdin="a\nb\n")
     assert (said.code, said.out.strip()) == (0, "2")
 
@@ -140,21 +135,3 @@ def test_make_on_a_terminal_shows_colours_as_they_come(terminal: Terminal, warm:
     warm.call("sh", "-c", "ec2tasks makefile > Makefile.inc")
     terminal.type("make on-ec2-train; echo code $?")
     assert "on a terminal" in terminal.wait_for(r"^code 0")
-
-
-def test_what_is_handed_over_is_quoted() -> None:
-    files = job_files(JOB)
-    assert files["command"] == "make train"
-    assert shlex.split(files["variables"]) == ["export", "TOKEN=it's $5"]
-
-
-def test_a_run_with_ports_has_a_connection_of_its_own() -> None:
-    assert forward_options(JOB)[:2] == ["-o", "ControlPath=none"]
-    assert forward_options(JOB)[-2:] == ["-L", "8888:localhost:8888"]
-
-
-def test_run_ids_sort_by_time() -> None:
-    early = new_job_id(datetime(2026, 9, 1, tzinfo=timezone.utc))
-    late = new_job_id(datetime(2026, 11, 1, tzinfo=timezone.utc))
-    assert early < late
-    assert new_job_id() != new_job_id()

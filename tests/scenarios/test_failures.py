@@ -81,7 +81,7 @@ def test_an_unreachable_api_is_said(project: ScratchProject) -> None:
     assert "can't be reached" in lines(said)[0]
 
 
-def test_where_one_type_is_short_the_next_is_taken(faulty: ScratchProject) -> None:
+def test_without_capacity_for_one_type_the_next_is_taken(faulty: ScratchProject) -> None:
     faults(faulty, capacity=["g4dn.xlarge", "g6.xlarge@eu-central-1a"])
     said = faulty.ec2tasks("up")
     assert said.code == 0, said.err
@@ -91,7 +91,7 @@ def test_where_one_type_is_short_the_next_is_taken(faulty: ScratchProject) -> No
     assert "InsufficientInstanceCapacity" in said.err
 
 
-def test_where_all_are_short_each_refusal_is_told(faulty: ScratchProject) -> None:
+def test_without_capacity_for_any_type_each_refusal_is_told(faulty: ScratchProject) -> None:
     faults(faulty, capacity=["g4dn.xlarge"])
     said = faulty.ec2tasks("run", "--type", "g4dn.xlarge", "true")
     assert said.code == 125

@@ -52,7 +52,7 @@ def test_a_failing_recipe_fails_here_with_its_files(made: ScratchProject) -> Non
     assert instances(made) == []
 
 
-def test_two_at_once_share_one_instance(made: ScratchProject) -> None:
+def test_two_recipes_at_once_share_one_instance(made: ScratchProject) -> None:
     said = made.call("make", "-j2", "on-ec2-a", "on-ec2-b", "EC2_FINAL_STATE=terminate")
     assert said.code == 0, said.err
     assert made.read("a.txt") == made.read("b.txt")

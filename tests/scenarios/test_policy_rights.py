@@ -298,7 +298,7 @@ def test_an_action_taken_away_is_named(action: str, worker: Worker) -> None:
     assert worker.world.instances("pending", "running", "stopped", "stopping") == before
 
 
-def test_what_can_be_done_without_is_done_without(worker: Worker) -> None:
+def test_an_optional_right_that_is_missing_stops_nothing(worker: Worker) -> None:
     """The image is found by its name, the host key taken at first sight, and the instance gets no role."""
     worker.does("down", "--no-rsync")
     document = WHOLE

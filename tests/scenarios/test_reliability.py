@@ -133,7 +133,7 @@ def amount(here: dict[str, bytes]) -> str:
 
 
 @pytest.mark.parametrize("row", PLAYED, ids=str)
-def test_a_row(row: Row, played: dict[Row, Future[Ended]]) -> None:
+def test_a_failure_in_a_phase_ends_as_the_page_says(row: Row, played: dict[Row, Future[Ended]]) -> None:
     ended = played[row].result(timeout=900)
     said = ended.said
     assert "Traceback" not in said.err

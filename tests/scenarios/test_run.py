@@ -6,14 +6,10 @@ import json
 import os
 import signal
 
-import pytest
 from support.background import start
 from support.local_ec2 import until_state
 from support.project import ScratchProject
 from support.waiting import until
-
-from ec2tasks.config.parsers import duration
-from ec2tasks.lifecycle.timing import Timings
 
 
 def test_a_failing_command_brings_its_code_and_its_files(local_project: ScratchProject) -> None:
@@ -108,7 +104,7 @@ def test_ctrl_c_while_it_boots_leaves_nothing(local_project: ScratchProject) -> 
     assert local_project.status() is None
 
 
-def test_the_last_one_out_ends_the_instance(local_project: ScratchProject) -> None:
+def test_the_last_client_to_leave_ends_the_instance(local_project: ScratchProject) -> None:
     assert local_project.ec2tasks("up").code == 0
     long = start(
         local_project, "ec2tasks", "run", "echo here; while [ ! -e done ]; do sleep 0.1; done; echo ended"
@@ -124,7 +120,7 @@ def test_the_last_one_out_ends_the_instance(local_project: ScratchProject) -> No
     assert local_project.status() is None
 
 
-def test_a_later_session_s_end_replaces_an_earlier_one_s(local_project: ScratchProject) -> None:
+def test_a_later_session_s_final_state_replaces_an_earlier_one_s(local_project: ScratchProject) -> None:
     assert local_project.ec2tasks("up").code == 0
     long = start(
         local_project, "ec2tasks", "run", "--terminate", "echo here; while [ ! -e done ]; do sleep 0.1; done"
@@ -170,7 +166,7 @@ def test_a_clone_of_the_same_repository_elsewhere_finds_the_instance(local_proje
     assert (clone.root / "made-there").exists()
 
 
-def test_up_says_where_what_it_costs_and_what_next(local_project: ScratchProject) -> None:
+def test_up_tells_the_address_the_cost_and_the_next_command(local_project: ScratchProject) -> None:
     said = local_project.ec2tasks("up")
     assert said.code == 0
     assert "g4dn.xlarge" in said.out
@@ -178,7 +174,7 @@ def test_up_says_where_what_it_costs_and_what_next(local_project: ScratchProject
     assert "ec2tasks run" in said.err
 
 
-def test_down_without_rsync_gives_up_what_is_there(local_project: ScratchProject) -> None:
+def test_down_without_rsync_gives_up_unfetched_results(local_project: ScratchProject) -> None:
     assert local_project.ec2tasks("run", "--leave", "--no-rsync", "touch lost").code == 0
     assert local_project.ec2tasks("down", "--no-rsync").code == 0
     assert not (local_project.root / "lost").exists()
@@ -191,16 +187,3 @@ def test_the_plan_asks_nothing_and_costs_nothing(project: ScratchProject) -> Non
         assert said.code == 0, said.err
         assert "would run in ~/shop: make x" in said.out
         assert "would terminate the instance" in said.out
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.21, "0.2 s"), (59.9, "59.9 s"), (720, "12 min"), (5400, "1.5 h")]
-)
-def test_a_duration_in_its_unit(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
-
-
-def test_the_line_of_phases() -> None:
-    timings = Timings(seconds={"found": 0.2, "ran": 720.0})
-    assert timings.line(0.13) == "found 0.2 s · ran 12 min · cost ≈ $0.13"
-    assert timings.line(None) == "found 0.2 s · ran 12 min"

@@ -38,7 +38,7 @@ def test_a_run_goes_on_where_it_was_after_aws_took_its_instance(local_project: S
     assert project.status() is None
 
 
-def test_what_its_owner_ends_is_not_begun_again(local_project: ScratchProject) -> None:
+def test_a_spot_instance_that_its_owner_ends_is_not_replaced(local_project: ScratchProject) -> None:
     project = local_project
     project.write("ec2.yaml", "spot: true\nresume: true\npull_every: 1 s\n")
     run = start(project, "ec2tasks", "run", "touch began; sleep 600")

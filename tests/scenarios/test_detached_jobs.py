@@ -10,47 +10,10 @@ from support.local_ec2 import until_state
 from support.project import ScratchProject
 from support.terminal import Terminal
 
-from ec2tasks.remote.job import JobStatus, parse_status
-
 SLOW = (
     "echo here; until [ -e ~/go-on ]; do sleep 0.1; done; rm ~/go-on; echo gone;"
     " . ~/.ec2tasks/runs/$EC2TASKS_RUN/job; echo kept by $multi > result; exit 3"
 )
-
-
-LINE = "r tmux stop {} yes - 1700000000 {} 10 0 {}"
-
-
-@pytest.mark.parametrize(
-    ("code", "ended", "known", "lost", "state"),
-    [("-", "-", None, False, "running"), ("7", "9", 7, False, "ended"), ("lost", "-", None, True, "lost")],
-)
-def test_what_the_instance_says_of_a_run(
-    code: str, ended: str, known: int | None, lost: bool, state: str
-) -> None:
-    run = parse_status(LINE.format(code, ended, "bWFrZSB0cmFpbg=="))
-    assert run == JobStatus(
-        job_id="r",
-        multi="tmux",
-        final_state="stop",
-        code=known,
-        lost=lost,
-        terminal=True,
-        fed=False,
-        started=1700000000,
-        ended=None if ended == "-" else int(ended),
-        kept=(10, 0),
-        command="make train",
-    )
-    assert run.state == state
-    assert run.over is (state != "running")
-
-
-@pytest.mark.parametrize(
-    "line", ["", "Welcome to Ubuntu", LINE.format("x", "-", "-"), LINE.format("1", "-", "é")]
-)
-def test_what_else_a_login_may_print_is_no_run(line: str) -> None:
-    assert parse_status(line) is None
 
 
 def go_on(project: ScratchProject) -> None:
@@ -58,7 +21,7 @@ def go_on(project: ScratchProject) -> None:
 
 
 @pytest.mark.parametrize("multi", ["tmux", "screen", "none"])
-def test_detached_it_goes_on_and_finish_brings_everything(multi: str, warm: ScratchProject) -> None:
+def test_a_detached_job_goes_on_and_finish_fetches_its_results(multi: str, warm: ScratchProject) -> None:
     detached = warm.ec2tasks("run", "--detach", "--multi", multi, SLOW)
     assert detached.code == 0, detached.err
     assert "`ec2tasks attach`" in detached.err
@@ -74,14 +37,14 @@ def test_detached_it_goes_on_and_finish_brings_everything(multi: str, warm: Scra
     assert warm.read("result") == f"kept by {multi}\n"
 
 
-def test_finish_applies_the_end_asked_for_when_it_was_started(local_project: ScratchProject) -> None:
+def test_finish_applies_the_final_state_asked_for_at_the_start(local_project: ScratchProject) -> None:
     assert local_project.ec2tasks("run", "--detach", "--stop", "true").code == 0
     said = local_project.ec2tasks("finish")
     assert said.code == 0, said.err
     until_state(local_project, "stopped")
 
 
-def test_finish_by_its_own_end(local_project: ScratchProject) -> None:
+def test_finish_applies_the_final_state_it_is_given(local_project: ScratchProject) -> None:
     assert local_project.ec2tasks("run", "--detach", "exit 5").code == 0
     assert local_project.ec2tasks("finish", "--terminate").code == 5
     assert local_project.status() is None

@@ -169,7 +169,7 @@ def test_a_stop_under_a_command_is_told(local_project: ScratchProject) -> None:
     assert "restart" in again.err
 
 
-def test_what_ran_is_listed_and_its_output_kept(warm: ScratchProject) -> None:
+def test_jobs_lists_what_ran_and_logs_keeps_its_output(warm: ScratchProject) -> None:
     assert warm.ec2tasks("run", "true").code == 0
     assert warm.ec2tasks("run", "printf 'one\\n'; echo two >&2; exit 5").code == 5
     newest = jobs(warm)[0]

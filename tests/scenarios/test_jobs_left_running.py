@@ -6,14 +6,10 @@ import json
 import re
 from collections.abc import Callable
 
-import pytest
 from support.project import ScratchProject
-from support.values import settings
 from support.waiting import until
 
 from ec2tasks.aws.client import Aws
-from ec2tasks.commands.run import remaining
-from ec2tasks.remote.job import shares_terminal
 
 LOOP = "echo {}; until [ -e ~/{} ]; do sleep 0.1; done; exit {}"
 
@@ -50,7 +46,7 @@ def runs_or_none(project: ScratchProject) -> str:
     return project.ec2tasks("jobs", "--json").out
 
 
-def test_a_stopped_instance_is_not_started_to_look_at_it(local_project: ScratchProject) -> None:
+def test_attach_starts_no_stopped_instance(local_project: ScratchProject) -> None:
     assert local_project.ec2tasks("run", "--stop", "true").code == 0
     until(lambda: state(local_project) == "stopped", "stopped")
     said = local_project.ec2tasks("attach")
@@ -60,7 +56,7 @@ def test_a_stopped_instance_is_not_started_to_look_at_it(local_project: ScratchP
     assert state(local_project) == "stopped"
 
 
-def test_of_several_commands_each_is_reached_and_none_ends_unseen(local_project: ScratchProject) -> None:
+def test_attach_reaches_each_of_several_jobs_and_none_ends_unseen(local_project: ScratchProject) -> None:
     project = local_project
     first = detached(project, LOOP.format("one", "go1", 4), "--leave")
     second = detached(project, LOOP.format("two", "go2", 5), "--leave")
@@ -80,7 +76,7 @@ def test_of_several_commands_each_is_reached_and_none_ends_unseen(local_project:
     until(lambda: {one["state"] for one in runs(project)} == {"ended"}, "both ended")
     last = project.ec2tasks("run", "--terminate", "true")
     assert (last.code, state(project)) == (0, "gone"), last.err
-    assert f"run {second} (`echo two; until" in last.err
+    assert f"job {second} (`echo two; until" in last.err
     assert "ended with 5 while nobody was there" in last.err
     (kept,) = re.findall(r"what it printed is in (\S+)", last.err)
     assert project.read(kept) == "two\n"
@@ -104,7 +100,7 @@ def test_a_multiplexer_waits_for_nobody_where_there_is_no_terminal(warm: Scratch
     assert said.out.strip().endswith("/go")
 
 
-def test_two_folders_on_one_instance_do_not_keep_each_other_for_ever(local_project: ScratchProject) -> None:
+def test_two_projects_on_one_instance_do_not_keep_it_for_ever(local_project: ScratchProject) -> None:
     project = local_project
     project.ec2tasks("run", "--leave", "--no-rsync", "--remote-dir", "one", "true")
     mixed = project.ec2tasks("run", "--terminate", "--remote-dir", "two", "true")
@@ -120,25 +116,3 @@ def test_a_command_whose_reader_has_gone_goes_on_to_its_end(warm: ScratchProject
     assert said.out == "1\n3\n"
     assert said.err.count("nobody reads the output any more") == 1
     assert warm.read("read-by-nobody") == "made\n"
-
-
-@pytest.mark.parametrize(
-    ("makeflags", "shared"),
-    [
-        ("", False),
-        ("k -- EPOCHS=3", False),
-        ("-j4 --jobserver-auth=3,4", True),
-        (" -j4 --jobserver-auth=fifo:/tmp/GMfifo1 -- A=1", True),
-        ("--jobserver-fds=3,4 -j", True),
-    ],
-)
-def test_in_a_parallel_make_the_terminal_is_for_all_recipes(makeflags: str, shared: bool) -> None:
-    assert shares_terminal({"MAKEFLAGS": makeflags}) is shared
-
-
-@pytest.mark.parametrize(("most", "used", "left"), [(0, 50, 0), (100, 0, 100), (100, 30, 70), (100, 200, 1)])
-def test_a_resumed_run_has_what_its_earlier_instances_left_of_max_hours(
-    most: int, used: float, left: int
-) -> None:
-    asked = settings(max_hours=f"{most} s" if most else "never")
-    assert remaining(asked, used).max_hours == left

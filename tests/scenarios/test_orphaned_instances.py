@@ -1,7 +1,7 @@
 """No orphan: whatever cuts a launch short, `ls`, `reap` and the next run find what it left.
 
-`WALK=all pytest --timeout 1800 -s -k any_step tests/scenarios/test_orphans.py` kills a client at every step
-of a run, and tells how many there were; without it, it is killed at two of them.
+`WALK=all pytest --timeout 1800 -s -k any_step tests/scenarios/test_orphaned_instances.py` kills a client at
+every step of a run, and tells how many there were; without it, it is killed at two of them.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def test_what_a_killed_launch_left_is_shown_and_reaped(local_project: ScratchPro
     assert (alive(aws, user), begun(local_project)) == ([], [])
 
 
-def test_what_somebody_got_on_meanwhile_is_not_reaped(
+def test_an_instance_that_somebody_connected_to_is_not_reaped(
     local_project: ScratchProject, aws: Aws, tmp_path: Path
 ) -> None:
     """The journal here says that nobody did; the instance itself knows better."""
@@ -146,7 +146,7 @@ def test_two_machines_that_launch_at_once_get_one_instance(
 
 
 @pytest.mark.parametrize("machine", ["the same machine", "another machine"])
-def test_a_launcher_that_gives_up_ends_nothing_under_another_client(
+def test_a_client_that_gives_up_its_launch_ends_nothing_under_another(
     machine: str, local_project: ScratchProject, aws: Aws, tmp_path: Path
 ) -> None:
     go, log = tmp_path / "go", tmp_path / "log"
@@ -192,7 +192,9 @@ def test_an_answer_that_was_lost_launches_nothing_twice(
     assert len(ever(aws, local_project.environ["USER"])) == 1
 
 
-def test_a_stopped_one_is_reaped_once_its_results_are_here(local_project: ScratchProject, aws: Aws) -> None:
+def test_a_stopped_instance_is_reaped_once_its_results_are_here(
+    local_project: ScratchProject, aws: Aws
+) -> None:
     user = local_project.environ["USER"]
     local_project.write("ec2.yaml", "reap_after: 1 s\n")
     assert local_project.ec2tasks("run", "--stop", "true").code == 0
@@ -212,7 +214,7 @@ def test_a_stopped_one_is_reaped_once_its_results_are_here(local_project: Scratc
     assert '"ends": true' in done.out
 
 
-def test_no_room_to_start_a_stopped_one_loses_nothing(
+def test_no_capacity_to_start_a_stopped_instance_loses_nothing(
     local_project: ScratchProject, aws: Aws, local_folder: Path
 ) -> None:
     assert local_project.ec2tasks("run", "--stop", "true").code == 0
