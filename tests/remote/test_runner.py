@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.instance_scripts import instance_script_argv
 from support.values import JOB
 from support.waiting import until
 
-from ec2tasks.base.scripts import remote_script
 from ec2tasks.remote.job import Job, JobStatus, job_files, parse_status
 from ec2tasks.remote.stream import Output
 
@@ -36,7 +36,7 @@ class Keeper:
         assert self.ask("begin", job.job_id).returncode == 0
 
     def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
-        argv = ["bash", "-c", remote_script("follow.sh"), "follow.sh", *words]
+        argv = instance_script_argv("follow.sh", *words)
         environ = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "TERM": "dumb"}
         return subprocess.run(
             argv, env=environ, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL

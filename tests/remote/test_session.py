@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.instance_scripts import instance_script_argv
 
-from ec2tasks.base.scripts import remote_script
 from ec2tasks.remote.session import Leaving, handover, parse_leaving
 
 
@@ -19,7 +19,7 @@ class Client:
     """One client's session.sh."""
 
     def __init__(self, home: Path, end: str, job_id: str) -> None:
-        argv = ["bash", "-c", remote_script("session.sh"), "session.sh", end, job_id, "shop"]
+        argv = instance_script_argv("session.sh", end, job_id, "shop")
         self.process = subprocess.Popen(
             argv,
             env={"HOME": str(home), "PATH": "/usr/bin:/bin"},

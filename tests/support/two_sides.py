@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ec2tasks.base.process import Tools
-from ec2tasks.base.scripts import remote_script
 from ec2tasks.remote.folder import RemoteFolder
 from ec2tasks.remote.job import new_job_id
 from ec2tasks.sync.engine import Moves, differences, move
 from ec2tasks.sync.pull import Calm
 from ec2tasks.sync.reconcile import Change
+from support.instance_scripts import instance_script_argv
 
 OWN = ".ec2tasks"
 
@@ -44,15 +44,7 @@ class Sides:
             instance_id=self.instance_id,
             target="there",
             shell=str(self.shell),
-            script=lambda name, words: [
-                "env",
-                f"HOME={self.home}",
-                "bash",
-                "-c",
-                remote_script(name),
-                name,
-                *words,
-            ],
+            script=lambda name, words: ["env", f"HOME={self.home}", *instance_script_argv(name, *words)],
             folder="project",
             home=str(self.home),
             empty=not set(found) - {OWN},
