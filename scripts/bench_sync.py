@@ -1,7 +1,7 @@
 """How long a sync takes beside bare rsync with the same options, over the same connection, in the same run.
 
 Both are timed in turn, so that whatever else the machine does weighs on both alike; what counts is the ratio
-of the medians. Ours is the stage itself, in a process of its own, from comparing to the manifest on the disk.
+of the medians. Ours is the sync itself, in a process of its own, from comparing to the baseline on the disk.
 """
 
 from __future__ import annotations
@@ -33,21 +33,20 @@ MEMORY_LIMIT = 300  # MB
 ROUND_TRIPS = 2  # more than bare rsync, each way
 
 WORKER = """
-import json, resource, sys, time
+import json, resource, shlex, sys, time
 from pathlib import Path
-from ec2tasks import sync
-from ec2tasks.remote.job import new_run_id
 from ec2tasks.base.process import Tools
 from ec2tasks.base.scripts import remote_script
-from ec2tasks.remote.folder import There
+from ec2tasks.remote.folder import RemoteFolder
+from ec2tasks.remote.job import new_job_id
+from ec2tasks.sync.engine import SyncOptions, sync_files
 root, ssh, login, home, push, pull, empty = json.loads(sys.argv[1])
-import shlex
-there = There(instance_id="i-bench", target=login, shell=ssh, folder="p", home=home, empty=empty,
+remote = RemoteFolder(instance_id="i-bench", target=login, shell=ssh, folder="p", home=home, empty=empty,
     script=lambda name, words: [
         *shlex.split(ssh), login, shlex.join(["bash", "-c", remote_script(name), name, *words])
     ])
 began = time.perf_counter()
-sync.move(Path(root), there, new_run_id(), Tools(), sync.Moves(push=push, pull=pull))
+sync_files(Path(root), remote, new_job_id(), Tools(), SyncOptions(push=push, pull=pull))
 print(json.dumps([time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 """
 
@@ -59,8 +58,8 @@ class Bench:
         self.folder, self.environ = folder, environment(folder)
         (folder / "p").mkdir()
         quietly(["ec2tasks", "up"], folder / "p", self.environ)
-        found = json.loads(quietly(["ec2tasks", "status", "--json"], folder / "p", self.environ))
-        self.login, self.home = f"{found['user']}@{found['address']}", f"/home/{found['user']}"
+        status = json.loads(quietly(["ec2tasks", "status", "--json"], folder / "p", self.environ))
+        self.login, self.home = f"{status['user']}@{status['address']}", f"/home/{status['user']}"
         given = {
             "ControlMaster": "auto",
             "ControlPath": folder / "cm",
@@ -72,7 +71,7 @@ class Bench:
         options = " ".join(f"-o {name}={value}" for name, value in given.items())
         self.ssh = f"ssh -F none -p 22022 -i {folder}/.ssh/ec2tasks {options}"
 
-    def there(self, command: str) -> None:
+    def on_instance(self, command: str) -> None:
         """Run a command on the instance."""
         quietly([*self.ssh.split(), self.login, command], self.folder, self.environ)
 
@@ -87,13 +86,13 @@ class Bench:
     ) -> tuple[float, float]:
         """Seconds of one sync of ours, and the MB of memory it took."""
         words = json.dumps([str(root), self.ssh, self.login, self.home, push, pull, empty])
-        said = quietly([sys.executable, "-c", WORKER, words], self.folder, self.environ)
-        seconds, memory = json.loads(said)
+        output = quietly([sys.executable, "-c", WORKER, words], self.folder, self.environ)
+        seconds, memory = json.loads(output)
         return seconds, memory
 
     def clear(self, root: Path) -> None:
         """Back to an instance with nothing on it."""
-        self.there("rm -rf bare p; mkdir -p bare p/.ec2tasks/incoming")
+        self.on_instance("rm -rf bare p; mkdir -p bare p/.ec2tasks/incoming")
         shutil.rmtree(root / ".ec2tasks", ignore_errors=True)
 
 
@@ -110,7 +109,7 @@ def make_files(root: Path, count: int, size: int) -> None:
 def median_ratio(rounds: int, ours: Callable[[], float], bare: Callable[[], float]) -> float:
     """The ratio of the medians of both, timed in turn."""
     times = [(bare(), ours()) for _ in range(rounds)]
-    return statistics.median(one for _, one in times) / statistics.median(one for one, _ in times)
+    return statistics.median(time for _, time in times) / statistics.median(time for time, _ in times)
 
 
 def nothing(bench: Bench, root: Path, count: int, rounds: int, *, both: bool) -> float:
@@ -163,15 +162,15 @@ def ten_changed(bench: Bench, root: Path, rounds: int, *, both: bool) -> float:
 
 def growth(bench: Bench, root: Path, counts: tuple[int, ...]) -> list[tuple[int, float, float]]:
     """For so many files: seconds a thousand of them with nothing to move, and MB of memory."""
-    found = []
+    rows = []
     for count in counts:
         make_files(root, count, 100)
         bench.clear(root)
         bench.ours(root, empty=True)
         times = [bench.ours(root, pull=True) for _ in range(3)]
-        seconds = statistics.median(one for one, _ in times)
-        found.append((count, seconds * 1000 / count, max(memory for _, memory in times)))
-    return found
+        seconds = statistics.median(seconds for seconds, _ in times)
+        rows.append((count, seconds * 1000 / count, max(memory for _, memory in times)))
+    return rows
 
 
 def round_trips(bench: Bench, root: Path, latency: int) -> float:

@@ -1,4 +1,4 @@
-"""The project's folder of ec2tasks' own, `.ec2tasks/`, and the lock in it that holds the project's sync."""
+"""The folder `.ec2tasks/` in a project: its identity, and the lock that lets one sync run at a time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.state import flock_within
 
 OWN_FOLDER = ".ec2tasks"
-PATIENCE = 2.0  # seconds until waiting for another sync of this project is said
+PATIENCE = 2.0  # seconds of waiting for another sync of this project until that is said
 
 
-def prepare(root: Path) -> Path:
-    """The project's own folder of ec2tasks, made where it is missing, which git does not see."""
+def make_own_folder(root: Path) -> Path:
+    """Make `.ec2tasks/` in the project where it is missing, unseen by git; its path. Raises Failure."""
     folder = root / OWN_FOLDER
     try:
         folder.mkdir(exist_ok=True)
@@ -29,31 +29,31 @@ def prepare(root: Path) -> Path:
     return folder
 
 
-def known_as(root: Path) -> str:
-    """The identity that was kept of this project; empty for none, and in a copy of its folder."""
+def stored_identity(root: Path) -> str:
+    """The identity stored in this project; empty for none, and in a copy of its folder."""
     folder = root / OWN_FOLDER
     try:
-        identity, _, place = (folder / "project").read_text(encoding="utf-8").strip().partition(" ")
-        return identity if place == str(folder.stat().st_ino) else ""
+        identity, _, inode = (folder / "project").read_text(encoding="utf-8").strip().partition(" ")
+        return identity if inode == str(folder.stat().st_ino) else ""
     except (OSError, UnicodeDecodeError):
         return ""
 
 
-def know_as(root: Path, identity: str) -> None:
-    """Keep the project's identity: its folder may be moved, the machine renamed, git come later."""
+def store_identity(root: Path, identity: str) -> None:
+    """Store the project's identity: its folder may be moved, the machine renamed, git come later."""
     with contextlib.suppress(OSError, Failure):
-        folder = prepare(root)
+        folder = make_own_folder(root)
         (folder / "project").write_text(f"{identity} {folder.stat().st_ino}\n", encoding="utf-8")
 
 
 @contextlib.contextmanager
-def locked(root: Path) -> Iterator[int]:
-    """Hold this project's sync, by the open file that comes out.
+def sync_lock(root: Path) -> Iterator[int]:
+    """Hold the lock that lets one sync of this project run at a time; its file descriptor.
 
-    The kernel frees it when its owner dies, and whoever has inherited it.
+    The kernel frees it when its owner has died, and whoever has inherited it. Raises Failure.
     """
     try:
-        lock = (prepare(root) / "lock").open("w")
+        lock = (make_own_folder(root) / "lock").open("w")
     except OSError as error:
         raise Failure(
             f"`{root / OWN_FOLDER / 'lock'}` can't be written: {error.strerror}",
@@ -66,7 +66,7 @@ def locked(root: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def clock(root: Path) -> int:
+def file_system_time(root: Path) -> int:
     """The time by the project's own file system, in nanoseconds: what is changed from now on is not older."""
     lock = root / OWN_FOLDER / "lock"
     lock.touch()

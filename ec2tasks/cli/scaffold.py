@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.project_dir import OWN_FOLDER, prepare
+from ec2tasks.base.project_dir import OWN_FOLDER, make_own_folder
 from ec2tasks.config.json_schema import schema_text
 from ec2tasks.make.goals import MAKEFILES
 from ec2tasks.sync.ignore import DEFAULT_IGNORED, IGNORE_FILE
@@ -72,7 +72,7 @@ def init_project(folder: Path) -> Iterator[str]:
 def _write_schema(folder: Path) -> str:
     """Write the JSON Schema of ec2.yaml, over that of an earlier version; the line that says so."""
     try:
-        (prepare(folder) / Path(SCHEMA_FILE).name).write_text(schema_text(), encoding="utf-8")
+        (make_own_folder(folder) / Path(SCHEMA_FILE).name).write_text(schema_text(), encoding="utf-8")
     except OSError as error:
         raise Failure(f"`{folder / SCHEMA_FILE}` can't be written: {error.strerror}") from error
     return f"wrote {SCHEMA_FILE}, by which editors complete and check ec2.yaml"

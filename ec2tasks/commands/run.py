@@ -27,7 +27,7 @@ from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.follow import feeds, terminal_size
 from ec2tasks.remote.job import Job, forwarded, on_terminal
-from ec2tasks.sync.engine import Moves
+from ec2tasks.sync.engine import SyncOptions
 
 CAPACITY_PAUSE = 30.0  # seconds until a resumed run asks AWS for an instance again
 
@@ -105,9 +105,9 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
 def _push(lease: Lease, request: RunRequest) -> None:
     if request.sync:
         # What an earlier run left there and nobody fetched would be overwritten by this one.
-        moves = Moves(push=True, pull=not lease.all_fetched, verbose=request.verbose)
+        options = SyncOptions(push=True, pull=not lease.all_fetched, verbose=request.verbose)
         with named_as_taken(lease):
-            move_files(lease, moves)
+            move_files(lease, options)
 
 
 def _run_and_fetch(lease: Lease, request: RunRequest, job: Job, timings: Timings) -> Outcome:

@@ -12,7 +12,7 @@ from ec2tasks.lifecycle.operation import LOOK, Operation
 from ec2tasks.lifecycle.outcome import Outcome, Results
 from ec2tasks.lifecycle.scope import with_instance
 from ec2tasks.lifecycle.timing import Timings
-from ec2tasks.sync.engine import Moves
+from ec2tasks.sync.engine import SyncOptions
 from ec2tasks.sync.engine import differences as compare_trees
 from ec2tasks.sync.reconcile import Change
 
@@ -24,7 +24,7 @@ def sync(context: CallContext, *, push: bool, pull: bool, verbose: bool) -> None
 
     def work() -> Outcome:
         with timings.time("synced"):
-            move_files(lease, Moves(push=push, pull=pull, verbose=verbose))
+            move_files(lease, SyncOptions(push=push, pull=pull, verbose=verbose))
         # What is sent to where all had been fetched is here, too.
         return Outcome(results=Results.FETCHED if pull or lease.all_fetched else Results.MISSING)
 

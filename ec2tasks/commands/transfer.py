@@ -13,31 +13,33 @@ from ec2tasks.base.process import start_thread
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
 from ec2tasks.remote.folder import BrokenConnectionError
-from ec2tasks.sync.engine import Moves, move
-from ec2tasks.sync.pull import Calm
+from ec2tasks.sync.engine import SyncOptions, sync_files
+from ec2tasks.sync.pull import LivePull
 
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before files are moved over another connection
 LAST_PAUSE = 5.0  # seconds between fetches once AWS has announced that it takes the instance back
 TICK = 0.5  # seconds between looks at whether it has
 
 
-def move_files(lease: Lease, moves: Moves) -> None:
+def move_files(lease: Lease, options: SyncOptions) -> None:
     """Move the project's files, over another connection where one breaks for as long as the instance runs.
 
     Raises Failure where not everything arrived.
     """
-    pauses = iter(() if moves.calm else PAUSES)  # beside a job, the next fetch is another try
+    pauses = iter(() if options.live else PAUSES)  # beside a job, the next fetch is another try
     context, operation = lease.context, lease.operation
     while True:
-        if (moves.pull or lease.all_fetched) and not moves.calm and lease.session:
+        if (options.pull or lease.all_fetched) and not options.live and lease.session:
             lease.session.fetching()
         try:
-            return move(context.project.root, lease.take_folder(), operation.job_id, context.tools, moves)
+            return sync_files(
+                context.project.root, lease.take_folder(), operation.job_id, context.tools, options
+            )
         except BrokenConnectionError:
             pause = next(pauses, None)
             if pause is None or not lease.is_up():
                 raise
-            output.step(f"connection lost, trying the {moves.verb} again")
+            output.step(f"connection lost, trying the {options.direction.value} again")
             time.sleep(pause)
             lease.reconnect()
 
@@ -48,7 +50,7 @@ def fetch(lease: Lease, outcome: Outcome, *, verbose: bool) -> Outcome:
     Why they could not be fetched whole is said and no error, for the release is still to come.
     """
     try:
-        move_files(lease, Moves(pull=True, verbose=verbose))
+        move_files(lease, SyncOptions(pull=True, verbose=verbose))
     except Failure as error:
         output.warning(error.what, hint=error.hint)
         return replace(outcome, results=Results.MISSING)
@@ -79,16 +81,16 @@ def while_fetching(lease: Lease, work: Callable[[], Outcome]) -> Outcome:
 
 
 def _keep_fetching(lease: Lease, every: int, over: threading.Event) -> None:
-    last, calm = time.monotonic(), Calm()
+    last, live = time.monotonic(), LivePull()
     while not over.wait(min(every or TICK, TICK)):
-        if not calm.last and (at := lease.spot_notice):
-            calm.last, last = True, 0.0
+        if not live.last and (at := lease.spot_notice):
+            live.last, last = True, 0.0
             output.warning(f"AWS takes this spot instance back at {at}: fetching what is there")
-        pause = LAST_PAUSE if calm.last else every
+        pause = LAST_PAUSE if live.last else every
         if pause and time.monotonic() - last >= pause:
             # What does not come now comes the next time, or is said at the end.
             try:
-                move_files(lease, Moves(pull=True, calm=calm))
+                move_files(lease, SyncOptions(pull=True, live=live))
             except Failure:
                 pass
             except Exception as error:  # noqa: BLE001  # it must not keep the last fetch from being tried

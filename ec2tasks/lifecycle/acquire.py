@@ -14,7 +14,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import check_tools, in_background
 from ec2tasks.base.project import identity
-from ec2tasks.base.project_dir import know_as, known_as
+from ec2tasks.base.project_dir import store_identity, stored_identity
 from ec2tasks.base.signals import deferred
 from ec2tasks.base.state import keep, lock, remember
 from ec2tasks.lifecycle import launch_journal
@@ -64,8 +64,8 @@ def check_local_tools(context: CallContext) -> None:
 def _adopt(context: CallContext, instance: Instance) -> None:
     """Know the project from now on by the identity that this instance was launched with."""
     root = context.project.root
-    if instance.project and not context.settings.given("name") and known_as(root) != instance.project:
-        know_as(root, instance.project)
+    if instance.project and not context.settings.given("name") and stored_identity(root) != instance.project:
+        store_identity(root, instance.project)
 
 
 def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_start: bool = True) -> Host:
@@ -221,6 +221,6 @@ def _launch(context: CallContext, plan: LaunchPlan) -> Instance:
 
 
 def _plan_launch(context: CallContext) -> LaunchPlan:
-    known = known_as(context.project.root) or identity(context.project)
+    known = stored_identity(context.project.root) or identity(context.project)
     tags = instances.launch_tags(context.settings, known)
     return plan_launch(context.aws, context.settings, tags, home=context.home, tools=context.tools)

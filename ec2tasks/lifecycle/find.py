@@ -12,7 +12,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.project import identity
-from ec2tasks.base.project_dir import known_as
+from ec2tasks.base.project_dir import stored_identity
 from ec2tasks.base.state import recall
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
@@ -38,7 +38,9 @@ def _chosen(context: CallContext, candidates: Sequence[Instance]) -> Instance | 
     """The one of these instances that is this project's; raises Failure where several may be."""
     name = context.settings.name
     given = context.settings.given("name")
-    known = () if given or not candidates else (known_as(context.project.root), identity(context.project))
+    known = (
+        () if given or not candidates else (stored_identity(context.project.root), identity(context.project))
+    )
     return instances.choose_instance(candidates, name=name, identities=known, name_given=given)
 
 
@@ -114,7 +116,10 @@ def remembered_instance(context: CallContext) -> Instance | None:
         instance = from_json(recall(context.state, context.key))
     except (KeyError, TypeError, ValueError):
         return None
-    if not context.settings.given("name") and instance.project not in (None, known_as(context.project.root)):
+    if not context.settings.given("name") and instance.project not in (
+        None,
+        stored_identity(context.project.root),
+    ):
         return None  # another project's of the same folder name, for all that can be told without asking
     return instance if instance.address and (context.settings.user or instance.user) else None
 

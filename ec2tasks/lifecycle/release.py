@@ -11,7 +11,7 @@ from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.base.project_dir import prepare
+from ec2tasks.base.project_dir import make_own_folder
 from ec2tasks.base.signals import uninterrupted
 from ec2tasks.base.state import lock
 from ec2tasks.lifecycle import launch_journal
@@ -109,7 +109,7 @@ def _tell_unseen_ends(lease: Lease, job_ids: Sequence[str]) -> None:
     context = lease.context
     root = context.project.root
     try:
-        folder = prepare(root) / "logs"
+        folder = make_own_folder(root) / "logs"
         unseen = [job for job in jobs.list_jobs(lease.host, context.tools) if job.job_id in job_ids]
         folder.mkdir(exist_ok=True)
         for job in unseen:

@@ -1,9 +1,9 @@
-"""What the project here and an instance last agreed on, kept in .ec2tasks/.
+"""The baseline: what both sides of a project were when they were last in sync, kept in .ec2tasks/.
 
 A small SQLite database for each folder on an instance: of a hundred thousand paths, only what is asked for
 is read, and only what changed is written, all of it or nothing. It says what was so, and of what is planned
-only what is about to be sent: after a crash at any moment it is at worst older than the files, and what both
-sides show alike, or stands there as it was to be sent, is settled again.
+only what is about to be sent: after a crash at any moment it is at worst older than the files, and what is
+the same on both sides, or stands on the instance as it was to be sent, is recorded again.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER
-from ec2tasks.sync.entries import NOTHING, Entry, Pair, settled
+from ec2tasks.sync.entries import KINDS, NOTHING, Entry, Pair, same_on_both
 
 VERSION = 2
-KEPT = 20  # folders there whose manifest is kept
+MOST_KEPT = 20  # baselines; the least recently used go
 
 SCHEMA = """
 BEGIN;
@@ -39,15 +39,15 @@ PRAGMA user_version = {version};
 COMMIT;
 """
 ALL = "SELECT path, kind, mode, size, mtime, target, there FROM settled"
-SAME = ""  # what `there` says where it is as here
+SAME = ""  # the column `there` where the remote entry is the local one
 
 
 class DamagedError(Failure):
-    """What was kept can't be read and is thrown away: the same can be begun anew without it."""
+    """The baseline can't be read and was deleted: the same operation can begin anew without it."""
 
 
-class Base:
-    """What both sides were last settled on, by path.
+class Baseline:
+    """The pair on which both sides were last in sync, by path.
 
     `complete`: every path on both sides is recorded. False on first use, after an interrupted transfer, or
     when ignore patterns changed.
@@ -58,70 +58,70 @@ class Base:
     def __init__(self, database: sqlite3.Connection | None = None, *, complete: bool = False) -> None:
         self.database = database
         self.complete = complete
-        self.moving = False
-        self.noted = database is not None and bool(self._note("SELECT path FROM sending LIMIT 1"))
-        self.changed: dict[str, Pair] = {}
+        self.transferring = False
+        self.interrupted = database is not None and bool(self._value("SELECT path FROM sending LIMIT 1"))
+        self.recorded: dict[str, Pair] = {}
 
     def __getitem__(self, path: str) -> Pair:
-        if path in self.changed:
-            return self.changed[path]
+        if path in self.recorded:
+            return self.recorded[path]
         for _, pair in self._pairs(f"{ALL} WHERE path = ?", _blob(path)):
             return pair
         return NOTHING
 
-    def known(self, path: str, there: Entry | None) -> Pair:
-        """What a path was settled on; where a sync that was cut off has sent what stands there, on that."""
-        if self.noted and there is not None and path not in self.changed:
-            note = self._note("SELECT entry FROM sending WHERE path = ?", _blob(path))
-            return settled(there) if note == json.dumps(there) else self[path]
+    def pair_for(self, path: str, remote: Entry | None) -> Pair:
+        """The last pair of a path; of one that an interrupted push sent as it stands there, that on both."""
+        if self.interrupted and remote is not None and path not in self.recorded:
+            sent = self._value("SELECT entry FROM sending WHERE path = ?", _blob(path))
+            return same_on_both(remote) if sent == json.dumps(remote) else self[path]
         return self[path]
 
-    def _note(self, question: str, *values: bytes) -> object:
+    def _value(self, query: str, *values: bytes) -> object:
         with _guarded():
-            return next((row[0] for row in self._rows(question, *values)), None)
+            return next((row[0] for row in self._rows(query, *values)), None)
 
-    def settle(self, path: str, pair: Pair) -> None:
-        """Settle a path; on nothing on both sides, forget it."""
+    def record(self, path: str, pair: Pair) -> None:
+        """Record the pair on which a path is in sync; `NOTHING` forgets the path."""
         if self[path] != pair:
-            self.changed[path] = pair
+            self.recorded[path] = pair
 
-    def settle_new(self, entries: Iterable[tuple[str, Entry]]) -> None:
-        """Settle paths of which nothing was known yet."""
-        self.changed.update((path, settled(entry)) for path, entry in entries)
+    def record_new(self, entries: Iterable[tuple[str, Entry]]) -> None:
+        """Record entries that are the same on both sides, at paths that the baseline does not hold."""
+        self.recorded.update((path, same_on_both(entry)) for path, entry in entries)
 
     def __iter__(self) -> Iterator[tuple[str, Pair]]:
-        """What was kept, as far as it has not been settled anew."""
-        return ((path, pair) for path, pair in self._pairs(ALL) if path not in self.changed)
+        """The stored paths and pairs, as far as they have not been recorded anew."""
+        return ((path, pair) for path, pair in self._pairs(ALL) if path not in self.recorded)
 
-    def _pairs(self, question: str, *values: bytes) -> Iterator[tuple[str, Pair]]:
+    def _pairs(self, query: str, *values: bytes) -> Iterator[tuple[str, Pair]]:
         with _guarded():
-            for path, *row in self._rows(question, *values):
+            for path, *row in self._rows(query, *values):
                 yield path.decode("utf-8", "surrogateescape"), _pair(*row)
 
-    def _rows(self, question: str, *values: bytes) -> Iterable[tuple[Any, ...]]:
+    def _rows(self, query: str, *values: bytes) -> Iterable[tuple[Any, ...]]:
         with _guarded():
-            return self.database.execute(question, values) if self.database is not None else ()
+            return self.database.execute(query, values) if self.database is not None else ()
 
-    def note(self, sending: Iterable[tuple[str, Entry]]) -> None:
-        """Keep what is about to be sent, and that what is kept may fall behind the files. Raises Failure."""
-        notes = [(_blob(path), json.dumps(entry)) for path, entry in sending]
+    def announce(self, sending: Iterable[tuple[str, Entry]]) -> None:
+        """Store what is about to be sent, and that the baseline may fall behind the files. Raises Failure."""
+        rows = [(_blob(path), json.dumps(entry)) for path, entry in sending]
         with self._writing() as database:
-            database.executemany("INSERT OR REPLACE INTO sending VALUES (?, ?)", notes)
+            database.executemany("INSERT OR REPLACE INTO sending VALUES (?, ?)", rows)
             database.execute("UPDATE kept SET moving = 1")
-        self.moving = True
+        self.transferring = True
 
     def save(self, *, whole: bool) -> None:
-        """Keep what was settled. `whole`: nothing that moved is missing from it. Raises Failure."""
-        if self.changed or (whole and (self.moving or not self.complete)):
-            rows = [(_blob(path), *_row(pair)) for path, pair in self.changed.items() if pair != NOTHING]
-            gone = [(_blob(path),) for path, pair in self.changed.items() if pair == NOTHING]
+        """Store what was recorded. `whole`: nothing that moved is missing from it. Raises Failure."""
+        if self.recorded or (whole and (self.transferring or not self.complete)):
+            rows = [(_blob(path), *_row(pair)) for path, pair in self.recorded.items() if pair != NOTHING]
+            forgotten = [(_blob(path),) for path, pair in self.recorded.items() if pair == NOTHING]
             with self._writing() as database:
                 database.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-                database.executemany("DELETE FROM settled WHERE path = ?", gone)
+                database.executemany("DELETE FROM settled WHERE path = ?", forgotten)
                 if whole:
                     database.execute("UPDATE kept SET moving = 0")
                     database.execute("DELETE FROM sending")
-            self.changed = {}
+            self.recorded = {}
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -140,7 +140,7 @@ def _guarded() -> Iterator[None]:
             f"what was settled could not be read or kept in `{OWN_FOLDER}/`: {error}",
             hint="free some space; the files that moved are in place, the next sync goes on from there",
         ) from error
-    except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as error:
+    except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise DamagedError(
             f"what was settled is damaged: {error}", hint="the same command once more"
         ) from error
@@ -151,34 +151,41 @@ def _blob(path: str) -> bytes:
 
 
 def _row(pair: Pair) -> tuple[object, ...]:
-    here = pair.here
-    entry = (None,) * len(Entry._fields) if here is None else (*here[:-1], _blob(here.target))
-    same = pair.there == here and not pair.apart
-    return (*entry, SAME if same else json.dumps([pair.there, pair.apart]))
+    local = pair.local
+    columns = (
+        (None,) * len(Entry._fields)
+        if local is None
+        else (local.kind.value, *local[1:-1], _blob(local.target))
+    )
+    is_same = pair.remote == local and not pair.blocked
+    return (*columns, SAME if is_same else json.dumps([pair.remote, pair.blocked]))
 
 
-def _pair(kind: str | None, mode: int, size: int, mtime: int, target: bytes, there: str) -> Pair:
-    here = Entry(kind, mode, size, mtime, target.decode("utf-8", "surrogateescape")) if kind else None
+def _pair(letter: str | None, mode: int, size: int, mtime: int, target: bytes, there: str) -> Pair:
+    local = (
+        Entry(KINDS[letter], mode, size, mtime, target.decode("utf-8", "surrogateescape")) if letter else None
+    )
     if there == SAME:
-        return Pair(here, here)
-    found, apart = json.loads(there)
-    return Pair(here, Entry(*found) if found else None, apart)
+        return Pair(local, local)
+    fields, blocked = json.loads(there)
+    return Pair(local, Entry(KINDS[fields[0]], *fields[1:]) if fields else None, blocked)
 
 
-def digest_of(filters: Sequence[str]) -> str:
-    """What stands for the paths that these options of rsync ignore."""
-    ignore_file = next((one.partition("=")[2] for one in filters if one.startswith("--exclude-from=")), None)
+def filters_digest(filters: Sequence[str]) -> str:
+    """A digest of the paths that these options of rsync ignore."""
+    prefix = "--exclude-from="
+    ignore_file = next((option.removeprefix(prefix) for option in filters if option.startswith(prefix)), None)
     text = Path(ignore_file).read_bytes() if ignore_file else b""
     return hashlib.sha256("\0".join(filters).encode("utf-8", "surrogateescape") + text).hexdigest()[:16]
 
 
 @contextlib.contextmanager
-def kept(
+def open_baseline(
     root: Path, instance_id: str, folder: str, filters: Sequence[str], *, forget: bool
-) -> Iterator[Base]:
-    """What was last agreed on with that absolute folder there; nothing where that is to be forgotten.
+) -> Iterator[Baseline]:
+    """Open the baseline with an absolute folder on an instance; an empty one with `forget`.
 
-    What is settled inside is kept, also where it ends in a failure. Raises Failure where it can't be, and
+    What is recorded inside is saved, also where it ends in a failure. Raises Failure where it can't be, and
     DamagedError.
     """
     key = hashlib.sha256(folder.encode("utf-8", "surrogateescape")).hexdigest()[:8]
@@ -186,51 +193,51 @@ def kept(
     try:
         path.parent.mkdir(exist_ok=True)
         if forget:
-            _throw_away(path)
-        base = _opened(path, digest_of(filters))
+            _delete(path)
+        baseline = _connect_or_replace(path, filters_digest(filters))
     except (OSError, sqlite3.Error) as error:
         raise Failure(
             f"`{path}` can't be used: {error}", hint="check the folder's rights and the disk"
         ) from error
-    assert base.database is not None
-    with contextlib.closing(base.database):
+    assert baseline.database is not None
+    with contextlib.closing(baseline.database):
         try:
-            yield base
-            base.save(whole=True)
+            yield baseline
+            baseline.save(whole=True)
         except DamagedError:
-            _say_damaged(path)
+            _delete_damaged(path)
             raise
         except BaseException:
             try:
-                base.save(whole=False)
+                baseline.save(whole=False)
             except DamagedError:
-                _say_damaged(path)
+                _delete_damaged(path)
             raise
 
 
-def _say_damaged(path: Path) -> None:
+def _delete_damaged(path: Path) -> None:
     output.warning(f"`{path}` can't be read: both sides are compared by content instead")
-    _throw_away(path)
+    _delete(path)
 
 
-def _throw_away(path: Path) -> None:
-    for one in (path, path.with_name(f"{path.name}-journal")):
-        one.unlink(missing_ok=True)
+def _delete(path: Path) -> None:
+    for file in (path, path.with_name(f"{path.name}-journal")):
+        file.unlink(missing_ok=True)
 
 
-def _opened(path: Path, filters: str) -> Base:
-    known = path.exists()
+def _connect_or_replace(path: Path, filters: str) -> Baseline:
+    existed = path.exists()
     try:
-        return _read(path, filters)
+        return _connect(path, filters)
     except (sqlite3.DatabaseError, DamagedError) as error:
-        if not known or isinstance(error, sqlite3.OperationalError):
-            raise  # it is busy, or can't be written: no reason to throw it away
-        _say_damaged(path)
-        return _read(path, filters)
+        if not existed or isinstance(error, sqlite3.OperationalError):
+            raise  # it is busy, or can't be written: no reason to delete it
+        _delete_damaged(path)
+        return _connect(path, filters)
 
 
-def _read(path: Path, filters: str) -> Base:
-    # More than one thread reads; our own lock keeps other processes away.
+def _connect(path: Path, filters: str) -> Baseline:
+    # More than one thread reads; the sync's lock keeps other processes away.
     database = sqlite3.connect(path, check_same_thread=False)
     try:
         database.execute("PRAGMA synchronous = NORMAL")
@@ -244,14 +251,14 @@ def _read(path: Path, filters: str) -> Base:
         if before != filters:
             database.execute("UPDATE kept SET filters = ?, moving = 1", (filters,))
             database.commit()
-        return Base(database, complete=before == filters and not moving)
+        return Baseline(database, complete=before == filters and not moving)
     except BaseException:
         database.close()
         raise
 
 
 def prune(folder: Path) -> None:
-    """Keep the manifests used last only: most instances are gone for good."""
-    found = sorted(folder.glob("*.db"), key=lambda one: one.stat().st_mtime)
-    for old in found[:-KEPT]:
+    """Delete all but the baselines used last: most instances are gone for good."""
+    baselines = sorted(folder.glob("*.db"), key=lambda path: path.stat().st_mtime)
+    for old in baselines[:-MOST_KEPT]:
         old.unlink(missing_ok=True)

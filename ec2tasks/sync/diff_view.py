@@ -1,4 +1,4 @@
-"""What a sync would do, in words: `ec2tasks sync --diff`."""
+"""Prints what a sync would do: `ec2tasks sync --diff`."""
 
 from __future__ import annotations
 
@@ -7,47 +7,49 @@ import sys
 from collections.abc import Sequence
 
 from ec2tasks.base import output
-from ec2tasks.sync.entries import Entry
+from ec2tasks.sync.entries import Entry, EntryKind
 from ec2tasks.sync.progress import size_text
-from ec2tasks.sync.reconcile import Change, Outcome
+from ec2tasks.sync.reconcile import Change, Resolution
 
 COLOURS = {
-    Outcome.PUSH: "green",
-    Outcome.PULL: "cyan",
-    Outcome.DELETE: "red",
-    Outcome.CONFLICT: "yellow",
-    Outcome.KEEP: "dim",
+    Resolution.PUSH: "green",
+    Resolution.PULL: "cyan",
+    Resolution.DELETE: "red",
+    Resolution.CONFLICT: "yellow",
+    Resolution.KEEP: "dim",
 }
 
 
 def show(changes: Sequence[Change]) -> None:
-    """Print what would move, why, and how big it is; one line a path."""
-    width = max((len(one.outcome.value) for one in changes), default=0)
-    for one in changes:
-        word = output.paint(one.outcome.value.ljust(width), COLOURS.get(one.outcome, "bold"), sys.stdout)
-        moved = _moved(one)
-        size = f", {size_text(moved.size)}" if moved and moved.kind == "f" else ""
-        output.data(f"{word}  {_printable(one.path)}  ({one.reason}{size})")
+    """Print each change on a line: what would move, why, and how big it is."""
+    width = max((len(change.resolution.value) for change in changes), default=0)
+    for change in changes:
+        colour = COLOURS.get(change.resolution, "bold")
+        word = output.paint(change.resolution.value.ljust(width), colour, sys.stdout)
+        entry = _moved_entry(change)
+        size = f", {size_text(entry.size)}" if entry and entry.kind is EntryKind.FILE else ""
+        output.data(f"{word}  {_printable(change.path)}  ({change.reason}{size})")
     if not changes:
         output.step("nothing to move: both sides agree")
 
 
 def show_json(changes: Sequence[Change]) -> None:
-    """Print the same as JSON."""
+    """Print the changes as JSON; sizes in bytes."""
     rows = [
         {
-            "path": _printable(one.path),
-            "outcome": one.outcome.value,
-            "reason": one.reason,
-            "bytes": moved.size if (moved := _moved(one)) else 0,
+            "path": _printable(change.path),
+            "outcome": change.resolution.value,
+            "reason": change.reason,
+            "bytes": entry.size if (entry := _moved_entry(change)) else 0,
         }
-        for one in changes
+        for change in changes
     ]
     output.data(json.dumps(rows, indent=2))
 
 
-def _moved(change: Change) -> Entry | None:
-    return change.there if change.outcome in (Outcome.PULL, Outcome.CONFLICT) else change.here
+def _moved_entry(change: Change) -> Entry | None:
+    is_pulled = change.resolution in (Resolution.PULL, Resolution.CONFLICT)
+    return change.remote if is_pulled else change.local
 
 
 def _printable(path: str) -> str:

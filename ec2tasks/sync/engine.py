@@ -1,4 +1,4 @@
-"""The project's files, there and back: compared with what both sides last agreed on, moved, settled.
+"""Syncs a project's files: both sides are compared with the baseline, files moved, the baseline renewed.
 
 docs/sync.md says what becomes of a file in every case.
 """
@@ -6,7 +6,6 @@ docs/sync.md says what becomes of a file in every case.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,105 +13,149 @@ from pathlib import Path
 from typing import TypeVar
 
 from ec2tasks.base import output
-from ec2tasks.base import project_dir as own_folder
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
+from ec2tasks.base.project_dir import OWN_FOLDER, sync_lock
 from ec2tasks.remote.folder import RemoteFolder, ask_tree
-from ec2tasks.sync import baseline as manifest
-from ec2tasks.sync.apply import HINT, Fetching, Item, adopt_time
-from ec2tasks.sync.baseline import Base
-from ec2tasks.sync.entries import NOTHING, Entry, Pair, look, parents, total_size
-from ec2tasks.sync.ignore import beside, filter_argv, say_default_ignored
-from ec2tasks.sync.progress import WORTH_A_WORD, biggest, shows_bar, size_text
-from ec2tasks.sync.pull import Calm, drop_staged, fetch, items_for
-from ec2tasks.sync.push import (
-    ROUNDS,
-    Expected,
-    Way,
-    delete_there,
-    first_push,
-    listed,
-    push,
-    say_left_out,
-    surprises,
+from ec2tasks.sync.apply import HINT, Pull, PullItem, adopt_remote_time
+from ec2tasks.sync.baseline import Baseline, DamagedError, open_baseline
+from ec2tasks.sync.compare import Comparison, compare
+from ec2tasks.sync.entries import (
+    NOTHING,
+    EntryKind,
+    Pair,
+    kind_of,
+    parents,
 )
-from ec2tasks.sync.reconcile import Change, Outcome
-from ec2tasks.sync.rsync import run
-from ec2tasks.sync.scan import Comparison, Found, Listing, compare, kind
+from ec2tasks.sync.ignore import conflict_copy, filter_argv, say_default_ignored
+from ec2tasks.sync.pull import LivePull, clear_staging, fetch, pull_items
+from ec2tasks.sync.push import (
+    Copies,
+    delete_remote,
+    first_push,
+    push_changes,
+    say_biggest,
+    say_left_out,
+    unexpected_copies,
+)
+from ec2tasks.sync.reconcile import Change, Resolution
+from ec2tasks.sync.scan import RemoteScan
+from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer, names_text
 
 Result = TypeVar("Result")
-KEPT_REPLACED = 10  # runs whose replaced files are kept
+KEPT_REPLACED = 10  # jobs whose replaced files are kept
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moves:
-    """Which ways the files move in one sync; `calm`: beside a running command, in silence."""
+class SyncOptions:
+    """In which directions files move in one sync; `live`: while a command runs, in silence."""
 
     push: bool = False
     pull: bool = False
     verbose: bool = False
-    calm: Calm | None = None
+    live: LivePull | None = None
 
     @property
-    def verb(self) -> str:
-        """The word for it where it fails."""
-        return "push" if self.push else "pull"
+    def direction(self) -> Direction:
+        """The direction that is named where the sync fails."""
+        return Direction.PUSH if self.push else Direction.PULL
 
 
-def move(root: Path, there: RemoteFolder, job_id: str, tools: Tools, moves: Moves) -> None:
-    """Move the project's files. Raises Failure where not everything arrived; what arrived stays."""
-    way = Way(
+def sync_files(root: Path, remote: RemoteFolder, job_id: str, tools: Tools, options: SyncOptions) -> None:
+    """Push and pull a project's files. Raises Failure where not everything arrived; what arrived stays."""
+    transfer = Transfer(
         root=root,
-        there=there,
+        remote=remote,
         job_id=job_id,
         tools=tools,
-        verbose=moves.verbose,
-        quiet=moves.calm is not None,
+        verbose=options.verbose,
+        quiet=options.live is not None,
     )
-    _on_base(way, lambda now, base: _move(now, base, moves))
+    _with_baseline(transfer, partial(_sync, options))
 
 
-def _on_base(way: Way, act: Callable[[Way, Base], Result]) -> Result:
-    """Do something on what is kept; where that turns out to be damaged, once more, on nothing."""
-    with own_folder.locked(way.root) as lock:
+def differences(root: Path, remote: RemoteFolder, tools: Tools) -> list[Change]:
+    """The changes that a sync would make, without making them."""
+    transfer = Transfer(root=root, remote=remote, job_id="", tools=tools)
+    changes = _with_baseline(transfer, partial(_compare, SyncOptions(push=True, pull=True))).changes
+    return [change for change in changes if change.resolution not in (Resolution.AGREE, Resolution.FORGET)]
+
+
+def _with_baseline(transfer: Transfer, act: Callable[[Transfer, Baseline], Result]) -> Result:
+    """Call `act` under the project's lock; again on an empty baseline where it turns out to be damaged."""
+    with sync_lock(transfer.root) as lock:
         # An rsync that outlives us keeps the next sync waiting: it may still be writing.
-        way = replace(way, tools=replace(way.tools, held=(lock,)))
-        if way.there.empty:
+        transfer = replace(transfer, tools=replace(transfer.tools, held=(lock,)))
+        if transfer.remote.empty:
             # Another client may have filled it while this one waited for its turn.
-            still = ask_tree(way.there, way.tools, "is_empty") == b"yes"
-            way = replace(way, there=replace(way.there, empty=still))
-        # A folder that was taken away there is no wish to have everything gone.
-        kept = partial(manifest.kept, way.root, way.there.instance_id, way.there.path, filter_argv(way.root))
+            is_empty = ask_tree(transfer.remote, transfer.tools, "is_empty") == b"yes"
+            transfer = replace(transfer, remote=replace(transfer.remote, empty=is_empty))
+        root, remote = transfer.root, transfer.remote
+        opened = partial(open_baseline, root, remote.instance_id, remote.path, filter_argv(root))
         try:
-            with kept(forget=way.there.empty) as base:
-                return act(way, base)
-        except manifest.DamagedError:
-            with kept(forget=False) as base:
-                return act(way, base)
+            # A folder that was taken away there is no wish to have everything gone.
+            with opened(forget=remote.empty) as baseline:
+                return act(transfer, baseline)
+        except DamagedError:
+            with opened(forget=False) as baseline:
+                return act(transfer, baseline)
 
 
-def _move(way: Way, base: Base, moves: Moves) -> None:
-    root, there, tools = way.root, way.there, way.tools
-    if moves.push and there.empty:
-        say_default_ignored(root)
-        if first_push(way, base, _weigh(root, tools)):
+def _sync(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> None:
+    if options.push and transfer.remote.empty:
+        say_default_ignored(transfer.root)
+        if first_push(transfer, baseline):
             return
-        base.save(whole=False)
+        baseline.save(whole=False)
     for _ in range(ROUNDS):
-        found = compare(root, there, base, tools, verb=moves.verb, thorough=moves.pull)
-        if found.changes:
-            base.note((one.path, one.here) for one in _to_send(found.changes) if one.here)
-        vanished = _carry_out(way, base, found, moves)
-        if not vanished or not moves.pull or moves.calm:
+        comparison = _compare(options, transfer, baseline)
+        pull = Pull(transfer=transfer, baseline=baseline)
+        _prepare(pull, comparison, options)
+        try:
+            if options.push:
+                _push(pull, comparison)
+            if options.pull:
+                _pull(pull, comparison, options)
+            _record_unmoved(pull, comparison.changes, keeps=options.live is None)
+        finally:
+            _say_conflict_copies(pull)
+        if options.live:
+            return
+        _say_kept(comparison.changes)
+        vanished = comparison.vanished or pull.vanished
+        if not (vanished and options.pull):
             break
-    if moves.pull and not moves.calm:
-        _check_whole(found, vanished=vanished)
+    if options.pull:
+        _check_whole(comparison, vanished=vanished)
 
 
-def _check_whole(found: Comparison, *, vanished: bool) -> None:
-    """Raise Failure where something there could not be fetched, now that the rest has been."""
-    if found.closed:
-        names = listed(sorted(set(found.closed)))
+def _compare(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> Comparison:
+    return compare(
+        transfer.root,
+        transfer.remote,
+        baseline,
+        transfer.tools,
+        direction=options.direction,
+        thorough=options.pull,
+    )
+
+
+def _prepare(pull: Pull, comparison: Comparison, options: SyncOptions) -> None:
+    """Announce what is to be sent, say what can't travel, and drop what was staged for other changes."""
+    transfer, changes = pull.transfer, comparison.changes
+    if changes:
+        to_push = _changes_to_push(changes)
+        pull.baseline.announce((change.path, change.local) for change in to_push if change.local)
+    if options.push:
+        say_default_ignored(transfer.root)
+        say_left_out(transfer.root, [*comparison.left_out, *comparison.closed])
+    clear_staging(transfer, pull_items(changes, comparison.remote.behind))
+
+
+def _check_whole(comparison: Comparison, *, vanished: bool) -> None:
+    """Raise Failure where something could not be pulled, now that the rest has been."""
+    if comparison.closed:
+        names = names_text(sorted(set(comparison.closed)))
         raise Failure(
             f"pull is not complete: {names}",
             hint="make it readable there (`ec2tasks shell`), or out of the way here",
@@ -121,193 +164,164 @@ def _check_whole(found: Comparison, *, vanished: bool) -> None:
         raise Failure("pull is not complete: files are renamed there all the time", hint=HINT)
 
 
-def _carry_out(way: Way, base: Base, found: Comparison, moves: Moves) -> bool:
-    """Do what the comparison asks for; whether something went away meanwhile."""
-    if moves.push:
-        say_default_ignored(way.root)
-        say_left_out(way.root, [*found.left_out, *found.closed])
-    fetching = Fetching(way=way, base=base)
-    drop_staged(way, items_for(found.changes, found.there.behind))
-    try:
-        if moves.push:
-            _push(way, base, found, fetching)
-        if moves.pull:
-            fetch(fetching, _still_to_fetch(way, found, moves), calm=moves.calm)
-            prune_replaced(way.root, way.job_id)
-            if not moves.calm:
-                drop_staged(way)
-        _settle_the_rest(way.root, base, found.changes, keeps=moves.calm is None)
-    finally:
-        _say_besides(fetching.besides)
-    if not moves.calm:
-        _say_kept([one.path for one in found.changes if one.outcome is Outcome.KEEP])
-    return found.vanished or fetching.vanished
-
-
-def _push(way: Way, base: Base, found: Comparison, fetching: Fetching) -> None:
-    changes = found.changes
-    conflicts = [one for one in changes if one.outcome is Outcome.CONFLICT]
+def _push(pull: Pull, comparison: Comparison) -> None:
+    """Push the changes; `pull` takes in what must come here for that: the conflicts' remote versions."""
+    conflicts = [change for change in comparison.changes if change.resolution is Resolution.CONFLICT]
     # Theirs comes first: what yours replaces there is here by then.
-    fetch(fetching, items_for(conflicts, found.there.behind))
-    to_send = _settle_linked(base, _to_send(changes), found.there)
-    _say_biggest({one.path: one.here for one in to_send if one.here})
-    replaced: Expected = {}
+    fetch(pull, pull_items(conflicts, comparison.remote.behind))
+    to_push = _record_linked(pull.baseline, _changes_to_push(comparison.changes), comparison.remote)
+    say_biggest({change.path: change.local for change in to_push if change.local})
+    copies: Copies = {}
     try:
-        blocked = _make_way(way, base, found, to_send, replaced)
-        sent = [one for one in to_send if one.path not in blocked]
-        if sent:
-            push(way, sent, base, replaced)
+        blocked = _clear_remote(pull, comparison, to_push, copies)
+        unblocked = [change for change in to_push if change.path not in blocked]
+        if unblocked:
+            push_changes(pull.transfer, unblocked, pull.baseline, copies)
     finally:
-        _fetch_surprises(fetching, replaced)
+        _pull_unexpected(pull, copies)
 
 
-def _to_send(changes: Iterable[Change]) -> list[Change]:
-    """What is to go there, by path."""
-    wanted = [one for one in changes if one.outcome in (Outcome.PUSH, Outcome.CONFLICT)]
-    return sorted((one for one in wanted if kind(one.here) not in ("", "o")), key=lambda one: one.path)
+def _changes_to_push(changes: Iterable[Change]) -> list[Change]:
+    """The changes to upload, sorted by path."""
+    wanted = (
+        change
+        for change in changes
+        if change.resolution in (Resolution.PUSH, Resolution.CONFLICT)
+        and kind_of(change.local) not in (None, EntryKind.SPECIAL)
+    )
+    return sorted(wanted, key=lambda change: change.path)
 
 
-def _settle_linked(base: Base, to_send: list[Change], there: Found) -> list[Change]:
-    """Settle the folders in whose place a link there leads to one: it stays. The others come out."""
-    linked = [one for one in to_send if one.path in there.links and kind(one.here) == kind(one.there) == "d"]
-    for one in linked:
-        base.settle(one.path, Pair(one.here, one.there))
-    return [one for one in to_send if one not in linked]
+def _record_linked(baseline: Baseline, to_push: list[Change], remote_scan: RemoteScan) -> list[Change]:
+    """Record the folders in whose place a link on the instance leads to one: it stays. Return the others."""
+    linked = [
+        change
+        for change in to_push
+        if change.path in remote_scan.links
+        and kind_of(change.local) is kind_of(change.remote) is EntryKind.FOLDER
+    ]
+    for change in linked:
+        baseline.record(change.path, Pair(change.local, change.remote))
+    return [change for change in to_push if change not in linked]
 
 
-def _make_way(way: Way, base: Base, found: Comparison, to_send: list[Change], replaced: Expected) -> set[str]:
-    """Delete there what was deleted here and what is in the way; what can't be sent even so comes out."""
-    deleted = [one for one in found.changes if one.outcome is Outcome.DELETE]
-    obstacles = [one.path for one in to_send if kind(one.there) == "d" != kind(one.here)]
-    replaced |= {
-        f"{way.replaced}/{one.path}": (one.path, one.there) for one in deleted if kind(one.there) != "d"
+def _clear_remote(pull: Pull, comparison: Comparison, to_push: list[Change], copies: Copies) -> set[str]:
+    """Delete on the instance what was deleted here and what is in the way; the paths that stay blocked."""
+    transfer, baseline, remote_scan = pull.transfer, pull.baseline, comparison.remote
+    deleted = [change for change in comparison.changes if change.resolution is Resolution.DELETE]
+    obstacles = {
+        change.path
+        for change in to_push
+        if kind_of(change.remote) is EntryKind.FOLDER is not kind_of(change.local)
     }
-    stayed = delete_there(way, deleted, obstacles, found.there)
-    behind = found.there.behind - found.there.links
-    for one in deleted:
-        # What stays: a folder with files of its own there, what is behind a link there.
-        stays = one.path in stayed or (one.path in behind and not _link_goes(one.path, found))
-        base.settle(one.path, Pair(None, one.there) if stays else NOTHING)
-    blocked = (stayed & set(obstacles)) | _without_folder(to_send, found.there)
-    for one in to_send:
-        if one.path in blocked:
-            base.settle(one.path, Pair(one.here, one.there, apart=True))
-            output.warning(f"`{one.path}` stays here alone: something else is in its place there")
+    copies |= {
+        f"{transfer.replaced_folder()}/{change.path}": (change.path, change.remote)
+        for change in deleted
+        if kind_of(change.remote) is not EntryKind.FOLDER
+    }
+    stayed = delete_remote(transfer, deleted, obstacles, remote_scan)
+    # A folder with files of its own there stays, and what is behind a link there unless the link goes.
+    stayed_behind = _behind_kept_links(deleted, remote_scan)
+    for change in deleted:
+        stays = change.path in stayed or change.path in stayed_behind
+        baseline.record(change.path, Pair(None, change.remote) if stays else NOTHING)
+    blocked = (stayed & obstacles) | _without_folder(to_push, remote_scan)
+    for change in to_push:
+        if change.path in blocked:
+            baseline.record(change.path, Pair(change.local, change.remote, blocked=True))
+            output.warning(f"`{change.path}` stays here alone: something else is in its place there")
     return blocked
 
 
-def _link_goes(path: str, found: Comparison) -> bool:
-    """Whether the link there that leads to a path is itself deleted."""
-    deleted = {one.path for one in found.changes if one.outcome is Outcome.DELETE}
-    return any(above in found.there.links and above in deleted for above in parents(path))
+def _behind_kept_links(deleted: list[Change], remote_scan: RemoteScan) -> set[str]:
+    """The deleted paths behind links on the instance that are not deleted themselves."""
+    deleted_links = remote_scan.links.intersection(change.path for change in deleted)
+    return {
+        change.path
+        for change in deleted
+        if change.path in remote_scan.behind
+        and change.path not in remote_scan.links
+        and not deleted_links.intersection(parents(change.path))
+    }
 
 
-def _without_folder(to_send: list[Change], there: Found) -> set[str]:
-    """Those whose folder is no folder there, or one behind a link, and does not become one by this push."""
-    sent = {one.path for one in to_send}
-    in_the_way = {path for path, one in there.entries.items() if one.kind != "d" and path not in sent}
-    in_the_way |= there.links
-    return {path for path in sent if any(above in in_the_way for above in parents(path))}
+def _without_folder(to_push: list[Change], remote_scan: RemoteScan) -> set[str]:
+    """The paths whose folder is none on the instance, or behind a link, and is not made by this push."""
+    pushed = {change.path for change in to_push}
+    in_the_way = remote_scan.links | {
+        path
+        for path, entry in remote_scan.entries.items()
+        if entry.kind is not EntryKind.FOLDER and path not in pushed
+    }
+    return {path for path in pushed if in_the_way.intersection(parents(path))}
 
 
-def _fetch_surprises(fetching: Fetching, replaced: Expected) -> None:
-    """Bring home what was replaced or deleted there although it had changed since it was compared."""
-    way = fetching.way
+def _pull_unexpected(pull: Pull, copies: Copies) -> None:
+    """Pull what was replaced or deleted on the instance although it had changed since it was compared."""
     items = [
-        Item(
+        PullItem(
             source=copy,
             path=path,
-            there=entry,
-            here=None,
+            remote=entry,
+            local=None,
             reason="changed there while yours was sent",
-            besides=True,
+            conflict=True,
         )
-        for copy, (path, entry) in surprises(way, replaced).items()
+        for copy, (path, entry) in unexpected_copies(pull.transfer, copies).items()
     ]
-    # Yours is there by now: what both agree on stays.
-    agreed = {item.path: fetching.base[item.path] for item in items}
-    fetch(fetching, items)
-    for path, pair in agreed.items():
-        fetching.base.settle(path, pair)
+    # Yours is there by now: what both sides were recorded with stays.
+    recorded = {item.path: pull.baseline[item.path] for item in items}
+    fetch(pull, items)
+    for path, pair in recorded.items():
+        pull.baseline.record(path, pair)
 
 
-def _still_to_fetch(way: Way, found: Comparison, moves: Moves) -> list[Item]:
-    """What is to be fetched and was not yet. Beside a running command, one version beside yours is enough."""
-    items = items_for(found.changes, found.there.behind)
-    if moves.calm:
-        return [
-            one for one in items if not one.besides or not (way.root / beside(one.path, way.job_id)).exists()
-        ]
-    return [one for one in items if not one.besides or not moves.push]
+def _pull(pull: Pull, comparison: Comparison, options: SyncOptions) -> None:
+    """Pull what was not pulled yet for the push, and delete what is staged or kept for too long."""
+    transfer = pull.transfer
+    items = pull_items(comparison.changes, comparison.remote.behind)
+    if options.live:
+        # While a command runs, one version beside yours is enough.
+        copies = {item.path: transfer.root / conflict_copy(item.path, transfer.job_id) for item in items}
+        items = [item for item in items if not item.conflict or not copies[item.path].exists()]
+    elif options.push:
+        items = [item for item in items if not item.conflict]
+    fetch(pull, items, live=options.live)
+    prune_replaced(transfer.root, transfer.job_id)
+    if not options.live:
+        clear_staging(transfer)
 
 
-def _settle_the_rest(root: Path, base: Base, changes: Iterable[Change], *, keeps: bool) -> None:
-    """Settle what needs no moving; what is kept here only where that is said (`keeps`)."""
-    for one in changes:
-        if one.outcome is Outcome.AGREE and one.here and one.there:
-            base.settle(one.path, Pair(adopt_time(root, one.path, one.here, one.there), one.there))
-        elif one.outcome is Outcome.FORGET:
-            base.settle(one.path, NOTHING)
-        elif keeps and one.outcome is Outcome.KEEP:
-            base.settle(one.path, Pair(one.here, None))
+def _record_unmoved(pull: Pull, changes: Iterable[Change], *, keeps: bool) -> None:
+    """Record the changes that move nothing; what is kept here alone only where that is said (`keeps`)."""
+    baseline = pull.baseline
+    for change in changes:
+        local, remote = change.local, change.remote
+        if change.resolution is Resolution.AGREE and local and remote:
+            local = adopt_remote_time(pull.transfer.root, change.path, local, remote)
+            baseline.record(change.path, Pair(local, remote))
+        elif change.resolution is Resolution.FORGET:
+            baseline.record(change.path, NOTHING)
+        elif keeps and change.resolution is Resolution.KEEP:
+            baseline.record(change.path, Pair(local, None))
 
 
-def _say_besides(besides: dict[str, str]) -> None:
-    for _, words in sorted(besides.items()):
-        output.warning(words)
+def _say_conflict_copies(pull: Pull) -> None:
+    for _, text in sorted(pull.conflict_copies.items()):
+        output.warning(text)
 
 
-def _say_kept(paths: list[str]) -> None:
+def _say_kept(changes: Iterable[Change]) -> None:
+    paths = [change.path for change in changes if change.resolution is Resolution.KEEP]
     if paths:
-        output.step(f"deleted there, kept here: {listed(paths)}")
-
-
-def _say_biggest(entries: dict[str, Entry]) -> None:
-    total = total_size(entries)
-    if total < WORTH_A_WORD:
-        return
-    items = biggest(entries)
-    named = ", ".join(f"{name} ({size_text(size)})" for name, size in items)
-    output.step(f"{size_text(total)} to push; the biggest: {named}")
-    output.hint(f"a line `/{items[0][0]}` in .rsyncignore keeps that one here")
-
-
-def _weigh(root: Path, tools: Tools) -> int:
-    """The bytes of a first push, where that matters: for the bar, or for naming the biggest items."""
-    said = tools.capture(["du", "-sk", f"{root}"], timeout=60).stdout.split()
-    most = int(said[0]) * 1024 if said and said[0].isdigit() else WORTH_A_WORD
-    if most < WORTH_A_WORD and not shows_bar(most):
-        return 0
-    entries = list_here(root, tools)
-    _say_biggest(entries)
-    return total_size(entries)
-
-
-def list_here(root: Path, tools: Tools) -> dict[str, Entry]:
-    """All files that would travel from here, by rsync's own reading of the patterns."""
-    listing = Listing(full=True)
-    with tempfile.TemporaryDirectory() as nothing:
-        argv = ["rsync", "--dry-run", "--recursive", "--links", "--copy-unsafe-links", "--8-bit-output"]
-        argv += ["--out-format=%i %n", *filter_argv(root), "--", f"{root}/", f"{nothing}/"]
-        run(argv, tools, on_line=listing.add)
-    found = ((path, look(root, path)) for path in listing.differing)
-    return {path: entry for path, entry in found if entry and entry.kind == "f"}
-
-
-def differences(root: Path, there: RemoteFolder, tools: Tools) -> list[Change]:
-    """What a sync would do, without doing it."""
-    way = Way(root=root, there=there, job_id="", tools=tools)
-    found = _on_base(
-        way, lambda now, base: compare(root, now.there, base, now.tools, verb="push", thorough=True)
-    )
-    return [one for one in found.changes if one.outcome not in (Outcome.AGREE, Outcome.FORGET)]
+        output.step(f"deleted there, kept here: {names_text(paths)}")
 
 
 def prune_replaced(root: Path, job_id: str) -> None:
-    """Keep the replaced files of this run and of those before it that replaced something last."""
-    folder = root / own_folder.OWN_FOLDER / "replaced"
+    """Delete replaced files but for those of this job and of the jobs before it that replaced some last."""
+    folder = root / OWN_FOLDER / "replaced"
     # By the time of the folder: the names tell what the clocks of several machines said.
-    found = sorted(folder.iterdir(), key=lambda one: one.lstat().st_mtime_ns) if folder.is_dir() else []
-    earlier = [one for one in found if not one.name.startswith(job_id)]
-    for old in earlier[: max(0, len(found) - KEPT_REPLACED)]:
+    copies = sorted(folder.iterdir(), key=lambda path: path.lstat().st_mtime_ns) if folder.is_dir() else []
+    earlier = [path for path in copies if not path.name.startswith(job_id)]
+    for old in earlier[: max(0, len(copies) - KEPT_REPLACED)]:
         shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What never moves: our own files, what .rsyncignore says, or a short list where there is none.
+"""Which paths are ignored: our own files, what .rsyncignore says, or a short list where there is none.
 
 Rsync alone reads its patterns (FILTER RULES of https://download.samba.org/pub/rsync/rsync.1).
 """
@@ -23,9 +23,9 @@ DEFAULT_IGNORED = (
     ".ruff_cache",
     "node_modules",
 )
-# What arrived beside a file of yours, and what is being put in place: neither is part of the project.
+# A conflict copy beside a file of yours, and what is being put in place: neither is part of the project.
 DRAFT = ".ec2tasks-draft"
-LONGEST_NAME, ROOM = 255, 16  # bytes of a file name, and what may follow the run
+LONGEST_NAME, ROOM = 255, 16  # bytes of a file name, and what may follow the job id
 OWN_PATTERNS = (
     f"{OWN_FOLDER}/",
     "*.ec2-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]-[0-9a-f]*",
@@ -36,12 +36,12 @@ OWN_PATTERNS = (
 
 
 def filter_argv(root: Path) -> list[str]:
-    """The options that keep back what never moves. Ours come first: the first pattern that fits counts."""
-    own = [f"--exclude={one}" for one in OWN_PATTERNS]
+    """Rsync's options for the ignored paths. Our own come first: the first pattern that fits counts."""
+    own = [f"--exclude={pattern}" for pattern in OWN_PATTERNS]
     if (root / IGNORE_FILE).is_file():
         _check_patterns(root / IGNORE_FILE)
         return [*own, f"--exclude-from={root / IGNORE_FILE}"]
-    return [*own, *(f"--exclude={one}" for one in DEFAULT_IGNORED)]
+    return [*own, *(f"--exclude={pattern}" for pattern in DEFAULT_IGNORED)]
 
 
 def _check_patterns(path: Path) -> None:
@@ -55,17 +55,17 @@ def _check_patterns(path: Path) -> None:
 
 
 def say_default_ignored(root: Path) -> None:
-    """Say what stays behind where the project does not say it itself; once."""
-    said = root / OWN_FOLDER / "default-ignored"
-    if (root / IGNORE_FILE).is_file() or said.exists():
+    """Say once which paths are ignored by default, where the project has no ignore file."""
+    marker = root / OWN_FOLDER / "default-ignored"
+    if (root / IGNORE_FILE).is_file() or marker.exists():
         return
     output.step(f"no {IGNORE_FILE}: left out are {', '.join(DEFAULT_IGNORED)}")
-    if said.parent.is_dir():
-        said.touch()
+    if marker.parent.is_dir():
+        marker.touch()
 
 
-def beside(path: str, job_id: str) -> str:
-    """The name under which the instance's version of a file arrives beside yours."""
+def conflict_copy(path: str, job_id: str) -> str:
+    """The path of a conflict copy: where the instance's version of a file arrives beside yours."""
     folder, _, name = path.rpartition("/")
     ending = f".ec2-{job_id}"
     while len(os.fsencode(name)) + len(ending) + ROOM > LONGEST_NAME:

@@ -1,4 +1,4 @@
-"""How far a transfer has got, on a terminal: a bar with rate and time left (rich's)."""
+"""Shows the progress of a transfer on a terminal, by rich's bar with rate and time left, and sizes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
-from ec2tasks.sync.entries import Entry
+from ec2tasks.sync.entries import Entry, parents
 
 WORTH_A_BAR = 2_000_000  # bytes
 WORTH_A_WORD = 1_000_000_000  # bytes; of a push as big as this, the biggest items are named
@@ -22,8 +22,8 @@ def shows_bar(total: int) -> bool:
 
 
 @contextlib.contextmanager
-def bar(verb: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar for so many bytes while inside; what comes out is told how many have moved."""
+def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar of `total` bytes while inside; call what is yielded with the bytes moved so far."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -41,9 +41,9 @@ def bar(verb: str, total: int) -> Iterator[Callable[[int], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(verb, total=total)
-        yield lambda moved: shown.update(task, completed=min(moved, total))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda moved: progress.update(task, completed=min(moved, total))
 
 
 def size_text(count: float) -> str:
@@ -56,24 +56,25 @@ def size_text(count: float) -> str:
 
 
 def biggest(entries: Mapping[str, Entry]) -> list[tuple[str, int]]:
-    """The five biggest files or folders among these; what makes up most of a folder stands for it."""
+    """The five biggest files or folders among entries, with their bytes.
+
+    What makes up most of a folder stands for it.
+    """
     sizes: dict[str, int] = {}
     children: dict[str, set[str]] = {}
     for path, entry in entries.items():
-        parts = path.split("/")
-        for depth in range(1, len(parts) + 1):
-            one = "/".join(parts[:depth])
-            sizes[one] = sizes.get(one, 0) + entry.size
-            children.setdefault("/".join(parts[: depth - 1]), set()).add(one)
-    found: list[tuple[str, int]] = []
-    waiting = [(-sizes[one], one) for one in children.get("", ())]
+        for name in (*parents(path), path):
+            sizes[name] = sizes.get(name, 0) + entry.size
+            children.setdefault(name.rpartition("/")[0], set()).add(name)
+    items: list[tuple[str, int]] = []
+    waiting = [(-sizes[name], name) for name in children.get("", ())]
     heapq.heapify(waiting)
-    while waiting and len(found) < BIGGEST:
-        size, name = heapq.heappop(waiting)
-        inside = children.get(name, ())
-        if max((sizes[one] for one in inside), default=0) >= MOST_OF * -size:
-            for one in inside:
-                heapq.heappush(waiting, (-sizes[one], one))
+    while waiting and len(items) < BIGGEST:
+        size, path = heapq.heappop(waiting)
+        inside = children.get(path, ())
+        if max((sizes[name] for name in inside), default=0) >= MOST_OF * -size:
+            for name in inside:
+                heapq.heappush(waiting, (-sizes[name], name))
         else:
-            found.append((name, -size))
-    return [(name, size) for name, size in found if size]
+            items.append((path, -size))
+    return [(path, size) for path, size in items if size]

@@ -1,6 +1,6 @@
-"""From there to here: fetched into .ec2tasks/incoming/, put in place only once it is whole.
+"""Pulls: files are fetched into .ec2tasks/incoming/, and put in place only once they are whole.
 
-What is replaced here is kept in .ec2tasks/replaced/RUN; what was changed here meanwhile stays, and the
+What is replaced here is copied to .ec2tasks/replaced/JOB; what was changed here meanwhile stays, and the
 instance's version is put beside it.
 """
 
@@ -16,191 +16,216 @@ from pathlib import Path
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.remote.folder import ask_tree, shell_argv
-from ec2tasks.sync.apply import HINT, Fetching, Item, incoming, look_staged, only_mode, put_in_place
-from ec2tasks.sync.entries import Entry, alike, encode, parse_found, parse_inodes
+from ec2tasks.sync.apply import (
+    HINT,
+    Pull,
+    PullItem,
+    apply_item,
+    changes_mode_only,
+    staged_entry,
+    staging_folder,
+)
+from ec2tasks.sync.entries import (
+    Entry,
+    EntryKind,
+    encode_paths,
+    parse_entries,
+    parse_inodes,
+    same_for_rsync,
+)
 from ec2tasks.sync.progress import bar, shows_bar
-from ec2tasks.sync.push import ROUNDS, Way
-from ec2tasks.sync.reconcile import Change, Outcome
-from ec2tasks.sync.rsync import BROKEN_CODES, COMPARING, Said, failure, left_out, run, vanished
-from ec2tasks.sync.scan import look_there
+from ec2tasks.sync.reconcile import Change, Resolution
+from ec2tasks.sync.rsync import (
+    BROKEN_CODES,
+    COMPARING,
+    RsyncResult,
+    is_vanished,
+    left_out_text,
+    rsync_failure,
+    run_rsync,
+)
+from ec2tasks.sync.scan import scan_remote
+from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer
 
 STILL = 2.0  # seconds for which a file must stand still to be fetched while a command runs
 LOG_LIMIT = 64_000_000  # bytes up to which a file that grows is taken for a log
 
 
-def items_for(changes: Iterable[Change], behind: Container[str]) -> list[Item]:
-    """What these changes ask to be fetched."""
-    return [
-        Item(
-            source=one.path,
-            path=one.path,
-            there=one.there,
-            here=one.here,
-            reason=one.reason,
-            besides=one.outcome is Outcome.CONFLICT,
-            behind=one.path in behind,
-        )
-        for one in changes
-        if one.there is not None and one.outcome in (Outcome.PULL, Outcome.CONFLICT)
-    ]
-
-
-def fetch(fetching: Fetching, items: list[Item], *, calm: Calm | None = None) -> None:
-    """Fetch these, and put in place what arrived whole, even where the rest did not.
-
-    `calm`: a command is running; what changes is left for the next time instead of tried again. Raises
-    Failure where the transfer broke, or something never stood still; what arrived whole is in place.
-    """
-    way = fetching.way
-    waiting = _ready(way, items, calm) if calm and items else items
-    unplaced: list[Failure] = []
-    for _ in range(1 if calm else ROUNDS):
-        if not waiting:
-            break
-        said = _transfer(way, waiting)
-        now = _look_again(way, waiting, said)
-        # What the other side could not open is named; all else came to its end.
-        to_its_end = said.complete or said.only(vanished, left_out)
-        arrived = _arrived(way, waiting, now, to_its_end=to_its_end)
-        unplaced += _place(fetching, [one for one in waiting if one.source in arrived])
-        if not said.complete and not said.only(vanished):
-            raise failure("pull", said, hint=HINT)
-        left = [item for item in waiting if item.source not in arrived]
-        fetching.vanished |= any(item.source not in now for item in left)
-        waiting = [replace(item, there=now[item.source]) for item in left if item.source in now]
-    if unplaced:
-        raise _of_all(unplaced)
-    if waiting and not calm:
-        names = ", ".join(sorted(item.path for item in waiting)[:3])
-        raise Failure(f"pull is not complete: {names} changes there all the time", hint=HINT)
-
-
-def _place(fetching: Fetching, items: list[Item]) -> list[Failure]:
-    """Put these in place; those that can't be written here keep nothing else out."""
-    failures = []
-    for item in sorted(items, key=lambda one: one.path):
-        try:
-            put_in_place(fetching, _as_arrived(fetching.way, item))
-        except Failure as error:
-            failures.append(error)
-    return failures
-
-
-def _of_all(failures: list[Failure]) -> Failure:
-    first, *more = failures
-    return Failure(first.what + (f" (and {len(more)} more)" if more else ""), hint=first.hint)
-
-
 @dataclass(kw_only=True)
-class Calm:
-    """Fetching beside a running command: which files grew the last time, and whether it is the last."""
+class LivePull:
+    """Pulling while a command runs: the files that grew since the last time, and whether it is the last."""
 
     growing: set[str] = field(default_factory=set)
     last: bool = False
 
 
-def _ready(way: Way, items: list[Item], calm: Calm) -> list[Item]:
-    """Those that are no half of what is being written, as they stand now.
+def pull_items(changes: Iterable[Change], behind: Container[str]) -> list[PullItem]:
+    """The items to pull for these changes; `behind`: the paths behind links that lead out."""
+    return [
+        PullItem(
+            source=change.path,
+            path=change.path,
+            remote=change.remote,
+            local=change.local,
+            reason=change.reason,
+            conflict=change.resolution is Resolution.CONFLICT,
+            behind_link=change.path in behind,
+        )
+        for change in changes
+        if change.remote is not None and change.resolution in (Resolution.PULL, Resolution.CONFLICT)
+    ]
 
-    A file that stands still for a moment, one that was replaced as a whole meanwhile, and one that has been
-    growing since the last time, as a log does.
+
+def fetch(pull: Pull, items: list[PullItem], *, live: LivePull | None = None) -> None:
+    """Fetch items, and put in place what arrived whole, even where the rest did not.
+
+    `live`: a command is running; what changes is left for the next time instead of tried again. Raises
+    Failure where the transfer broke, or something never stood still; what arrived whole is in place.
     """
-    wanted = encode(f"./{item.source}" for item in items)
-    before = parse_inodes(ask_tree(way.there, way.tools, "look", stdin=wanted))
-    time.sleep(0 if calm.last else STILL)
-    said = ask_tree(way.there, way.tools, "look", stdin=wanted)
-    now, inodes = parse_found(said), parse_inodes(said)
+    transfer = pull.transfer
+    waiting = _ready(transfer, items, live) if live and items else items
+    unwritten: list[Failure] = []
+    for _ in range(1 if live else ROUNDS):
+        if not waiting:
+            break
+        result = _stage(transfer, waiting)
+        entries = _scan_again(transfer, waiting, result)
+        # What the other side could not open is named; all else came to its end.
+        finished = result.complete or result.explained_by(is_vanished, left_out_text)
+        arrived = _arrived(transfer, waiting, entries, finished=finished)
+        unwritten += _apply(pull, [item for item in waiting if item.source in arrived])
+        if not result.complete and not result.explained_by(is_vanished):
+            raise rsync_failure(Direction.PULL, result, hint=HINT)
+        left = [item for item in waiting if item.source not in arrived]
+        pull.vanished |= any(item.source not in entries for item in left)
+        waiting = [replace(item, remote=entries[item.source]) for item in left if item.source in entries]
+    if unwritten:
+        raise _combined(unwritten)
+    if waiting and not live:
+        names = ", ".join(sorted(item.path for item in waiting)[:3])
+        raise Failure(f"pull is not complete: {names} changes there all the time", hint=HINT)
+
+
+def _apply(pull: Pull, items: list[PullItem]) -> list[Failure]:
+    """Put items in place; return the failures: what can't be written here keeps nothing else out."""
+    failures = []
+    for item in sorted(items, key=lambda item: item.path):
+        try:
+            apply_item(pull, _as_arrived(pull.transfer, item))
+        except Failure as error:
+            failures.append(error)
+    return failures
+
+
+def _combined(failures: list[Failure]) -> Failure:
+    first, *more = failures
+    return Failure(first.what + (f" (and {len(more)} more)" if more else ""), hint=first.hint)
+
+
+def _ready(transfer: Transfer, items: list[PullItem], live: LivePull) -> list[PullItem]:
+    """The items that are not half written, as they stand after a moment.
+
+    A file that stands still for that moment, one that was replaced as a whole meanwhile, and one that has
+    been growing since the last time, as a log does.
+    """
+    paths = encode_paths(f"./{item.source}" for item in items)
+    before = parse_inodes(ask_tree(transfer.remote, transfer.tools, "look", stdin=paths))
+    time.sleep(0 if live.last else STILL)
+    answer = ask_tree(transfer.remote, transfer.tools, "look", stdin=paths)
+    entries, inodes = parse_entries(answer), parse_inodes(answer)
     ready, growing = [], set()
     for item in items:
-        entry = item.there if item.behind else now.get(item.source)
+        entry = item.remote if item.behind_link else entries.get(item.source)
         if entry is None:
             continue
         inode = inodes.get(item.source, 0)
         replaced = inode != before.get(item.source)
-        is_log = item.source in calm.growing and item.there.size <= entry.size <= LOG_LIMIT
-        if entry == item.there or replaced or is_log or calm.last:
-            ready.append(replace(item, there=entry, replaced_by=inode if replaced else 0))
-        if entry != item.there and not replaced:
+        is_log = item.source in live.growing and item.remote.size <= entry.size <= LOG_LIMIT
+        if entry == item.remote or replaced or is_log or live.last:
+            ready.append(replace(item, remote=entry, replaced_by=inode if replaced else 0))
+        if entry != item.remote and not replaced:
             growing.add(item.source)
-    calm.growing = growing
+    live.growing = growing
     return ready
 
 
-def fetch_argv(way: Way, *, behind: bool, progress: bool) -> list[str]:
-    """The rsync that fetches into the folder for what arrives. A big file goes on where it was cut."""
+def pull_argv(transfer: Transfer, *, behind_links: bool, progress: bool) -> list[str]:
+    """The rsync that pulls into the staging folder. A big file goes on where it was cut."""
     return [
         "rsync",
         *COMPARING,
-        *(["--copy-links"] if behind else []),
+        *(["--copy-links"] if behind_links else []),
         "--8-bit-output",
         "--inplace",
         "--partial",
         # What is put into a folder must be able to leave it again.
         "--chmod=Du+rwx,ug-s",
-        f"--copy-dest={way.root.absolute()}",
+        f"--copy-dest={transfer.root.absolute()}",
         "--no-implied-dirs",
         "--from0",
         "--files-from=-",
         *(["--info=progress2", "--no-inc-recursive", "--outbuf=L"] if progress else []),
         # Beside a running command, as little in its way as can be.
-        *(["--rsync-path=nice -n 19 rsync"] if way.quiet else []),
-        *shell_argv(way.there),
+        *(["--rsync-path=nice -n 19 rsync"] if transfer.quiet else []),
+        *shell_argv(transfer.remote),
         "--",
-        way.there.end,
-        f"{incoming(way)}/",
+        transfer.remote.end,
+        f"{staging_folder(transfer)}/",
     ]
 
 
-def _transfer(way: Way, items: list[Item]) -> Said:
-    _make_room(incoming(way), items)
+def _stage(transfer: Transfer, items: list[PullItem]) -> RsyncResult:
+    """Fetch items into the staging folder."""
+    _prepare_staging(staging_folder(transfer), items)
     # What has a mode alone to change needs no transfer.
-    wanted = [item for item in items if not only_mode(item)]
-    total = sum(item.there.size for item in wanted)
-    progress = not way.quiet and not way.verbose and shows_bar(total)
-    said = Said(code=0, errors="")
+    wanted = [item for item in items if not changes_mode_only(item)]
+    total = sum(item.remote.size for item in wanted)
+    progress = not transfer.quiet and not transfer.verbose and shows_bar(total)
+    result = RsyncResult(code=0, errors="")
     with bar("pull", total) if progress else contextlib.nullcontext(_ignore) as moved:
-        for behind in (False, True):
-            sources = [item.source for item in wanted if item.behind is behind]
-            if sources and said.complete:
-                argv = fetch_argv(way, behind=behind, progress=progress)
-                said = run(argv, way.tools, stdin=encode(f"./{one}" for one in sources), on_bytes=moved)
-    return said
+        for behind_links in (False, True):
+            sources = [item.source for item in wanted if item.behind_link is behind_links]
+            if sources and result.complete:
+                argv = pull_argv(transfer, behind_links=behind_links, progress=progress)
+                paths = encode_paths(f"./{source}" for source in sources)
+                result = run_rsync(argv, transfer.tools, stdin=paths, on_bytes=moved)
+    return result
 
 
 def _ignore(_count: int) -> None:
     pass
 
 
-def _make_room(folder: Path, items: Sequence[Item]) -> None:
-    """The folder for what arrives, without what an earlier fetch left that is in the way now."""
+def _prepare_staging(folder: Path, items: Sequence[PullItem]) -> None:
+    """Make the staging folder, without what an earlier pull left that is in the way of these items."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for item in items:
             stale = folder / item.source
-            if stale.is_dir() and not stale.is_symlink() and item.there.kind != "d":
+            if stale.is_dir() and not stale.is_symlink() and item.remote.kind is not EntryKind.FOLDER:
                 shutil.rmtree(stale)
-            elif stale.is_symlink() or (stale.exists() and not _goes_on(stale, item)):
+            elif stale.is_symlink() or (stale.exists() and not _can_resume(stale, item)):
                 stale.unlink()
     except OSError as error:
-        raise _not_written(folder, error) from error
+        raise _unwritable(folder, error) from error
 
 
-def _goes_on(staged: Path, item: Item) -> bool:
+def _can_resume(staged: Path, item: PullItem) -> bool:
     """Whether rsync can go on with what has arrived of an item."""
     # Half of a version that is replaced by now would pass for a whole one, once nothing is there any more.
     return not item.replaced_by and os.access(staged, os.W_OK)
 
 
-def _not_written(folder: Path, error: OSError) -> Failure:
+def _unwritable(folder: Path, error: OSError) -> Failure:
     return Failure(f"`{folder}` can't be written: {error.strerror}", hint="free some space")
 
 
-def drop_staged(way: Way, wanted: Iterable[Item] = ()) -> None:
-    """Drop what earlier fetches left behind, but for these: a big file goes on where it was cut.
+def clear_staging(transfer: Transfer, wanted: Iterable[PullItem] = ()) -> None:
+    """Delete what earlier pulls left in the staging folder, but for these items: a big file goes on.
 
-    Raises Failure where it can't be dropped.
+    Raises Failure where it can't be deleted.
     """
-    folder, keep = incoming(way), {item.source for item in wanted}
+    folder, keep = staging_folder(transfer), {item.source for item in wanted}
     try:
         for above, folders, names in os.walk(folder, topdown=False):
             links = (name for name in folders if os.path.islink(os.path.join(above, name)))
@@ -210,55 +235,58 @@ def drop_staged(way: Way, wanted: Iterable[Item] = ()) -> None:
             with contextlib.suppress(OSError):  # something wanted is in it
                 os.rmdir(above)
     except OSError as error:
-        raise _not_written(folder, error) from error
+        raise _unwritable(folder, error) from error
 
 
-def _look_again(way: Way, items: list[Item], said: Said) -> dict[str, Entry]:
-    """What stands there now that it has been fetched: what changed meanwhile may have arrived torn."""
-    if said.code in BROKEN_CODES:
+def _scan_again(transfer: Transfer, items: list[PullItem], result: RsyncResult) -> dict[str, Entry]:
+    """The entries on the instance after they were fetched: what changed meanwhile may have arrived torn."""
+    if result.code in BROKEN_CODES:
         # The way there broke: what has arrived with the size and time it had before is whole.
-        return {item.source: item.there for item in items}
-    return look_there(way.there, [item.source for item in items], way.tools).entries
+        return {item.source: item.remote for item in items}
+    return scan_remote(transfer.remote, [item.source for item in items], transfer.tools).entries
 
 
-def _as_arrived(way: Way, item: Item) -> Item:
+def _as_arrived(transfer: Transfer, item: PullItem) -> PullItem:
     """The item, with the one of its versions that has arrived where it is replaced all the time."""
-    staged = look_staged(incoming(way), item) if item.replaced_by else None
-    return replace(item, there=staged) if staged else item
+    staged = staged_entry(staging_folder(transfer), item) if item.replaced_by else None
+    return replace(item, remote=staged) if staged else item
 
 
-def _arrived(way: Way, items: list[Item], now: dict[str, Entry], *, to_its_end: bool) -> set[str]:
-    """The sources of those that have arrived whole; `to_its_end`: no transfer was cut."""
-    torn = _written_since(way, items) if to_its_end else set()
+def _arrived(
+    transfer: Transfer, items: list[PullItem], entries: dict[str, Entry], *, finished: bool
+) -> set[str]:
+    """The sources of the items that have arrived whole; `finished`: no transfer was cut."""
+    torn = _still_written(transfer, items) if finished else set()
     return {
-        one.source
-        for one in items
-        if one.source not in torn and _is_whole(way, one, now.get(one.source), to_its_end=to_its_end)
+        item.source
+        for item in items
+        if item.source not in torn and _is_whole(transfer, item, entries.get(item.source), finished=finished)
     }
 
 
-def _written_since(way: Way, items: list[Item]) -> set[str]:
-    """Those replaced there by a new file that is still being written: no rename of something whole."""
+def _still_written(transfer: Transfer, items: list[PullItem]) -> set[str]:
+    """The sources replaced by a new file that is still being written: no rename of something whole."""
     replaced = {item.source: item for item in items if item.replaced_by}
     if not replaced:
         return set()
-    said = ask_tree(way.there, way.tools, "look", stdin=encode(f"./{one}" for one in replaced))
-    now, inodes = parse_found(said), parse_inodes(said)
+    paths = encode_paths(f"./{source}" for source in replaced)
+    answer = ask_tree(transfer.remote, transfer.tools, "look", stdin=paths)
+    entries, inodes = parse_entries(answer), parse_inodes(answer)
     return {
         source
         for source, item in replaced.items()
-        if inodes.get(source) == item.replaced_by and now[source] != item.there
+        if inodes.get(source) == item.replaced_by and entries[source] != item.remote
     }
 
 
-def _is_whole(way: Way, item: Item, now: Entry | None, *, to_its_end: bool) -> bool:
+def _is_whole(transfer: Transfer, item: PullItem, entry: Entry | None, *, finished: bool) -> bool:
     """Whether all of an item has arrived: rsync sets a file's time once its last byte is here."""
     if item.replaced_by:
-        # Any version of it is as good as the one looked at, but its size and time do not tell if it was cut.
-        return to_its_end and look_staged(incoming(way), item) is not None
-    if now != item.there:
+        # Any version of it is as good as the one scanned, but its size and time do not tell if it was cut.
+        return finished and staged_entry(staging_folder(transfer), item) is not None
+    if entry != item.remote:
         return False
-    if only_mode(item) or item.there.kind == "d":
+    if changes_mode_only(item) or item.remote.kind is EntryKind.FOLDER:
         return True
-    staged = look_staged(incoming(way), item)
-    return staged is not None and alike(staged, item.there)
+    staged = staged_entry(staging_folder(transfer), item)
+    return staged is not None and same_for_rsync(staged, item.remote)

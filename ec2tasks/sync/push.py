@@ -1,6 +1,6 @@
-"""From here to there: what was deleted here goes there too, what was changed here is sent.
+"""Pushes: what was deleted here is deleted on the instance, what was changed here is sent.
 
-Whatever is replaced or deleted there is kept in .ec2tasks/replaced/RUN there. Rsync writes beside and then
+Whatever is replaced or deleted there is copied to .ec2tasks/replaced/JOB there. Rsync writes beside and then
 renames, so that no half file ever stands under its name.
 """
 
@@ -10,252 +10,264 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.process import Tools
-from ec2tasks.base.project_dir import OWN_FOLDER, clock
-from ec2tasks.remote.folder import RemoteFolder, ask_tree, shell_argv
-from ec2tasks.sync.baseline import Base
-from ec2tasks.sync.entries import Entry, alike, encode, look, parse_found, settled
+from ec2tasks.base.project_dir import OWN_FOLDER, file_system_time
+from ec2tasks.remote.folder import ask_tree, shell_argv
+from ec2tasks.sync.baseline import Baseline
+from ec2tasks.sync.entries import (
+    Entry,
+    EntryKind,
+    encode_paths,
+    kind_of,
+    parse_entries,
+    read_entry,
+    same_for_rsync,
+    same_on_both,
+    total_size,
+)
 from ec2tasks.sync.ignore import filter_argv
-from ec2tasks.sync.progress import bar, shows_bar
-from ec2tasks.sync.reconcile import Change, Outcome
-from ec2tasks.sync.rsync import COMPARING, Said, failure, run, unescaped
-from ec2tasks.sync.scan import FORMAT, NAME_AT, Found, is_item
+from ec2tasks.sync.progress import WORTH_A_WORD, bar, biggest, shows_bar, size_text
+from ec2tasks.sync.reconcile import Change
+from ec2tasks.sync.rsync import (
+    COMPARING,
+    ITEMIZED,
+    RsyncResult,
+    is_item,
+    item_path,
+    left_out_text,
+    rsync_failure,
+    run_rsync,
+)
+from ec2tasks.sync.scan import RemoteScan, list_local_files
+from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer, names_text
 
-Expected = dict[str, tuple[str, Entry | None]]  # by a copy's path there: of what, and what it should be
-NOTING = 1.0  # seconds after which a first push notes what it has sent
-ROUNDS = 3  # times that a file is sent which changes while it is sent
+Copies = dict[
+    str, tuple[str, Entry | None]
+]  # by a copy's path on the instance: of what, and what it should be
+ANNOUNCING = 1.0  # seconds after which a first push announces what it has sent
 HINT = "the same command again goes on from here"
-SHOWN = 5  # names in a sentence
 
 
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """One transfer of the project at `root`: its folder there, the run it belongs to, how it is shown."""
-
-    root: Path
-    there: RemoteFolder
-    job_id: str
-    tools: Tools
-    verbose: bool = False
-    quiet: bool = False
-
-    @property
-    def replaced(self) -> str:
-        """Where the copies of what this run replaces are kept, on both sides."""
-        return self.replaced_in(0)
-
-    def replaced_in(self, round_: int) -> str:
-        """The same, of what is sent for another time: the copies of before stay."""
-        return f"{OWN_FOLDER}/replaced/{self.job_id}" + (f".{round_}" if round_ else "")
-
-
-def delete_there(way: Way, changes: Iterable[Change], obstacles: Iterable[str], found: Found) -> set[str]:
-    """Take away there what was deleted here, and empty folders in the way. What could not go comes out."""
+def delete_remote(
+    transfer: Transfer, deleted: Iterable[Change], obstacles: Iterable[str], remote_scan: RemoteScan
+) -> set[str]:
+    """Delete on the instance what was deleted here, and empty folders in the way; the paths that stayed."""
+    links = remote_scan.links
     # What is behind a link there is not the project's: the link goes, what it leads to stays.
-    deleted = [one for one in changes if one.outcome is Outcome.DELETE and one.there]
-    own = [one for one in deleted if one.path not in found.behind or one.path in found.links]
-    is_file = {one.path for one in own if one.path in found.links or (one.there and one.there.kind != "d")}
-    files = sorted(is_file)
-    folders = {one.path for one in own if one.path not in is_file} | set(obstacles)
+    own = [
+        change
+        for change in deleted
+        if change.remote and (change.path not in remote_scan.behind or change.path in links)
+    ]
+    files = sorted(
+        change.path
+        for change in own
+        if change.path in links or kind_of(change.remote) is not EntryKind.FOLDER
+    )
+    folders = {change.path for change in own}.difference(files).union(obstacles)
     if not files and not folders:
         return set()
-    deepest_first = sorted(folders, key=lambda one: (-one.count("/"), one))
-    lists = encode(files) + b"\0" + encode(deepest_first)
-    stayed = ask_tree(way.there, way.tools, "clear", way.job_id, stdin=lists)
-    if way.verbose:
+    deepest_first = sorted(folders, key=lambda path: (-path.count("/"), path))
+    paths = encode_paths(files) + b"\0" + encode_paths(deepest_first)
+    stayed = ask_tree(transfer.remote, transfer.tools, "clear", transfer.job_id, stdin=paths)
+    if transfer.verbose:
         for path in files:
             output.step(f"delete there {path} (deleted here)")
-    return {os.fsdecode(one) for one in stayed.split(b"\0") if one}
+    return {os.fsdecode(path) for path in stayed.split(b"\0") if path}
 
 
-def send_argv(way: Way, *, progress: bool, round_: int = 0) -> list[str]:
-    """The rsync that sends; what it sends is added."""
-    own = f"{way.there.path}/{OWN_FOLDER}"
+def push_argv(transfer: Transfer, *, progress: bool, round_: int = 0) -> list[str]:
+    """The rsync that pushes; what it pushes is to be added."""
     return [
         "rsync",
         *COMPARING,
         "--8-bit-output",
         "--backup",
-        f"--backup-dir={way.replaced_in(round_)}",
+        f"--backup-dir={transfer.replaced_folder(round_)}",
         f"--temp-dir={OWN_FOLDER}/incoming",
-        f"--partial-dir={own}/partial",
+        f"--partial-dir={transfer.remote.path}/{OWN_FOLDER}/partial",
         "--debug=FILTER1",
-        FORMAT,
+        ITEMIZED,
         *(["--info=progress2", "--no-inc-recursive", "--outbuf=L"] if progress else []),
-        *shell_argv(way.there),
+        *shell_argv(transfer.remote),
     ]
 
 
-def send(
-    way: Way,
+def _send(
+    transfer: Transfer,
     argv: list[str],
     total: int,
-    stdin: bytes | None,
-    on_path: Callable[[str], None],
+    reason_of: Callable[[str], str | None],
     *,
+    stdin: bytes | None = None,
     round_: int = 0,
-) -> Said:
-    """Send, showing how far it has got. Raises Failure where not everything that can travel arrived."""
-    progress = not way.quiet and not way.verbose and shows_bar(total)
-    words: list[str] = []
+    on_path: Callable[[str], None] = lambda _path: None,
+) -> tuple[list[str], RsyncResult]:
+    """Run a push of `total` bytes, showing how far it has got; the paths sent, and all of rsync's messages.
+
+    Raises Failure where not everything that can travel arrived.
+    """
+    progress = not transfer.quiet and not transfer.verbose and shows_bar(total)
+    sent: list[str] = []
+    messages: list[str] = []
 
     def take(line: bytes) -> None:
-        if is_item(line):
-            on_path(unescaped(line[NAME_AT:]).rstrip("/"))
-        else:
-            words.append(line.decode(errors="surrogateescape"))
+        if not is_item(line):
+            messages.append(line.decode(errors="surrogateescape"))
+            return
+        path = item_path(line)
+        sent.append(path)
+        on_path(path)
+        if transfer.verbose and (reason := reason_of(path)):
+            output.step(f"push {path} ({reason})")
 
+    argv = [*push_argv(transfer, progress=progress, round_=round_), *argv]
+    argv += ["--", f"{transfer.root}/", transfer.remote.end]
     with bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
-        said = run(
-            [*send_argv(way, progress=progress, round_=round_), *argv],
-            way.tools,
-            stdin=stdin,
-            on_line=take,
-            on_bytes=moved,
-        )
-    if not said.complete and not said.only_left_out():
-        raise failure("push", said, hint=HINT)
-    both = Said(code=said.code, errors="\n".join([*words, said.errors]))
-    say_left_out(way.root, both.left_out())
-    return both
+        result = run_rsync(argv, transfer.tools, stdin=stdin, on_line=take, on_bytes=moved)
+    if not result.complete and not result.explained_by(left_out_text):
+        raise rsync_failure(Direction.PUSH, result, hint=HINT)
+    result = RsyncResult(code=result.code, errors="\n".join([*messages, result.errors]))
+    say_left_out(transfer.root, result.left_out())
+    return sent, result
 
 
 def say_left_out(root: Path, left_out: Iterable[str]) -> None:
     """Say in one line what can't travel, by its path in the project."""
-    names = sorted({one.removeprefix(f"{root}/") for one in left_out})
+    names = sorted({text.removeprefix(f"{root}/") for text in left_out})
     if names:
-        output.warning(f"left out: {listed(names)}")
-
-
-def listed(names: list[str]) -> str:
-    """The first names of a list, and how many more there are."""
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+        output.warning(f"left out: {names_text(names)}")
 
 
 def _ignore(_count: int) -> None:
     pass
 
 
-def push(way: Way, changes: list[Change], base: Base, replaced: Expected) -> None:
-    """Send these paths, again where they change meanwhile, and settle in the base what arrived.
+def push_changes(transfer: Transfer, changes: list[Change], baseline: Baseline, copies: Copies) -> None:
+    """Send paths, again where they change meanwhile, and record in the baseline what arrived.
 
-    `replaced` takes in what each copy of what is replaced there should be.
+    `copies` takes in what the copy of each entry that is replaced on the instance should be.
 
     Raises Failure where something could not be sent or never stood still.
     """
-    waiting = {one.path: one for one in changes}
-    expected: dict[str, Entry | None] = {one.path: one.here for one in changes}
-    before: dict[str, Entry | None] = {one.path: one.there for one in changes}
+    waiting = {change.path: change for change in changes}
+    expected = {change.path: change.local for change in changes}
+    before = {change.path: change.remote for change in changes}
     for round_ in range(ROUNDS):
         if not waiting:
             return
         if round_:
-            base.note((path, entry) for path in waiting if (entry := expected[path]))
-        for path in waiting:
-            replaced[f"{way.replaced_in(round_)}/{path}"] = (path, before[path])
-        sent = _send_listed(way, list(waiting.values()), round_)
-        for path in sorted(sent):
-            now = _now(way.root, path)
-            if now is not None and now == expected[path]:
-                base.settle(path, settled(now))
+            baseline.announce((path, entry) for path in waiting if (entry := expected[path]))
+        copies |= {f"{transfer.replaced_folder(round_)}/{path}": (path, before[path]) for path in waiting}
+        arrived = _send_listed(transfer, waiting, round_)
+        for path in sorted(arrived):
+            entry = _entry_or_none(transfer.root, path)
+            if entry is not None and entry == expected[path]:
+                baseline.record(path, same_on_both(entry))
                 del waiting[path]
             else:
-                before[path], expected[path] = expected[path], now
+                before[path], expected[path] = expected[path], entry
         # What was not sent can't be read, which was said; what went away here is for the next comparison.
-        waiting = {path: one for path, one in waiting.items() if path in sent and expected[path]}
+        waiting = {path: change for path, change in waiting.items() if path in arrived and expected[path]}
     if waiting:
         names = ", ".join(sorted(waiting)[:3])
         raise Failure(f"push is not complete: {names} changes all the time", hint=HINT)
 
 
-def _now(root: Path, path: str) -> Entry | None:
+def _entry_or_none(root: Path, path: str) -> Entry | None:
     try:
-        return look(root, path)
+        return read_entry(root, path)
     except OSError:
         return None
 
 
-def _send_listed(way: Way, changes: list[Change], round_: int) -> set[str]:
-    sent: set[str] = set()
-    reasons = {one.path: one.reason for one in changes}
-
-    def on_path(path: str) -> None:
-        sent.add(path)
-        if way.verbose and path in reasons:
-            output.step(f"push {path} ({reasons[path]})")
-
-    argv = ["--no-implied-dirs", "--from0", "--files-from=-", "--", f"{way.root}/", way.there.end]
-    total = sum(one.here.size for one in changes if one.here)
-    said = send(way, argv, total, encode(f"./{one}" for one in reasons), on_path, round_=round_)
-    return set(reasons) if said.complete else sent & set(reasons)
+def _send_listed(transfer: Transfer, changes: dict[str, Change], round_: int) -> set[str]:
+    """Send these paths and nothing below them; the paths that arrived."""
+    argv = ["--no-implied-dirs", "--from0", "--files-from=-"]
+    reasons = {path: change.reason for path, change in changes.items()}
+    total = sum(change.local.size for change in changes.values() if change.local)
+    paths = encode_paths(f"./{path}" for path in changes)
+    sent, result = _send(transfer, argv, total, reasons.get, stdin=paths, round_=round_)
+    return set(changes) if result.complete else set(changes).intersection(sent)
 
 
-def first_push(way: Way, base: Base, total: int) -> bool:
-    """Send everything to a folder with nothing in it. Whether nothing changed meanwhile, here or there."""
-    stamp = clock(way.root)
-    sent: list[str] = []
-    note = _noting(way.root, base)
-
-    def on_path(path: str) -> None:
-        sent.append(path)
-        note(path)
-        if way.verbose:
-            output.step(f"push {path} (nothing there yet)")
-
-    argv = ["--recursive", "--keep-dirlinks", "--ignore-existing", "--info=skip1", *filter_argv(way.root)]
-    said = send(way, [*argv, "--", f"{way.root}/", way.there.end], total, None, on_path)
-    paths = [path for path in sent if path not in ("", ".")]
-    found = [(path, _unchanged_since(way.root, path, stamp)) for path in paths]
-    base.settle_new((path, entry) for path, entry in found if entry)
+def first_push(transfer: Transfer, baseline: Baseline) -> bool:
+    """Send everything to an empty folder; whether nothing changed meanwhile, on either side."""
+    root, total = transfer.root, _first_push_size(transfer)
+    start = file_system_time(root)
+    argv = ["--recursive", "--keep-dirlinks", "--ignore-existing", "--info=skip1", *filter_argv(root)]
+    announce = _announcer(root, baseline)
+    sent, result = _send(transfer, argv, total, lambda _: "nothing there yet", on_path=announce)
+    entries = [(path, _untouched_since(root, path, start)) for path in sent if path not in ("", ".")]
+    baseline.record_new((path, entry) for path, entry in entries if entry)
     # What somebody else has put there meanwhile was not sent.
-    others = any(line.endswith(" exists") for line in said.lines())
-    return not others and all(entry for _, entry in found)
+    is_shared = any(line.endswith(" exists") for line in result.lines())
+    return not is_shared and all(entry for _, entry in entries)
 
 
-def _noting(root: Path, base: Base) -> Callable[[str], None]:
-    """Takes in the path of what is being sent, and notes every now and then what that is."""
+def _first_push_size(transfer: Transfer) -> int:
+    """The bytes of a first push, where that matters: for the bar, or for naming the biggest items."""
+    words = transfer.tools.capture(["du", "-sk", f"{transfer.root}"], timeout=60).stdout.split()
+    at_most = int(words[0]) * 1024 if words and words[0].isdigit() else WORTH_A_WORD
+    if at_most < WORTH_A_WORD and not shows_bar(at_most):
+        return 0
+    entries = list_local_files(transfer.root, transfer.tools)
+    say_biggest(entries)
+    return total_size(entries)
+
+
+def say_biggest(entries: dict[str, Entry]) -> None:
+    """Name the biggest items of a big push, and how to leave one out."""
+    total = total_size(entries)
+    if total < WORTH_A_WORD:
+        return
+    items = biggest(entries)
+    named = ", ".join(f"{name} ({size_text(size)})" for name, size in items)
+    output.step(f"{size_text(total)} to push; the biggest: {named}")
+    output.hint(f"a line `/{items[0][0]}` in .rsyncignore keeps that one here")
+
+
+def _announcer(root: Path, baseline: Baseline) -> Callable[[str], None]:
+    """A function that takes in each path that is sent, and announces them every now and then."""
     waiting: list[str] = []
-    noted = time.monotonic()
+    announced = time.monotonic()
 
-    def note(path: str) -> None:
-        nonlocal noted
-        waiting.append(path)
-        if time.monotonic() - noted >= NOTING:
-            base.note((one, entry) for one in waiting if one not in ("", ".") and (entry := _now(root, one)))
+    def announce(sent: str) -> None:
+        nonlocal announced
+        waiting.append(sent)
+        if time.monotonic() - announced >= ANNOUNCING:
+            paths = [path for path in waiting if path not in ("", ".")]
+            baseline.announce((path, entry) for path in paths if (entry := _entry_or_none(root, path)))
             waiting.clear()
-            noted = time.monotonic()
+            announced = time.monotonic()
 
-    return note
+    return announce
 
 
-def _unchanged_since(root: Path, path: str, stamp: int) -> Entry | None:
-    """What stands here, where it has not been touched since then."""
+def _untouched_since(root: Path, path: str, start: int) -> Entry | None:
+    """The entry of a path here, where it has not been touched since then."""
     with contextlib.suppress(OSError):
-        entry = look(root, path)
-        if entry is not None and (entry.kind != "f" or os.stat(f"{root}/{path}").st_ctime_ns < stamp):
+        entry = read_entry(root, path)
+        if entry and (entry.kind is not EntryKind.FILE or os.stat(f"{root}/{path}").st_ctime_ns < start):
             return entry
     return None
 
 
-def surprises(way: Way, replaced: Expected) -> dict[str, tuple[str, Entry]]:
-    """Copies there of what was replaced or deleted but was no longer what had been compared: of what."""
-    if not replaced:
+def unexpected_copies(transfer: Transfer, copies: Copies) -> dict[str, tuple[str, Entry]]:
+    """Copies on the instance of what had changed after it was compared, each with its original's path."""
+    if not copies:
         return {}
-    found = parse_found(
-        ask_tree(way.there, way.tools, "look_kept", way.job_id, stdin=encode(f"./{one}" for one in replaced))
-    )
+    paths = encode_paths(f"./{copy}" for copy in copies)
+    answer = ask_tree(transfer.remote, transfer.tools, "look_kept", transfer.job_id, stdin=paths)
     return {
-        copy: (replaced[copy][0], kept)
-        for copy, kept in found.items()
-        if kept.kind in ("f", "l") and not _as_expected(replaced[copy][1], kept)
+        copy: (copies[copy][0], entry)
+        for copy, entry in parse_entries(answer).items()
+        if entry.kind in (EntryKind.FILE, EntryKind.LINK) and not _is_expected(copies[copy][1], entry)
     }
 
 
-def _as_expected(before: Entry | None, kept: Entry) -> bool:
-    return before is not None and (before.kind == "d" or alike(before, kept))
+def _is_expected(before: Entry | None, copy: Entry) -> bool:
+    return before is not None and (before.kind is EntryKind.FOLDER or same_for_rsync(before, copy))

@@ -1,4 +1,4 @@
-"""What becomes of a path, by what each side did to it since both were last settled. Pure.
+"""Decides what becomes of a path, by what each side did to it since both were last in sync. Pure.
 
 docs/sync.md holds the same as a table.
 """
@@ -9,10 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ec2tasks.sync.entries import Entry, Pair, alike
+from ec2tasks.sync.entries import Entry, EntryKind, Pair, same_for_rsync
 
 
-class Outcome(Enum):
+class ChangeKind(Enum):
+    """What one side did to a path since the baseline; the values are the words shown."""
+
+    UNCHANGED = "unchanged"
+    CREATED = "created"
+    DELETED = "deleted"
+    CHANGED = "changed"
+    RETYPED = "retyped"
+
+
+class Resolution(Enum):
     """What is to be done about a path; the values are the words shown."""
 
     NOTHING = "nothing"
@@ -27,88 +37,89 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A path of which something is to be done, why, and what stood on both sides when that was decided."""
+    """A path about which something is to be done, why, and what stood on both sides when that was decided."""
 
     path: str
-    outcome: Outcome
+    resolution: Resolution
     reason: str
-    here: Entry | None
-    there: Entry | None
+    local: Entry | None
+    remote: Entry | None
     base: Pair
 
 
-def decide(
+def reconcile(
     path: str,
     base: Pair,
-    here: Entry | None,
-    there: Entry | None,
+    local: Entry | None,
+    remote: Entry | None,
     *,
     same_content: Callable[[str], bool] = lambda _path: False,
 ) -> Change:
-    """The outcome for one path.
+    """Decide what is to be done about one path, by a three-way comparison with its merge base.
 
     `same_content` is asked only about two files of one size that were both changed: whether they hold the
     same all the same.
     """
-    did_here, did_there = deed(base.here, here), deed(base.there, there)
-    outcome = _outcome(path, did_here, did_there, here, there, same_content)
-    reason = _reason(outcome, did_here, did_there)
-    return Change(path=path, outcome=outcome, reason=reason, here=here, there=there, base=base)
+    local_change, remote_change = change_kind(base.local, local), change_kind(base.remote, remote)
+    resolution = _resolution(path, local_change, remote_change, local, remote, same_content)
+    reason = _reason(resolution, local_change, remote_change)
+    return Change(path=path, resolution=resolution, reason=reason, local=local, remote=remote, base=base)
 
 
-def deed(before: Entry | None, now: Entry | None) -> str:
-    """What one side did to a path: unchanged, created, deleted, changed, or retyped."""
-    if before == now:
-        return "unchanged"
+def change_kind(before: Entry | None, after: Entry | None) -> ChangeKind:
+    """The kind of change that turned one entry of a path into another."""
+    if before == after:
+        return ChangeKind.UNCHANGED
     if before is None:
-        return "created"
-    if now is None:
-        return "deleted"
-    return "changed" if before.kind == now.kind else "retyped"
+        return ChangeKind.CREATED
+    if after is None:
+        return ChangeKind.DELETED
+    return ChangeKind.CHANGED if before.kind == after.kind else ChangeKind.RETYPED
 
 
-def _outcome(
+def _resolution(
     path: str,
-    did_here: str,
-    did_there: str,
-    here: Entry | None,
-    there: Entry | None,
+    local_change: ChangeKind,
+    remote_change: ChangeKind,
+    local: Entry | None,
+    remote: Entry | None,
     same_content: Callable[[str], bool],
-) -> Outcome:
-    if did_here == did_there == "unchanged":
-        return Outcome.NOTHING
-    if here is None and there is None:
-        return Outcome.FORGET
-    if here == there:
-        return Outcome.AGREE
-    if did_there == "unchanged":
-        return Outcome.DELETE if here is None else Outcome.PUSH
-    if did_here == "unchanged":
-        return Outcome.KEEP if there is None else Outcome.PULL
+) -> Resolution:
+    if local_change is remote_change is ChangeKind.UNCHANGED:
+        return Resolution.NOTHING
+    if local is None and remote is None:
+        return Resolution.FORGET
+    if local == remote:
+        return Resolution.AGREE
+    if remote_change is ChangeKind.UNCHANGED:
+        return Resolution.DELETE if local is None else Resolution.PUSH
+    if local_change is ChangeKind.UNCHANGED:
+        return Resolution.KEEP if remote is None else Resolution.PULL
     # Both did something, and not the same: a deletion gives way to whatever the other side made.
-    if here is None:
-        return Outcome.PULL
-    if there is None:
-        return Outcome.PUSH
-    return _both_changed(path, here, there, same_content)
+    if local is None:
+        return Resolution.PULL
+    if remote is None:
+        return Resolution.PUSH
+    return _both_changed(path, local, remote, same_content)
 
 
-def _both_changed(path: str, here: Entry, there: Entry, same_content: Callable[[str], bool]) -> Outcome:
-    if alike(here, there) or (could_be_same(here, there) and same_content(path)):
-        return Outcome.AGREE if here.mode == there.mode else Outcome.PUSH
-    return Outcome.CONFLICT
+def _both_changed(path: str, local: Entry, remote: Entry, same_content: Callable[[str], bool]) -> Resolution:
+    if same_for_rsync(local, remote) or (needs_checksum(local, remote) and same_content(path)):
+        return Resolution.AGREE if local.mode == remote.mode else Resolution.PUSH
+    return Resolution.CONFLICT
 
 
-def could_be_same(here: Entry, there: Entry) -> bool:
+def needs_checksum(local: Entry, remote: Entry) -> bool:
     """Whether only a look into both files can tell if they differ."""
-    return here.kind == there.kind == "f" and here.size == there.size and not alike(here, there)
+    both_files = local.kind is remote.kind is EntryKind.FILE
+    return both_files and local.size == remote.size and not same_for_rsync(local, remote)
 
 
-def _reason(outcome: Outcome, did_here: str, did_there: str) -> str:
-    if outcome is Outcome.CONFLICT:
-        return f"{did_here} here and {did_there} there"
-    if did_there == "unchanged":
-        return f"{did_here} here"
-    if did_here == "unchanged":
-        return f"{did_there} there"
-    return f"{did_here} here, {did_there} there"
+def _reason(resolution: Resolution, local_change: ChangeKind, remote_change: ChangeKind) -> str:
+    if resolution is Resolution.CONFLICT:
+        return f"{local_change.value} here and {remote_change.value} there"
+    if remote_change is ChangeKind.UNCHANGED:
+        return f"{local_change.value} here"
+    if local_change is ChangeKind.UNCHANGED:
+        return f"{remote_change.value} there"
+    return f"{local_change.value} here, {remote_change.value} there"

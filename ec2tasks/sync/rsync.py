@@ -1,4 +1,4 @@
-"""Runs rsync (https://download.samba.org/pub/rsync/rsync.1): what it shows, and what its end means."""
+"""Runs rsync (https://download.samba.org/pub/rsync/rsync.1), and reads its messages and exit codes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import IO
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools, ends_with_us
 from ec2tasks.remote.folder import BrokenConnectionError
+from ec2tasks.sync.transfer import Direction
 
 # Rsync's exit codes that a user can do something about.
 REASONS = {
@@ -41,21 +42,24 @@ LEFT_OUT = re.compile(
     |\[sender\]\ hiding\ directory\ (?P<nested>.*/\.git)\ because\ of\ pattern.*)$""",
     re.VERBOSE,
 )
-# What says something of a file; a login there may print anything.
-WORDS = re.compile(r"rsync: |symlink has|skipping|could not|cannot|file has vanished|ERROR|IO error")
+# A message of rsync's about a file; a login on the instance may print anything else.
+ABOUT_A_FILE = re.compile(r"rsync: |symlink has|skipping|could not|cannot|file has vanished|ERROR|IO error")
 RECEIVING = ("generator", "receiver", "Receiver")
-IN_THE_WAY = re.compile(
+OBSTRUCTED = re.compile(
     r"could not make way for new [\w ]+: (?P<way>.*)$|cannot delete non-empty directory: .*$"
     r'|rsync: \[generator\] recv_generator: failed to stat "(?P<stat>.*)": [\w ]+ \(\d+\)$'
 )
+ITEMIZED = "--out-format=%i %n"
+ITEM = re.compile(rb"[<>ch.][fdLDS][.+ ?a-zA-Z]{9} ")
+NAME_AT = 12  # an item says in eleven characters what differs, then comes a space
 PROGRESS = re.compile(rb"^\s*([\d,]+)\s+\d+%\s")
 # Times to the nanosecond; not those of folders, which change with what is put into them.
 COMPARING = ("--links", "--perms", "--times", "--omit-dir-times", "--copy-unsafe-links", "--modify-window=-1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """How an rsync ended, and what it said on stderr."""
+class RsyncResult:
+    """An rsync's exit code, and what it wrote to stderr."""
 
     code: int
     errors: str
@@ -66,73 +70,75 @@ class Said:
         return self.code in (0, VANISHED)
 
     def lines(self) -> list[str]:
-        """What it said, line by line; a name may hold what else ends a line."""
+        """The lines of stderr; a name may hold what else ends a line, so they end at newlines alone."""
         return self.errors.split("\n")
 
     def left_out(self) -> list[str]:
-        """What rsync left out because it can't travel, in words."""
-        return [words for line in self.lines() if (words := left_out(line))]
+        """The paths that rsync left out because they can't travel, each with the reason."""
+        return [text for line in self.lines() if (text := left_out_text(line))]
 
-    def only(self, *known: Callable[[str], object]) -> bool:
-        """Whether all that did not move is explained by one of these."""
-        lines = [line for line in self.lines() if WORDS.match(line)]
-        return self.code == PARTIAL and bool(lines) and all(any(one(line) for one in known) for line in lines)
-
-    def only_left_out(self) -> bool:
-        """Whether all that did not move is what can't travel."""
-        return self.only(left_out)
-
-    def not_looked_at(self, root: str) -> list[str]:
-        """The paths here, below `root`, that rsync did not even compare, for what stands here."""
-        found = (LEFT_OUT.match(line) for line in self.lines())
-        names = (
-            one["odd"] or one["unseen"] or one["link"]
-            for one in found
-            if one and one["side"] not in RECEIVING
+    def explained_by(self, *explains: Callable[[str], object]) -> bool:
+        """Whether each error is one that one of these explains, so that all else has moved."""
+        lines = [line for line in self.lines() if ABOUT_A_FILE.match(line)]
+        return (
+            self.code == PARTIAL
+            and bool(lines)
+            and all(any(explain(line) for explain in explains) for line in lines)
         )
-        return [spelled(name).removeprefix(f"{root}/") for name in names if name]
 
-    def closed_there(self, root: str) -> list[str]:
-        """The folders, below `root`, that could not be looked into on the other side of a push."""
-        found = (LEFT_OUT.match(line) for line in self.lines())
-        names = [one["closed"] for one in found if one and one["closed"] and one["side"] in RECEIVING]
-        return [spelled(name).removeprefix(f"{root}/") for name in names]
+    def skipped_local(self, root: str) -> list[str]:
+        """The paths below `root` here that a push did not even compare, for what stands here."""
+        matches = (LEFT_OUT.match(line) for line in self.lines())
+        names = (
+            match["odd"] or match["unseen"] or match["link"]
+            for match in matches
+            if match and match["side"] not in RECEIVING
+        )
+        return [unescaped_text(name).removeprefix(f"{root}/") for name in names if name]
 
-    def in_the_way(self, root: str) -> list[str]:
-        """The paths, below `root` there, that could not even be compared, for what is in their place."""
-        found = (IN_THE_WAY.match(line) for line in self.lines())
-        names = [one["way"] or one["stat"] for one in found if one]
-        return [spelled(name).removeprefix(f"{root}/") for name in names if name]
+    def closed_remote(self, root: str) -> list[str]:
+        """The folders below `root` on the instance that a push could not look into."""
+        matches = (LEFT_OUT.match(line) for line in self.lines())
+        names = [
+            match["closed"] for match in matches if match and match["closed"] and match["side"] in RECEIVING
+        ]
+        return [unescaped_text(name).removeprefix(f"{root}/") for name in names]
+
+    def obstructed_remote(self, root: str) -> list[str]:
+        """The paths below `root` on the instance that a push did not compare, for what is in their place."""
+        matches = (OBSTRUCTED.match(line) for line in self.lines())
+        names = [match["way"] or match["stat"] for match in matches if match]
+        return [unescaped_text(name).removeprefix(f"{root}/") for name in names if name]
 
 
-def left_out(line: str) -> str | None:
+def left_out_text(line: str) -> str | None:
     """What a line of rsync's says is left out, and why; None for any other line."""
-    found = LEFT_OUT.match(line)
-    if not found:
+    match = LEFT_OUT.match(line)
+    if not match:
         return None
-    if found["link"] is not None:
-        return f"{spelled(found['link'])} (a link that leads nowhere)"
-    if (closed := found["closed"] or found["unseen"]) is not None:
-        return f"{spelled(closed)} (not readable)"
-    if found["odd"]:
-        return f"{spelled(found['odd'])} (no regular file)"
-    return f"{spelled(found['nested'])} (a repository inside)"
+    if match["link"] is not None:
+        return f"{unescaped_text(match['link'])} (a link that leads nowhere)"
+    if (closed := match["closed"] or match["unseen"]) is not None:
+        return f"{unescaped_text(closed)} (not readable)"
+    if match["odd"]:
+        return f"{unescaped_text(match['odd'])} (no regular file)"
+    return f"{unescaped_text(match['nested'])} (a repository inside)"
 
 
-def vanished(line: str) -> bool:
-    """Whether a line of rsync's says that something went away there meanwhile."""
+def is_vanished(line: str) -> bool:
+    """Whether a line of rsync's says that a file to pull went away meanwhile."""
     return bool(re.match(r'rsync: \[sender\] link_stat ".*" failed: No such file or directory \(2\)$', line))
 
 
-def run(
+def run_rsync(
     argv: Sequence[str],
     tools: Tools,
     *,
     stdin: bytes | None = None,
     on_line: Callable[[bytes], None] = lambda _line: None,
     on_bytes: Callable[[int], None] = lambda _count: None,
-) -> Said:
-    """Run rsync to its end, handing on each line it prints and how many bytes have moved so far."""
+) -> RsyncResult:
+    """Run rsync to its end, handing on each line of its output and how many bytes have moved so far."""
     with (
         tools.start(
             argv,
@@ -143,14 +149,14 @@ def run(
         ) as rsync,
         ends_with_us(rsync),
     ):
-        said: list[bytes] = []
-        threads = [_thread(lambda: said.extend(rsync.stderr or ()))]
+        errors: list[bytes] = []
+        threads = [_thread(lambda: errors.extend(rsync.stderr or ()))]
         if stdin is not None:
             threads.append(_thread(lambda: _feed(rsync.stdin, stdin)))
         try:
             for line in _lines(rsync.stdout):
-                if line[:1] == b" " and (moved := PROGRESS.match(line)):
-                    on_bytes(int(moved[1].replace(b",", b"")))
+                if line[:1] == b" " and (progress := PROGRESS.match(line)):
+                    on_bytes(int(progress[1].replace(b",", b"")))
                 elif line:
                     on_line(line)
             rsync.wait()
@@ -161,7 +167,7 @@ def run(
         finally:
             for thread in threads:
                 thread.join(timeout=5)
-    return Said(code=rsync.returncode, errors=b"".join(said).decode(errors="surrogateescape"))
+    return RsyncResult(code=rsync.returncode, errors=b"".join(errors).decode(errors="surrogateescape"))
 
 
 def _thread(act: Callable[[], None]) -> threading.Thread:
@@ -187,27 +193,41 @@ def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
         yield rest
 
 
+def is_item(line: bytes) -> bool:
+    """Whether a line of rsync's itemized output is about something that travels, and no message."""
+    return ITEM.match(line) is not None
+
+
+def item_path(line: bytes) -> str:
+    """The path of an item in rsync's itemized output."""
+    return unescaped(line[NAME_AT:].rstrip(b"/"))
+
+
 def unescaped(name: bytes) -> str:
-    r"""A name as rsync prints it: what can't be printed stands as `\#ooo`."""
+    r"""A file's name from rsync's output, where what can't be printed stands as `\#ooo`."""
     if b"\\#" in name:
-        name = re.sub(rb"\\#([0-7]{3})", lambda found: bytes([int(found[1], 8)]), name)
+        name = re.sub(rb"\\#([0-7]{3})", lambda match: bytes([int(match[1], 8)]), name)
     return name.decode("utf-8", "surrogateescape")
 
 
-def spelled(name: str) -> str:
-    """The same, of a name in a line of words."""
+def unescaped_text(name: str) -> str:
+    """A file's name from a message of rsync's, which was decoded with the rest of its line."""
     return unescaped(name.encode("utf-8", "surrogateescape"))
 
 
-def failure(verb: str, said: Said, *, hint: str) -> Failure:
-    """What an rsync that did not finish means."""
-    lines = [line for line in said.lines() if line and not line.startswith("rsync error:")]
-    reason = REASONS.get(said.code, f"rsync ended with {said.code}")
-    if DISK_FULL in said.errors:
-        reason = "the disk is full " + ("there" if verb == "push" else "here")
-        hint = f"{LARGER} {hint}" if verb == "push" else f"free some space; {hint}"
-    if said.code == 1 and "unknown option" in said.errors:
+def rsync_failure(direction: Direction, result: RsyncResult, *, hint: str) -> Failure:
+    """The failure that an rsync's incomplete result means; BrokenConnectionError where ssh broke."""
+    lines = [line for line in result.lines() if line and not line.startswith("rsync error:")]
+    reason = REASONS.get(result.code, f"rsync ended with {result.code}")
+    if DISK_FULL in result.errors:
+        reason = "the disk is full " + ("there" if direction is Direction.PUSH else "here")
+        hint = f"{LARGER} {hint}" if direction is Direction.PUSH else f"free some space; {hint}"
+    if result.code == 1 and "unknown option" in result.errors:
         reason, hint = "this rsync is too old", "rsync 3.1.3 or newer: brew install rsync"
-    words = "; ".join(lines[:3])
-    kind = BrokenConnectionError if said.code in BROKEN_CODES and DISK_FULL not in said.errors else Failure
-    return kind(f"{verb} is not complete: {reason}" + (f": {words}" if words else ""), hint=hint)
+    messages = "; ".join(lines[:3])
+    kind = (
+        BrokenConnectionError if result.code in BROKEN_CODES and DISK_FULL not in result.errors else Failure
+    )
+    return kind(
+        f"{direction.value} is not complete: {reason}" + (f": {messages}" if messages else ""), hint=hint
+    )

@@ -10,7 +10,7 @@ from support.project import ScratchProject
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import Project, check_syncable, find_project, identity
-from ec2tasks.base.project_dir import know_as, known_as
+from ec2tasks.base.project_dir import store_identity, stored_identity
 
 
 def project(root: Path) -> Project:
@@ -67,14 +67,14 @@ def test_a_project_stays_what_it_is_known_as_wherever_it_is_moved_and_a_copy_is_
 ) -> None:
     first, moved, copy = tmp_path / "shop", tmp_path / "moved", tmp_path / "copy"
     first.mkdir()
-    assert known_as(first) == ""
-    know_as(first, "abc")
-    assert known_as(first) == "abc"
+    assert stored_identity(first) == ""
+    store_identity(first, "abc")
+    assert stored_identity(first) == "abc"
     shutil.copytree(first, copy)
     first.rename(moved)
-    assert (known_as(moved), known_as(copy)) == ("abc", "")
+    assert (stored_identity(moved), stored_identity(copy)) == ("abc", "")
     (moved / ".ec2tasks" / "project").write_bytes(b"\xff")
-    assert known_as(moved) == ""
+    assert stored_identity(moved) == ""
 
 
 def test_a_project_of_the_same_folder_name_is_refused_and_ones_own_is_not(

@@ -10,8 +10,8 @@ from pathlib import Path
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.folder import RemoteFolder
 from ec2tasks.remote.job import new_job_id
-from ec2tasks.sync.engine import Moves, differences, move
-from ec2tasks.sync.pull import Calm
+from ec2tasks.sync.engine import SyncOptions, differences, sync_files
+from ec2tasks.sync.pull import LivePull
 from ec2tasks.sync.reconcile import Change
 from support.instance_scripts import instance_script_argv
 
@@ -22,10 +22,10 @@ class Sides:
     """`here` and `there`, and the syncs between them. `shell` is what rsync takes for ssh."""
 
     def __init__(self, folder: Path, instance_id: str = "i-0") -> None:
-        self.here, self.home = folder / "here", folder / "home"
-        self.there = self.home / "project"
+        self.local, self.home = folder / "here", folder / "home"
+        self.remote = self.home / "project"
         self.instance_id = instance_id
-        for one in (self.here, self.there):
+        for one in (self.local, self.remote):
             one.mkdir(parents=True, exist_ok=True)
         self.shell = folder / "shell"
         self.use_shell('exec sh -c "$*"')
@@ -38,8 +38,8 @@ class Sides:
 
     def way(self) -> RemoteFolder:
         """The way there, as a session would tell it."""
-        found = [one.name for one in self.there.iterdir()] if self.there.is_dir() else []
-        (self.there / OWN / "incoming").mkdir(parents=True, exist_ok=True)
+        found = [one.name for one in self.remote.iterdir()] if self.remote.is_dir() else []
+        (self.remote / OWN / "incoming").mkdir(parents=True, exist_ok=True)
         return RemoteFolder(
             instance_id=self.instance_id,
             target="there",
@@ -51,25 +51,25 @@ class Sides:
         )
 
     def sync(
-        self, *, push: bool = True, pull: bool = True, verbose: bool = False, calm: Calm | None = None
+        self, *, push: bool = True, pull: bool = True, verbose: bool = False, live: LivePull | None = None
     ) -> str:
         """One sync, of a run of its own; the run's id."""
         self.job_id = new_job_id()
-        moves = Moves(push=push, pull=pull, verbose=verbose, calm=calm)
-        move(self.here, self.way(), self.job_id, Tools(), moves)
+        moves = SyncOptions(push=push, pull=pull, verbose=verbose, live=live)
+        sync_files(self.local, self.way(), self.job_id, Tools(), moves)
         return self.job_id
 
     def differences(self) -> list[Change]:
         """What a sync would do."""
-        return differences(self.here, self.way(), Tools())
+        return differences(self.local, self.way(), Tools())
 
     def clone(self, folder: Path) -> Sides:
         """Another machine with the same instance: the same files here, and no memory of any sync."""
         other = Sides(folder, self.instance_id)
-        shutil.rmtree(other.here)
-        shutil.copytree(self.here, other.here, symlinks=True, ignore=shutil.ignore_patterns(OWN))
+        shutil.rmtree(other.local)
+        shutil.copytree(self.local, other.local, symlinks=True, ignore=shutil.ignore_patterns(OWN))
         shutil.rmtree(other.home)
-        other.home, other.there = self.home, self.there
+        other.home, other.remote = self.home, self.remote
         other.use_shell('exec sh -c "$*"')
         return other
 
@@ -118,11 +118,11 @@ def put(path: Path, what: str) -> None:
 
 
 def everything(sides: Sides) -> set[str]:
-    return contents(sides.here) | contents(sides.there)
+    return contents(sides.local) | contents(sides.remote)
 
 
 def do(sides: Sides, side: str, name: str, kind: str, token: str) -> None:
-    root = sides.here if side == "here" else sides.there
+    root = sides.local if side == "here" else sides.remote
     path = root / name
     for above in [root.joinpath(*path.relative_to(root).parts[:n]) for n in range(1, name.count("/") + 1)]:
         if above.is_symlink() or above.is_file():

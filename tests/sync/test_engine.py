@@ -18,20 +18,21 @@ from support.waiting import until
 from ec2tasks.base import project_dir as own_folder
 from ec2tasks.base.errors import Failure
 from ec2tasks.sync.engine import KEPT_REPLACED, prune_replaced
-from ec2tasks.sync.entries import Entry, is_outward
+from ec2tasks.sync.entries import Entry, EntryKind, is_outward
 from ec2tasks.sync.ignore import DEFAULT_IGNORED, filter_argv
 from ec2tasks.sync.progress import biggest, size_text
-from ec2tasks.sync.pull import Calm
-from ec2tasks.sync.rsync import Said, failure, left_out, unescaped
+from ec2tasks.sync.pull import LivePull
+from ec2tasks.sync.rsync import RsyncResult, left_out_text, rsync_failure, unescaped
+from ec2tasks.sync.transfer import Direction
 
 
 @pytest.fixture
 def sides(tmp_path: Path) -> Sides:
     """A project with a few files on both sides."""
     found = Sides(tmp_path)
-    (found.here / ".rsyncignore").write_text("*.ignored\n")
-    put(found.here / "code.py", "file print(1)")
-    put(found.here / "data/rows", "file 1 2 3")
+    (found.local / ".rsyncignore").write_text("*.ignored\n")
+    put(found.local / "code.py", "file print(1)")
+    put(found.local / "data/rows", "file 1 2 3")
     found.sync()
     return found
 
@@ -56,22 +57,23 @@ def test_only_the_last_runs_replaced_files_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_move_that_did_not_finish_says_why_and_how_to_go_on() -> None:
-    said = Said(code=23, errors='rsync: "x" failed: Permission denied (13)\nrsync error: some files')
-    found = failure("pull", said, hint="go on")
-    assert "Permission denied" in found.what
-    assert found.hint == "go on"
-    full = failure("push", Said(code=11, errors="write failed: No space left on device (28)"), hint="go on")
-    assert "the disk is full there" in full.what
+    result = RsyncResult(code=23, errors='rsync: "x" failed: Permission denied (13)\nrsync error: some files')
+    failure = rsync_failure(Direction.PULL, result, hint="go on")
+    assert "Permission denied" in failure.what
+    assert failure.hint == "go on"
+    result = RsyncResult(code=11, errors="write failed: No space left on device (28)")
+    failure = rsync_failure(Direction.PUSH, result, hint="go on")
+    assert "the disk is full there" in failure.what
 
 
 def test_rsync_s_words_about_what_it_leaves_out() -> None:
-    assert left_out('symlink has no referent: "/p/nowhere"') == "/p/nowhere (a link that leads nowhere)"
-    assert left_out('skipping non-regular file "sock"') == "sock (no regular file)"
+    assert left_out_text('symlink has no referent: "/p/nowhere"') == "/p/nowhere (a link that leads nowhere)"
+    assert left_out_text('skipping non-regular file "sock"') == "sock (no regular file)"
     closed = 'rsync: [sender] send_files failed to open "/p/x": Permission denied (13)'
-    assert left_out(closed) == "/p/x (not readable)"
+    assert left_out_text(closed) == "/p/x (not readable)"
     nested = "[sender] hiding directory sub/.git because of pattern /**/.git"
-    assert left_out(nested) == "sub/.git (a repository inside)"
-    assert left_out("rsync: connection unexpectedly closed") is None
+    assert left_out_text(nested) == "sub/.git (a repository inside)"
+    assert left_out_text("rsync: connection unexpectedly closed") is None
 
 
 def test_names_as_rsync_prints_them() -> None:
@@ -81,7 +83,7 @@ def test_names_as_rsync_prints_them() -> None:
 def test_the_biggest_items_are_named_where_they_are() -> None:
     files = {"data/images/a": 600, "data/images/b": 500, "data/rows": 1, "run/model.pt": 900, "x": 5}
     files |= {"run/big.bin": 20, "run/tiny/y": 2}
-    entries = {path: Entry("f", 0o644, size * 10**6) for path, size in files.items()}
+    entries = {path: Entry(EntryKind.FILE, 0o644, size * 10**6) for path, size in files.items()}
     assert biggest(entries) == [
         ("data/images", 1_100_000_000),
         ("run/model.pt", 900_000_000),
@@ -94,126 +96,126 @@ def test_the_biggest_items_are_named_where_they_are() -> None:
 
 def test_a_clock_that_is_off_changes_nothing(sides: Sides) -> None:
     for shift in (-600, 600):
-        put(sides.here / "code.py", f"file mine {shift}")
-        put(sides.there / "data/rows", f"file theirs {shift}")
+        put(sides.local / "code.py", f"file mine {shift}")
+        put(sides.remote / "data/rows", f"file theirs {shift}")
         moment = time.time() + shift
-        os.utime(sides.there / "data/rows", (moment, moment))
+        os.utime(sides.remote / "data/rows", (moment, moment))
         sides.sync()
         expected = {"code.py": f"file mine {shift}", "data/rows": f"file theirs {shift}"}
-        assert expected.items() <= snapshot(sides.here).items()
-        assert expected.items() <= snapshot(sides.there).items()
-        assert not list(sides.here.rglob("*.ec2-*"))
+        assert expected.items() <= snapshot(sides.local).items()
+        assert expected.items() <= snapshot(sides.remote).items()
+        assert not list(sides.local.rglob("*.ec2-*"))
 
 
 def test_a_change_within_the_same_second_and_size_is_seen(sides: Sides) -> None:
     for round_ in range(3):
-        (sides.here / "code.py").write_text(f"print({round_})")
+        (sides.local / "code.py").write_text(f"print({round_})")
         sides.sync()
-        assert (sides.there / "code.py").read_text() == f"print({round_})"
+        assert (sides.remote / "code.py").read_text() == f"print({round_})"
 
 
 def test_another_machine_merges_by_content(sides: Sides, tmp_path: Path) -> None:
-    put(sides.there / "result", "file made there")
+    put(sides.remote / "result", "file made there")
     other = sides.clone(tmp_path / "other")
-    for path in other.here.rglob("*"):
+    for path in other.local.rglob("*"):
         os.utime(path, (1_000_000, 1_000_000), follow_symlinks=False)
-    times = {path: path.stat().st_mtime_ns for path in other.there.rglob("*.py")}
+    times = {path: path.stat().st_mtime_ns for path in other.remote.rglob("*.py")}
     other.sync()
-    assert snapshot(other.here) == snapshot(other.there)
-    assert not list(other.here.rglob("*.ec2-*"))
+    assert snapshot(other.local) == snapshot(other.remote)
+    assert not list(other.local.rglob("*.ec2-*"))
     assert times == {path: path.stat().st_mtime_ns for path in times}, "make there would make all anew"
     assert other.differences() == []
     assert [one.path for one in sides.differences()] == ["result"]
-    put(other.here / "code.py", "")
+    put(other.local / "code.py", "")
     other.sync()
-    assert not (other.there / "code.py").exists()
+    assert not (other.remote / "code.py").exists()
     sides.sync()
-    assert (sides.here / "code.py").exists(), "deleted there, so it stays here"
-    assert not (sides.there / "code.py").exists()
+    assert (sides.local / "code.py").exists(), "deleted there, so it stays here"
+    assert not (sides.remote / "code.py").exists()
 
 
 def test_what_a_job_made_is_never_deleted_by_a_push(sides: Sides) -> None:
-    put(sides.there / "data/result", "file dear")
-    shutil.rmtree(sides.here / "data")
+    put(sides.remote / "data/result", "file dear")
+    shutil.rmtree(sides.local / "data")
     sides.sync(pull=False)
-    assert (sides.there / "data/result").read_text() == "dear"
-    assert not (sides.there / "data/rows").exists()
+    assert (sides.remote / "data/result").read_text() == "dear"
+    assert not (sides.remote / "data/rows").exists()
 
 
 def test_a_folder_taken_away_there_is_sent_again(sides: Sides) -> None:
-    shutil.rmtree(sides.there)
+    shutil.rmtree(sides.remote)
     sides.sync()
-    assert snapshot(sides.here) == snapshot(sides.there)
+    assert snapshot(sides.local) == snapshot(sides.remote)
 
 
 def test_a_pattern_added_later_deletes_nothing(sides: Sides) -> None:
-    (sides.here / ".rsyncignore").write_text("data\n")
-    put(sides.here / "data/rows", "file other")
+    (sides.local / ".rsyncignore").write_text("data\n")
+    put(sides.local / "data/rows", "file other")
     sides.sync()
-    assert (sides.there / "data/rows").read_text() == "1 2 3"
-    (sides.here / ".rsyncignore").write_text("")
+    assert (sides.remote / "data/rows").read_text() == "1 2 3"
+    (sides.local / ".rsyncignore").write_text("")
     sides.sync()
-    assert (sides.here / "data/rows").read_text() == "other"
+    assert (sides.local / "data/rows").read_text() == "other"
 
 
 def test_what_can_t_travel_is_said_and_the_rest_moves(
     sides: Sides, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (sides.here / "nowhere").symlink_to("/does/not/exist")
-    os.mkfifo(sides.here / "pipe")
-    put(sides.here / "vendored/.git/HEAD", "file ref")
-    put(sides.here / "vendored/lib.py", "file x")
+    (sides.local / "nowhere").symlink_to("/does/not/exist")
+    os.mkfifo(sides.local / "pipe")
+    put(sides.local / "vendored/.git/HEAD", "file ref")
+    put(sides.local / "vendored/lib.py", "file x")
     sides.sync()
     said = capsys.readouterr().err
     for words in ("nowhere (a link", "pipe (no regular file)", "vendored/.git (a repository inside)"):
         assert words in said
-    assert (sides.there / "vendored/lib.py").exists()
-    assert not (sides.there / "vendored/.git").exists()
+    assert (sides.remote / "vendored/lib.py").exists()
+    assert not (sides.remote / "vendored/.git").exists()
 
 
 def test_links_that_lead_out_are_never_replaced_here(sides: Sides, tmp_path: Path) -> None:
     outside = tmp_path / "dataset"
     put(outside / "rows", "file 1")
-    (sides.here / "linked").symlink_to(outside)
-    (sides.here / "one").symlink_to(outside / "rows")
+    (sides.local / "linked").symlink_to(outside)
+    (sides.local / "one").symlink_to(outside / "rows")
     sides.sync()
-    assert (sides.there / "linked/rows").read_text() == "1"
-    put(sides.there / "linked/rows", "file theirs")
-    put(sides.there / "linked/cache", "file made there")
-    put(sides.there / "one", "file other")
+    assert (sides.remote / "linked/rows").read_text() == "1"
+    put(sides.remote / "linked/rows", "file theirs")
+    put(sides.remote / "linked/cache", "file made there")
+    put(sides.remote / "one", "file other")
     job_id = sides.sync()
-    assert (sides.here / "linked").readlink() == outside
-    assert (sides.here / "one").readlink() == outside / "rows"
+    assert (sides.local / "linked").readlink() == outside
+    assert (sides.local / "one").readlink() == outside / "rows"
     assert (outside / "rows").read_text() == "1"
-    assert snapshot(sides.here / f"linked.ec2-{job_id}") == {
+    assert snapshot(sides.local / f"linked.ec2-{job_id}") == {
         "rows": "file theirs",
         "cache": "file made there",
     }
-    assert (sides.here / f"one.ec2-{job_id}").read_text() == "other"
+    assert (sides.local / f"one.ec2-{job_id}").read_text() == "other"
     assert sides.differences() == []
 
 
 def test_a_link_made_there_that_leads_out_arrives_as_content(sides: Sides, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     put(scratch / "deep/model", "file weights")
-    (sides.there / "out").symlink_to(scratch)
-    (sides.there / "model").symlink_to(scratch / "deep/model")
+    (sides.remote / "out").symlink_to(scratch)
+    (sides.remote / "model").symlink_to(scratch / "deep/model")
     sides.sync()
-    assert (sides.here / "out/deep/model").read_text() == "weights"
-    assert (sides.here / "model").read_text() == "weights"
+    assert (sides.local / "out/deep/model").read_text() == "weights"
+    assert (sides.local / "model").read_text() == "weights"
     put(scratch / "deep/model", "file better weights")
     sides.sync()
-    assert (sides.here / "out/deep/model").read_text() == "better weights"
-    assert (sides.here / "model").read_text() == "better weights"
+    assert (sides.local / "out/deep/model").read_text() == "better weights"
+    assert (sides.local / "model").read_text() == "better weights"
 
 
 def test_modes_travel_alone(sides: Sides) -> None:
-    (sides.here / "code.py").chmod(0o755)
+    (sides.local / "code.py").chmod(0o755)
     sides.sync()
-    assert os.access(sides.there / "code.py", os.X_OK)
-    (sides.there / "code.py").chmod(0o600)
+    assert os.access(sides.remote / "code.py", os.X_OK)
+    (sides.remote / "code.py").chmod(0o600)
     sides.sync()
-    assert (sides.here / "code.py").stat().st_mode & 0o777 == 0o600
+    assert (sides.local / "code.py").stat().st_mode & 0o777 == 0o600
 
 
 # The file grows once two thirds of it are through, the first time that it is moved.
@@ -232,40 +234,40 @@ sh -c "$*" | through
 
 @pytest.mark.parametrize("push", [True, False], ids=["push", "pull"])
 def test_a_file_that_grows_while_it_moves_is_moved_again(sides: Sides, push: bool) -> None:
-    big = (sides.here if push else sides.there) / "big"
+    big = (sides.local if push else sides.remote) / "big"
     big.write_bytes(os.urandom(30_000_000))
     sides.use_shell(GROW_ONCE.format(big=big, push=push))
     sides.sync(push=push, pull=not push)
     assert big.read_bytes().endswith(b"more\n"), "it did not grow"
-    assert (sides.there / "big").read_bytes() == (sides.here / "big").read_bytes()
+    assert (sides.remote / "big").read_bytes() == (sides.local / "big").read_bytes()
     assert (sides.home / "transfers").read_text().count("one") >= 2
     assert sides.differences() == []
 
 
 def test_a_file_that_grows_while_it_is_sent_is_no_conflict(sides: Sides) -> None:
-    big = sides.here / "big"
+    big = sides.local / "big"
     big.write_bytes(os.urandom(30_000_000))
     sides.use_shell(GROW_ONCE.format(big=big, push=True))
     sides.sync()
-    assert not list(sides.here.rglob("*.ec2-*"))
+    assert not list(sides.local.rglob("*.ec2-*"))
 
 
 def test_an_edit_between_comparing_and_fetching_stays(sides: Sides) -> None:
-    put(sides.there / "code.py", "file theirs")
-    edit = f"printf mine >'{sides.here}/code.py'"
+    put(sides.remote / "code.py", "file theirs")
+    edit = f"printf mine >'{sides.local}/code.py'"
     sides.use_shell(f'case "$*" in *--sender*) {edit} ;; esac\nexec sh -c "$*"')
     job_id = sides.sync(push=False)
-    assert (sides.here / "code.py").read_text() == "mine"
-    assert (sides.here / f"code.py.ec2-{job_id}").read_text() == "theirs"
+    assert (sides.local / "code.py").read_text() == "mine"
+    assert (sides.local / f"code.py.ec2-{job_id}").read_text() == "theirs"
 
 
 def test_a_change_there_between_comparing_and_sending_comes_home(sides: Sides) -> None:
-    put(sides.here / "code.py", "file mine")
-    change = f"printf result >'{sides.there}/code.py'"
+    put(sides.local / "code.py", "file mine")
+    change = f"printf result >'{sides.remote}/code.py'"
     sides.use_shell(f'case "$*" in *--backup-dir*) {change} ;; esac\nexec sh -c "$*"')
     job_id = sides.sync(pull=False)
-    assert (sides.there / "code.py").read_text() == "mine"
-    assert (sides.here / f"code.py.ec2-{job_id}").read_text() == "result"
+    assert (sides.remote / "code.py").read_text() == "mine"
+    assert (sides.local / f"code.py.ec2-{job_id}").read_text() == "result"
 
 
 # The way there dies after some of the bytes of the first transfer, as ssh does when the network goes.
@@ -287,17 +289,17 @@ exit 255
 
 @pytest.mark.parametrize("push", [True, False], ids=["push", "pull"])
 def test_after_a_cut_nothing_half_stands_and_the_next_sync_goes_on(sides: Sides, push: bool) -> None:
-    root = sides.here if push else sides.there
+    root = sides.local if push else sides.remote
     for number in range(20):
         (root / f"big{number}").write_bytes(os.urandom(4_000_000))
     sides.use_shell(CUT_ONCE)
     with pytest.raises(Failure, match="is not complete"):
         sides.sync(push=push, pull=not push)
-    for side in (sides.here, sides.there):
+    for side in (sides.local, sides.remote):
         for path in side.glob("big*"):
             assert path.read_bytes() == (root / path.name).read_bytes(), "half a file under its name"
     sides.sync()
-    assert snapshot(sides.here) == snapshot(sides.there)
+    assert snapshot(sides.local) == snapshot(sides.remote)
     assert sides.differences() == []
 
 
@@ -305,52 +307,52 @@ def test_two_syncs_at_once_wait_for_each_other(
     sides: Sides, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(own_folder, "PATIENCE", 0.0)
-    put(sides.here / "more", "file x")
+    put(sides.local / "more", "file x")
     with ThreadPoolExecutor() as pool:
-        with own_folder.locked(sides.here):
+        with own_folder.sync_lock(sides.local):
             other = pool.submit(sides.sync)
             until(lambda: other.done() or "another sync" in capsys.readouterr().err, "the other waits")
             assert not other.done()
-            assert not (sides.there / "more").exists()
+            assert not (sides.remote / "more").exists()
         other.result()
-    assert snapshot(sides.here) == snapshot(sides.there)
+    assert snapshot(sides.local) == snapshot(sides.remote)
 
 
 def test_a_manifest_that_can_t_be_read_costs_no_conflicts(sides: Sides) -> None:
-    (kept,) = (sides.here / OWN / "synced").glob("*.db")
+    (kept,) = (sides.local / OWN / "synced").glob("*.db")
     kept.write_text("no database " * 100)
-    put(sides.here / "code.py", "file newer")
-    put(sides.there / "new", "file result")
+    put(sides.local / "code.py", "file newer")
+    put(sides.remote / "new", "file result")
     sides.sync()
-    assert (sides.here / "new").exists()
-    assert (sides.here / "code.py").read_text() == "newer"
+    assert (sides.local / "new").exists()
+    assert (sides.local / "code.py").read_text() == "newer"
     kept.unlink()
     sides.sync()
-    assert not [one for one in sides.here.rglob("*.ec2-*") if not one.name.startswith("code.py")]
+    assert not [one for one in sides.local.rglob("*.ec2-*") if not one.name.startswith("code.py")]
 
 
 def test_beside_a_running_command_nothing_half_written_is_fetched(sides: Sides) -> None:
-    put(sides.there / "done", "file whole")
+    put(sides.remote / "done", "file whole")
     deeds = "echo x >>growing; echo y >.new; mv .new replaced"
-    writer = subprocess.Popen(["sh", "-c", f"cd '{sides.there}'; while sleep 0.2; do {deeds}; done"])
-    calm = Calm()
+    writer = subprocess.Popen(["sh", "-c", f"cd '{sides.remote}'; while sleep 0.2; do {deeds}; done"])
+    live = LivePull()
     try:
-        made = [sides.there / "growing", sides.there / "replaced"]
+        made = [sides.remote / "growing", sides.remote / "replaced"]
         until(lambda: all(one.exists() and one.stat().st_size for one in made), "what the command writes")
-        sides.sync(push=False, calm=calm)
-        assert (sides.here / "done").read_text() == "whole"
-        assert not (sides.here / "growing").exists()
+        sides.sync(push=False, live=live)
+        assert (sides.local / "done").read_text() == "whole"
+        assert not (sides.local / "growing").exists()
         for _ in range(10):  # it may change in the middle of one look, or get an inode of before
-            if all((sides.here / one).exists() for one in ("growing", "replaced")):
+            if all((sides.local / one).exists() for one in ("growing", "replaced")):
                 break
-            sides.sync(push=False, calm=calm)
+            sides.sync(push=False, live=live)
     finally:
         writer.kill()
         writer.wait()
-    assert set((sides.here / "growing").read_text().split()) == {"x"}
-    assert (sides.here / "replaced").read_text() == "y\n"
+    assert set((sides.local / "growing").read_text().split()) == {"x"}
+    assert (sides.local / "replaced").read_text() == "y\n"
     sides.sync(push=False)
-    assert (sides.here / "growing").read_text() == (sides.there / "growing").read_text()
+    assert (sides.local / "growing").read_text() == (sides.remote / "growing").read_text()
 
 
 NAMES = ["plain", "a b", 'it\'s "quoted"', "new\nline", "é☃", "-dash", "$HOME", "sub/deep/file", "*star?"]

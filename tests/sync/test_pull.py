@@ -22,8 +22,8 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.job import new_job_id
 from ec2tasks.sync import pull as incoming
-from ec2tasks.sync.engine import Moves, move
-from ec2tasks.sync.pull import Calm
+from ec2tasks.sync.engine import SyncOptions, sync_files
+from ec2tasks.sync.pull import LivePull
 
 SIZE = 4_000_000
 OLD, NEW, NEWER = (os.urandom(SIZE) for _ in range(3))
@@ -36,16 +36,16 @@ CUT = 'mkfifo o$$; sh -c "$*" <&0 >o$$ & stdbuf -o0 head -c {} <o$$; kill -9 $!;
 def sides(tmp_path: Path) -> Sides:
     """A project with one file on both sides."""
     found = Sides(tmp_path)
-    put(found.here / "code.py", "file print(1)")
-    (found.here / "model").write_bytes(OLD)
+    put(found.local / "code.py", "file print(1)")
+    (found.local / "model").write_bytes(OLD)
     found.sync()
     return found
 
 
-def pull(sides: Sides, calm: Calm | None = None) -> str:
+def pull(sides: Sides, live: LivePull | None = None) -> str:
     """Pull; what is said where that fails."""
     try:
-        sides.sync(push=False, calm=calm)
+        sides.sync(push=False, live=live)
     except Failure as failure:
         return failure.what
     return ""
@@ -70,28 +70,28 @@ def between_looks(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) ->
 def test_beside_a_command_a_new_version_is_placed_whole_or_not(
     meanwhile: str, expected: set[bytes], sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(sides.there / "model", "file seen by the comparison")
+    put(sides.remote / "model", "file seen by the comparison")
     (sides.home / "next").write_bytes(NEW)
-    between_looks(monkeypatch, lambda: (sides.home / "next").replace(sides.there / "model"))
+    between_looks(monkeypatch, lambda: (sides.home / "next").replace(sides.remote / "model"))
     (sides.home / "newer").write_bytes(NEWER)
-    (sides.here / OWN / "incoming").mkdir(exist_ok=True)
-    (sides.here / OWN / "incoming" / "model").write_bytes(NEW[: SIZE // 2])  # of an earlier one that was cut
+    (sides.local / OWN / "incoming").mkdir(exist_ok=True)
+    (sides.local / OWN / "incoming" / "model").write_bytes(NEW[: SIZE // 2])  # of an earlier one that was cut
     meanwhile = meanwhile.replace("next model", "newer project/model")
     for deed in (">>", "rm "):
         meanwhile = meanwhile.replace(f"{deed}model", f"{deed}project/model")
     sides.use_shell(PULLS.format(meanwhile))
-    pull(sides, Calm())
-    assert (sides.here / "model").read_bytes() in expected
+    pull(sides, LivePull())
+    assert (sides.local / "model").read_bytes() in expected
 
 
 def test_a_big_file_goes_on_where_it_was_cut_whichever_way_the_next_sync_goes(sides: Sides) -> None:
-    big, staged = sides.there / "big", sides.here / OWN / "incoming" / "big"
+    big, staged = sides.remote / "big", sides.local / OWN / "incoming" / "big"
     big.write_bytes(os.urandom(3 * SIZE))
-    put(sides.here / OWN / "incoming" / "stale", "file that nobody wants any more")
+    put(sides.local / OWN / "incoming" / "stale", "file that nobody wants any more")
     sizes: list[int] = []
     for push, pull in ((False, True), (True, True), (True, False), (True, True)):
         sides.use_shell(PULLS.format(CUT.format(SIZE // 2)))
-        put(sides.here / "code.py", f"file print({len(sizes)})")
+        put(sides.local / "code.py", f"file print({len(sizes)})")
         with contextlib.suppress(Failure):
             sides.sync(push=push, pull=pull)
         sizes.append(staged.stat().st_size)
@@ -99,7 +99,7 @@ def test_a_big_file_goes_on_where_it_was_cut_whichever_way_the_next_sync_goes(si
     assert [one.name for one in staged.parent.iterdir()] == ["big"]
     sides.use_shell('exec sh -c "$*"')
     sides.sync()
-    assert (sides.here / "big").read_bytes() == big.read_bytes()
+    assert (sides.local / "big").read_bytes() == big.read_bytes()
     assert not staged.parent.exists()
 
 
@@ -129,12 +129,12 @@ def alive(pid: str) -> bool:
 
 
 def test_rsync_does_not_outlive_a_killed_client(sides: Sides) -> None:
-    (sides.there / "model").write_bytes(NEW)
+    (sides.remote / "model").write_bytes(NEW)
     stall = f"{{ stdbuf -o0 head -c {SIZE // 2}; while [ ! -e go ]; do sleep 0.02; done; cat; }}"
     sides.use_shell(PULLS.format(f'sh -c "$*" | {stall}'))
     environ = {**os.environ, "PYTHONPATH": f"{REPO / 'tests'}:{REPO}"}
-    client = subprocess.Popen([sys.executable, "-c", CLIENT, str(sides.here.parent)], env=environ)
-    wait_until(lambda: (sides.here / OWN / "incoming" / "model").exists())
+    client = subprocess.Popen([sys.executable, "-c", CLIENT, str(sides.local.parent)], env=environ)
+    wait_until(lambda: (sides.local / OWN / "incoming" / "model").exists())
     (orphan,) = rsyncs(client.pid)
     try:
         client.send_signal(signal.SIGKILL)
@@ -144,15 +144,15 @@ def test_rsync_does_not_outlive_a_killed_client(sides: Sides) -> None:
     finally:
         (sides.home / "go").touch()
     (sides.home / "next").write_bytes(NEWER)
-    (sides.home / "next").replace(sides.there / "model")
+    (sides.home / "next").replace(sides.remote / "model")
     sides.use_shell('exec sh -c "$*"')
     sides.sync(push=False)
-    assert (sides.here / "model").read_bytes() == NEWER
+    assert (sides.local / "model").read_bytes() == NEWER
     assert sides.differences() == []
 
 
 def test_what_a_sync_has_started_holds_its_lock(tmp_path: Path) -> None:
-    with own_folder.locked(tmp_path) as lock:
+    with own_folder.sync_lock(tmp_path) as lock:
         tool = Tools(held=(lock,)).start(["cat"], stdin=subprocess.PIPE)
     with (tmp_path / OWN / "lock").open("w") as file:
         with pytest.raises(BlockingIOError):
@@ -180,25 +180,25 @@ def test_a_path_that_can_t_be_written_here_keeps_out_nothing_else(
     beside: bool, sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     between_looks(monkeypatch, lambda: None)
-    put(sides.here / "cache/x", "file base")
+    put(sides.local / "cache/x", "file base")
     sides.sync()
-    put(sides.there / "cache/x", "file theirs")
-    put(sides.there / "cache/y", "file new")
-    put(sides.there / "results/model", "file dear")
-    with closed(sides.here / "cache"):
-        said = pull(sides, Calm() if beside else None)
-        assert (sides.here / "results/model").read_text() == "dear"
+    put(sides.remote / "cache/x", "file theirs")
+    put(sides.remote / "cache/y", "file new")
+    put(sides.remote / "results/model", "file dear")
+    with closed(sides.local / "cache"):
+        said = pull(sides, LivePull() if beside else None)
+        assert (sides.local / "results/model").read_text() == "dear"
         assert "`cache/x` can't be written here" in said
         assert "(and 1 more)" in said
     sides.sync()
-    assert snapshot(sides.here) == snapshot(sides.there)
+    assert snapshot(sides.local) == snapshot(sides.remote)
 
 
 def test_a_path_may_become_another_thing_again_and_again_in_one_run(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     between_looks(monkeypatch, lambda: None)
-    put(sides.here / "it", "file base")
+    put(sides.local / "it", "file base")
     sides.sync()
     job_id = new_job_id()
     for name, what in [
@@ -208,7 +208,7 @@ def test_a_path_may_become_another_thing_again_and_again_in_one_run(
         ("it/inner", "folder fourth"),
         ("it/inner/inner", "file fifth"),
     ]:
-        put(sides.there / name, what)
-        move(sides.here, sides.way(), job_id, Tools(), Moves(pull=True, calm=Calm()))
-        assert snapshot(sides.here) == snapshot(sides.there)
-    assert {"file base", "file second", "file fourth"} <= contents(sides.here)
+        put(sides.remote / name, what)
+        sync_files(sides.local, sides.way(), job_id, Tools(), SyncOptions(pull=True, live=LivePull()))
+        assert snapshot(sides.local) == snapshot(sides.remote)
+    assert {"file base", "file second", "file fourth"} <= contents(sides.local)

@@ -21,18 +21,18 @@ from support.two_sides import OWN, Sides, contents, do, everything, put, snapsho
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.folder import RemoteFolder, ask_tree
-from ec2tasks.sync import push as outgoing
-from ec2tasks.sync.baseline import Base
-from ec2tasks.sync.entries import encode, is_outward
+from ec2tasks.sync import push
+from ec2tasks.sync.baseline import Baseline
+from ec2tasks.sync.entries import encode_paths, is_outward
 
 
 @pytest.fixture
 def sides(tmp_path: Path) -> Sides:
     """A project with a folder and a file on both sides."""
     found = Sides(tmp_path)
-    (found.here / ".rsyncignore").write_text("*.ignored\n")
-    put(found.here / "store/m", "file stored")
-    put(found.here / "code.py", "file print(1)")
+    (found.local / ".rsyncignore").write_text("*.ignored\n")
+    put(found.local / "store/m", "file stored")
+    put(found.local / "code.py", "file print(1)")
     found.sync()
     return found
 
@@ -70,22 +70,22 @@ def below(found: dict[str, str], name: str, job_id: str) -> tuple[dict[str, str]
 def test_the_cells_of_what_was_a_link_or_a_folder(sides: Sides) -> None:
     tried = {f"it{number:02}": one for number, one in enumerate(one for one in cells() if one[0] in KNOWN)}
     assert len({one[:3] for one in tried.values()}) == 50
-    for root in (sides.here, sides.there):
+    for root in (sides.local, sides.remote):
         for side in "ht":
             put(root / f"store-{side}/m", f"file stored {side}")
     for name, (which, *_) in tried.items():
-        put(sides.here / name, KNOWN[which])
+        put(sides.local / name, KNOWN[which])
     sides.sync()
-    for name, (which, here, there, _) in tried.items():
-        for root, deed, side in ((sides.here, here, "h"), (sides.there, there, "t")):
+    for name, (which, local, remote, _) in tried.items():
+        for root, deed, side in ((sides.local, local, "h"), (sides.remote, remote, "t")):
             inner = WITHIN.get((which, deed), "")
             if inner and which == "link":
                 put(root / name, "")
             if (now := DEEDS[which][deed]) is not None:
                 put(root / name / inner, now.format(side=f"{name} {side}" if "file" in now else side))
-    before_here, before_there, had = snapshot(sides.here), snapshot(sides.there), everything(sides)
+    before_here, before_there, had = snapshot(sides.local), snapshot(sides.remote), everything(sides)
     job_id = sides.sync()
-    now_here, now_there = snapshot(sides.here), snapshot(sides.there)
+    now_here, now_there = snapshot(sides.local), snapshot(sides.remote)
     assert had <= everything(sides), "something is gone for good"
     for name, (*case, cell) in {"store": ("=",), **tried}.items():
         was_here, was_there = below(before_here, name, job_id)[0], below(before_there, name, job_id)[0]
@@ -116,8 +116,8 @@ def test_links_that_lead_somewhere_lose_nothing(
     tmp_path_factory: pytest.TempPathFactory, history: list[list[tuple[str, str, str]]]
 ) -> None:
     sides = Sides(tmp_path_factory.mktemp("links"))
-    put(sides.here / "d/x", "file first")
-    put(sides.here / "e/x", "file second")
+    put(sides.local / "d/x", "file first")
+    put(sides.local / "e/x", "file second")
     sides.sync()
     for step, deeds in enumerate(history):
         for number, (side, name, kind) in enumerate(deeds):
@@ -130,21 +130,21 @@ def test_links_that_lead_somewhere_lose_nothing(
 
 
 def test_nothing_is_deleted_or_put_through_a_link(sides: Sides) -> None:
-    (sides.there / "way").symlink_to("store")
+    (sides.remote / "way").symlink_to("store")
     stayed = ask_tree(
-        sides.way(), Tools(), "clear", "20260101-000000-abc", stdin=encode(["way/m", "", "way/m"])
+        sides.way(), Tools(), "clear", "20260101-000000-abc", stdin=encode_paths(["way/m", "", "way/m"])
     )
     assert stayed == b"way/m\0"
-    assert (sides.there / "store/m").read_text() == "stored"
-    put(sides.here / "out/m", "file one")
+    assert (sides.remote / "store/m").read_text() == "stored"
+    put(sides.local / "out/m", "file one")
     sides.sync()
     # Yours is deleted, and theirs changes before it can be; meanwhile here the folder becomes a link.
-    shutil.rmtree(sides.here / "out")
-    (sides.here / "out").symlink_to("store")
-    during(sides, "mv", before=f"printf result >'{sides.there}/out/m'")
+    shutil.rmtree(sides.local / "out")
+    (sides.local / "out").symlink_to("store")
+    during(sides, "mv", before=f"printf result >'{sides.remote}/out/m'")
     sides.sync()
-    assert "result" in {path.read_text() for path in sides.here.glob("out.ec2-*/m")}
-    assert sorted(one.name for one in (sides.here / "store").iterdir()) == ["m"]
+    assert "result" in {path.read_text() for path in sides.local.glob("out.ec2-*/m")}
+    assert sorted(one.name for one in (sides.local / "store").iterdir()) == ["m"]
 
 
 def during(sides: Sides, tool: str, *, before: str = "true", after: str = "true") -> None:
@@ -161,99 +161,99 @@ def _wrap(sides: Sides, words: list[str]) -> None:
     plain: Callable[[], RemoteFolder] = sides.way
 
     def way() -> RemoteFolder:
-        there = plain()
-        return replace(there, script=lambda name, given: [*words, *there.script(name, given)])
+        remote = plain()
+        return replace(remote, script=lambda name, given: [*words, *remote.script(name, given)])
 
     sides.way = way  # type: ignore[method-assign]
 
 
 def test_what_a_job_puts_in_the_place_of_what_is_being_deleted_stays(sides: Sides) -> None:
-    put(sides.here / "early", "file 1")
-    put(sides.here / "late", "file 2")
+    put(sides.local / "early", "file 1")
+    put(sides.local / "late", "file 2")
     sides.sync()
-    (sides.here / "early").unlink()
-    (sides.here / "late").unlink()
-    there = sides.there
+    (sides.local / "early").unlink()
+    (sides.local / "late").unlink()
+    remote = sides.remote
     during(
         sides,
         "mv",
-        before=f"printf 'early result' >'{there}/new' && /bin/mv '{there}/new' '{there}/early'",
-        after=f"printf 'late result' >'{there}/late'",
+        before=f"printf 'early result' >'{remote}/new' && /bin/mv '{remote}/new' '{remote}/early'",
+        after=f"printf 'late result' >'{remote}/late'",
     )
     sides.sync()
-    assert beside(sides.here) == {"early result"}
+    assert beside(sides.local) == {"early result"}
     sides.sync()
-    assert (sides.here / "late").read_text() == (sides.there / "late").read_text() == "late result"
-    assert not (sides.there / "early").exists()
+    assert (sides.local / "late").read_text() == (sides.remote / "late").read_text() == "late result"
+    assert not (sides.remote / "early").exists()
 
 
 def test_there_the_copies_of_this_run_are_never_pruned(sides: Sides) -> None:
-    replaced = sides.there / OWN / "replaced"
+    replaced = sides.remote / OWN / "replaced"
     for number in range(12):  # by clients whose clocks are ahead, the oldest with the latest name
         (replaced / f"209901{31 - number}-000000-abc").mkdir(parents=True)
         time.sleep(0.01)
-    (sides.here / "code.py").unlink()
-    during(sides, "mv", before=f"printf result >'{sides.there}/code.py'")
+    (sides.local / "code.py").unlink()
+    during(sides, "mv", before=f"printf result >'{sides.remote}/code.py'")
     job_id = sides.sync()
     left = {one.name for one in replaced.iterdir()}
     assert left == {job_id, *(f"209901{31 - number}-000000-abc" for number in range(3, 12))}
-    assert beside(sides.here) == {"result"}
+    assert beside(sides.local) == {"result"}
 
 
 def test_yours_that_could_not_be_sent_is_never_taken_for_theirs(sides: Sides) -> None:
     for name in ("gone", "file", "link"):
-        put(sides.here / name, f"file mine {name}")
-        put(sides.there / name, "folder theirs")
-    (sides.there / "way").symlink_to("store")
-    put(sides.here / "way/own", "file mine below")
-    (sides.here / "code.py").unlink()
-    put(sides.here / "code.py/new", "file mine new")
+        put(sides.local / name, f"file mine {name}")
+        put(sides.remote / name, "folder theirs")
+    (sides.remote / "way").symlink_to("store")
+    put(sides.local / "way/own", "file mine below")
+    (sides.local / "code.py").unlink()
+    put(sides.local / "code.py/new", "file mine new")
     sides.sync()
     assert sides.differences() == []
     for name, now in (("gone", ""), ("file", "file other"), ("link", "link store")):
-        put(sides.there / name, now)
-    before = snapshot(sides.here)
+        put(sides.remote / name, now)
+    before = snapshot(sides.local)
     sides.sync()
-    assert {path: one for path, one in snapshot(sides.here).items() if path in before} == before
-    assert [(sides.there / one).read_text() for one in ("gone", "file", "link")] == [
+    assert {path: one for path, one in snapshot(sides.local).items() if path in before} == before
+    assert [(sides.remote / one).read_text() for one in ("gone", "file", "link")] == [
         f"mine {one}" for one in ("gone", "file", "link")
     ]
-    assert "other" in beside(sides.here)
+    assert "other" in beside(sides.local)
     assert sides.differences() == []
 
 
 def test_yours_below_what_is_no_folder_there_is_sent_once_it_can_be(sides: Sides) -> None:
-    put(sides.here / "out/a", "file base")
+    put(sides.local / "out/a", "file base")
     sides.sync()
-    put(sides.there / "out", "file in the way")
-    put(sides.here / "out/b", "file mine")
+    put(sides.remote / "out", "file in the way")
+    put(sides.local / "out/b", "file mine")
     sides.sync()
     assert sides.differences() == []
-    put(sides.there / "out", "")
+    put(sides.remote / "out", "")
     sides.sync()
-    assert (sides.there / "out/b").read_text() == "mine"
+    assert (sides.remote / "out/b").read_text() == "mine"
 
 
 def test_another_folder_there_is_another_memory(sides: Sides) -> None:
-    put(sides.here / "code.py", "file hello")
+    put(sides.local / "code.py", "file hello")
     sides.sync()
-    first = sides.there
+    first = sides.remote
     plain = sides.way
 
     def elsewhere() -> RemoteFolder:
         return replace(plain(), folder="other")
 
     put(sides.home / "other/cfg", "file of somebody else")
-    put(sides.here / "cfg", "file mine")
-    sides.there, sides.way = sides.home / "other", elsewhere  # type: ignore[method-assign]
+    put(sides.local / "cfg", "file mine")
+    sides.remote, sides.way = sides.home / "other", elsewhere  # type: ignore[method-assign]
     sides.sync()
-    put(sides.here / "code.py", "file hours of work")
+    put(sides.local / "code.py", "file hours of work")
     sides.sync()
-    assert (sides.there / "cfg").read_text() == "mine"
-    assert beside(sides.here) == {"of somebody else"}
-    sides.there, sides.way = first, plain  # type: ignore[method-assign]
+    assert (sides.remote / "cfg").read_text() == "mine"
+    assert beside(sides.local) == {"of somebody else"}
+    sides.remote, sides.way = first, plain  # type: ignore[method-assign]
     sides.sync()
-    assert (sides.here / "code.py").read_text() == (first / "code.py").read_text() == "hours of work"
+    assert (sides.local / "code.py").read_text() == (first / "code.py").read_text() == "hours of work"
 
 
 @pytest.mark.parametrize("damage", ["pages", "values"])
@@ -261,21 +261,21 @@ def test_a_manifest_found_damaged_late_costs_no_conflicts(
     sides: Sides, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(300):
-        put(sides.here / f"many/{number:0100}", f"file {number}")
+        put(sides.local / f"many/{number:0100}", f"file {number}")
     sides.sync()
-    (kept,) = (sides.here / OWN / "synced").glob("*.db")
+    (kept,) = (sides.local / OWN / "synced").glob("*.db")
     if damage == "pages":
         with kept.open("r+b") as file:
             file.seek(8192)
             file.write(b"\xff" * (kept.stat().st_size - 8192))
     else:
         subprocess.run(["python3", "-c", VALUES, kept], check=True)
-    put(sides.here / "many/more", "file newer")
-    put(sides.there / "new", "file result")
+    put(sides.local / "many/more", "file newer")
+    put(sides.remote / "new", "file result")
     sides.sync()
     assert "can't be read" in capsys.readouterr().err
-    assert (sides.here / "new").read_text() == "result"
-    assert not list(sides.here.rglob("*.ec2-*"))
+    assert (sides.local / "new").read_text() == "result"
+    assert not list(sides.local.rglob("*.ec2-*"))
     assert sides.differences() == []
 
 
@@ -301,22 +301,22 @@ def test_what_can_t_travel_under_an_odd_name_holds_up_nothing(sides: Sides, what
     put(sides.home / "big/in", "file far")
     for name in map(os.fsdecode, ODD):
         if what == "link out":
-            put(sides.there / name / "inner", "file x")
+            put(sides.remote / name / "inner", "file x")
         elif what == "link":
-            (sides.here / name).symlink_to("/nowhere")
-            (sides.there / f"t{name}").symlink_to("/nowhere")
+            (sides.local / name).symlink_to("/nowhere")
+            (sides.remote / f"t{name}").symlink_to("/nowhere")
         else:
-            os.mkfifo(sides.here / name)
-            os.mkfifo(sides.there / f"t{name}")
+            os.mkfifo(sides.local / name)
+            os.mkfifo(sides.remote / f"t{name}")
     sides.sync()
     for name in map(os.fsdecode, ODD if what == "link out" else ()):
-        put(sides.there / name, "")
-        (sides.there / name).symlink_to(sides.home / "big")
-    put(sides.there / "result", "file dear")
+        put(sides.remote / name, "")
+        (sides.remote / name).symlink_to(sides.home / "big")
+    put(sides.remote / "result", "file dear")
     sides.sync()
-    assert (sides.here / "result").read_text() == "dear"
+    assert (sides.local / "result").read_text() == "dear"
     if what == "link out":
-        assert all((sides.here / os.fsdecode(one) / "in").read_text() == "far" for one in ODD)
+        assert all((sides.local / os.fsdecode(one) / "in").read_text() == "far" for one in ODD)
     assert sides.differences() == []
 
 
@@ -332,23 +332,23 @@ def test_what_a_cut_push_sent_is_known_to_have_been_sent(
         raise KilledError
 
     sides = Sides(tmp_path)
-    put(sides.here / "code.py", "file 1")
+    put(sides.local / "code.py", "file 1")
     if not first:
         sides.sync()
-    put(sides.here / "old_name.py", "file code")
-    put(sides.here / "pack/edited", "file before")
+    put(sides.local / "old_name.py", "file code")
+    put(sides.local / "pack/edited", "file before")
     with monkeypatch.context() as patch:
-        patch.setattr(outgoing, "NOTING", 0.0)
-        patch.setattr(Base, "save", killed)
+        patch.setattr(push, "ANNOUNCING", 0.0)
+        patch.setattr(Baseline, "save", killed)
         with pytest.raises(KilledError):
             sides.sync(pull=False)
-    assert (sides.there / "old_name.py").exists()
-    (sides.here / "old_name.py").rename(sides.here / "new_name.py")
-    put(sides.here / "pack/edited", "file after it")
+    assert (sides.remote / "old_name.py").exists()
+    (sides.local / "old_name.py").rename(sides.local / "new_name.py")
+    put(sides.local / "pack/edited", "file after it")
     sides.sync()
-    assert snapshot(sides.here) == snapshot(sides.there)
-    assert {"new_name.py", "old_name.py"} & snapshot(sides.here).keys() == {"new_name.py"}
-    assert beside(sides.here) == set()
+    assert snapshot(sides.local) == snapshot(sides.remote)
+    assert {"new_name.py", "old_name.py"} & snapshot(sides.local).keys() == {"new_name.py"}
+    assert beside(sides.local) == set()
 
 
 @pytest.mark.skipif(
@@ -358,8 +358,8 @@ def test_what_is_in_a_folder_there_that_is_closed_is_not_deleted() -> None:
     with tempfile.TemporaryDirectory() as name:
         sides = Sides(Path(name))
         Path(name).chmod(0o755)
-        put(sides.here / "closed/x", "file one")
-        put(sides.here / "code.py", "file 1")
+        put(sides.local / "closed/x", "file one")
+        put(sides.local / "code.py", "file 1")
         if os.geteuid() == 0:
             as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
             sides.use_shell(f'exec {" ".join(as_nobody)} sh -c "$*"')
@@ -367,17 +367,17 @@ def test_what_is_in_a_folder_there_that_is_closed_is_not_deleted() -> None:
             subprocess.run(["chown", "-R", "65534:65534", sides.home], check=True)
             _wrap(sides, as_nobody)
         sides.sync()
-        (sides.there / "closed").chmod(0)
+        (sides.remote / "closed").chmod(0)
         for edit in ("", "file edited here", "file edited again"):
-            put(sides.here / "closed/x", edit or "file one")
-            put(sides.there / "result", f"file after {edit}")
+            put(sides.local / "closed/x", edit or "file one")
+            put(sides.remote / "result", f"file after {edit}")
             with pytest.raises(Failure, match=r"closed \(not readable there\)"):
                 sides.sync()
-            assert (sides.here / "result").read_text() == f"after {edit}"
-        (sides.there / "closed").chmod(0o755)
+            assert (sides.local / "result").read_text() == f"after {edit}"
+        (sides.remote / "closed").chmod(0o755)
         sides.sync()
-        assert (sides.there / "closed/x").read_text() == "edited again"
-        assert beside(sides.here) == set()
+        assert (sides.remote / "closed/x").read_text() == "edited again"
+        assert beside(sides.local) == set()
 
 
 def test_a_link_leads_out_where_rsync_says_so(tmp_path: Path) -> None:
@@ -395,9 +395,9 @@ def test_a_link_leads_out_where_rsync_says_so(tmp_path: Path) -> None:
 
 
 def test_the_memory_of_a_project_inside_never_travels(sides: Sides) -> None:
-    put(sides.here / f"sub/{OWN}/synced/x.db", "file own")
-    put(sides.here / "sub/code.py", "file print(2)")
+    put(sides.local / f"sub/{OWN}/synced/x.db", "file own")
+    put(sides.local / "sub/code.py", "file print(2)")
     sides.sync()
-    assert sorted(one.name for one in (sides.there / "sub").iterdir()) == ["code.py"]
-    assert "file own" not in contents(sides.there)
+    assert sorted(one.name for one in (sides.remote / "sub").iterdir()) == ["code.py"]
+    assert "file own" not in contents(sides.remote)
     assert sides.differences() == []

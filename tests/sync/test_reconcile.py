@@ -26,8 +26,8 @@ NOW = {
 
 
 def test_the_tables_are_whole() -> None:
-    known = {(here, there) for which, here, there, _ in CELLS if which == "known"}
-    new = {(here, there) for which, here, there, _ in CELLS if which == "new"}
+    known = {(local, remote) for which, local, remote, _ in CELLS if which == "known"}
+    new = {(local, remote) for which, local, remote, _ in CELLS if which == "new"}
     assert (len(known), len(new)) == (25, 16)
 
 
@@ -35,20 +35,20 @@ def moves_nothing(sides: Sides) -> None:
     assert sides.differences() == []
 
 
-@pytest.mark.parametrize(("which", "here", "there", "cell"), CELLS)
-def test_a_cell(which: str, here: str, there: str, cell: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("which", "local", "remote", "cell"), CELLS)
+def test_a_cell(which: str, local: str, remote: str, cell: str, tmp_path: Path) -> None:
     sides = Sides(tmp_path)
-    (sides.here / "other").write_text("something")
+    (sides.local / "other").write_text("something")
     if which == "known":
-        put(sides.here / "it", "file base")
+        put(sides.local / "it", "file base")
     sides.sync()
-    for root, what, side in ((sides.here, here, "h"), (sides.there, there, "t")):
+    for root, what, side in ((sides.local, local, "h"), (sides.remote, remote, "t")):
         if (now := NOW[what]) is not None:
             put(root / "it", now.format(side=side))
-    before_here, before_there = snapshot(sides.here), snapshot(sides.there)
+    before_here, before_there = snapshot(sides.local), snapshot(sides.remote)
     had = everything(sides)
     job_id = sides.sync()
-    now_here, now_there = snapshot(sides.here), snapshot(sides.there)
+    now_here, now_there = snapshot(sides.local), snapshot(sides.remote)
     beside = {path: one for path, one in now_here.items() if f".ec2-{job_id}" in path}
     own_here = {path: one for path, one in now_here.items() if path not in beside}
     assert had <= everything(sides), "something is gone for good"
@@ -83,24 +83,24 @@ def test_no_history_loses_anything(
     for step, (deeds, ways) in enumerate(history):
         for number, (side, name, kind) in enumerate(deeds):
             do(sides, side, name, kind, f"{step}.{number}")
-        had, yours = everything(sides), snapshot(sides.here)
+        had, yours = everything(sides), snapshot(sides.local)
         sides.sync(push="push" in ways, pull="pull" in ways)
         assert had <= everything(sides)
         edited = {name for side, name, _ in deeds if side == "here"}
         for name in edited & yours.keys():
             if yours[name] != "folder":
-                assert snapshot(sides.here).get(name) == yours[name], "an edit here was replaced"
+                assert snapshot(sides.local).get(name) == yours[name], "an edit here was replaced"
     sides.sync()
     moves_nothing(sides)
 
 
 def test_the_page_names_what_arrives_beside(tmp_path: Path) -> None:
     sides = Sides(tmp_path)
-    put(sides.here / "a.ipynb", "file base")
+    put(sides.local / "a.ipynb", "file base")
     sides.sync()
-    put(sides.here / "a.ipynb", "file mine!")
-    put(sides.there / "a.ipynb", "file theirs!!")
+    put(sides.local / "a.ipynb", "file mine!")
+    put(sides.remote / "a.ipynb", "file theirs!!")
     job_id = sides.sync(push=False)
     assert re.search(r"`NAME\.ec2-RUN`", PAGE.read_text(encoding="utf-8"))
-    assert (sides.here / f"a.ipynb.ec2-{job_id}").read_text() == "theirs!!"
-    assert (sides.here / "a.ipynb").read_text() == "mine!"
+    assert (sides.local / f"a.ipynb.ec2-{job_id}").read_text() == "theirs!!"
+    assert (sides.local / "a.ipynb").read_text() == "mine!"

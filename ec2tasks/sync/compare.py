@@ -1,0 +1,203 @@
+"""Compares both sides of a project with the baseline: what is to be done about each path; moves nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ec2tasks.base.process import Tools, in_background
+from ec2tasks.base.project_dir import file_system_time
+from ec2tasks.remote.folder import RemoteFolder
+from ec2tasks.sync.baseline import Baseline
+from ec2tasks.sync.entries import (
+    NOTHING,
+    Entry,
+    EntryKind,
+    Pair,
+    is_own_folder,
+    kind_of,
+    read_entry,
+    same_on_both,
+)
+from ec2tasks.sync.reconcile import Change, Resolution, needs_checksum, reconcile
+from ec2tasks.sync.scan import RemoteScan, list_differences, same_contents, scan_remote
+from ec2tasks.sync.transfer import Direction
+
+PathState = tuple[str, Pair, Entry | None, Entry | None]  # a path, its merge base, what stands here and there
+
+
+@dataclass(kw_only=True)
+class Comparison:
+    """What is to be done about every path that is not in sync.
+
+    `left_out` can't travel, `closed` can't be fetched though something stands there, both in words;
+    `vanished`: something was renamed or deleted while it was compared.
+    """
+
+    changes: list[Change]
+    left_out: list[str]
+    closed: list[str]
+    remote: RemoteScan
+    vanished: bool
+
+
+def compare(
+    root: Path,
+    remote: RemoteFolder,
+    baseline: Baseline,
+    tools: Tools,
+    *,
+    direction: Direction,
+    thorough: bool,
+) -> Comparison:
+    """Compare both sides with the baseline. Raises Failure where the instance can't be asked.
+
+    `thorough`: look also for what both sides changed alike since, which nothing but a third way between them
+    can have done; it is recorded. Left out, a later change of it may be taken for a conflict.
+    """
+    start, full = file_system_time(root), not baseline.complete
+    listed = in_background(lambda: list_differences(root, remote, tools, direction, full=full))
+    # Meanwhile: what is not here any more as it was in sync. What of it is the same there is recorded anew.
+    own_folders: dict[str, bool] = {}
+    changed = (
+        {path for path, pair in baseline if not _is_unchanged(root, path, pair, own_folders)}
+        if thorough
+        else set()
+    )
+    listing, messages = listed()
+    paths = {*listing.differing, *listing.only_remote}
+    _record_same(root, baseline, set(listing.same if full else changed) - paths, start)
+    if full:
+        # What is not listed at all is gone from both sides, or ignored now.
+        _forget_gone(root, baseline, {path for path, _ in baseline} - set(listing.same) - paths)
+    remote_scan = scan_remote(remote, paths, tools)
+    closed = [f"{folder} (not readable there)" for folder in messages.closed_remote(remote.path)]
+    comparison = Comparison(
+        changes=[],
+        left_out=messages.left_out(),
+        closed=[*closed, *remote_scan.closed],
+        remote=remote_scan,
+        vanished=False,
+    )
+    states = _path_states(root, baseline, sorted(paths | remote_scan.behind), comparison)
+    comparison.changes = _reconciled(states, lambda doubtful: same_contents(root, remote, doubtful, tools))
+    return comparison
+
+
+def _path_states(
+    root: Path, baseline: Baseline, paths: Iterable[str], comparison: Comparison
+) -> Iterator[PathState]:
+    """The merge base and both entries of each path where they can be told and can travel.
+
+    The comparison takes in the rest.
+    """
+    own_folders: dict[str, bool] = {}
+    for path in paths:
+        local, unknown = read_local(root, path, own_folders)
+        remote = comparison.remote.entries.get(path)
+        if folder := comparison.remote.closed_above(path):
+            comparison.closed.append(f"{folder} (not readable there)")
+        elif unknown:
+            (comparison.closed if remote else comparison.left_out).append(f"{path} ({unknown})")
+        elif kind_of(remote or local) is EntryKind.SPECIAL:
+            comparison.left_out.append(f"{path} (no regular file)")
+        elif local is None and remote is None and baseline[path] == NOTHING:
+            comparison.vanished = True
+        else:
+            yield path, _merge_base(baseline, comparison.remote, path, local, remote), local, remote
+
+
+def _merge_base(
+    baseline: Baseline, remote_scan: RemoteScan, path: str, local: Entry | None, remote: Entry | None
+) -> Pair:
+    """The merge base of a path; a local entry that could not be sent has no remote base."""
+    pair = baseline.pair_for(path, remote)
+    if not pair.blocked:
+        return pair
+    is_unchanged = (local, remote) == (pair.local, pair.remote)
+    still_blocked = remote is not None or remote_scan.blocks(path)
+    return Pair(local, remote) if is_unchanged and still_blocked else Pair(None, pair.remote)
+
+
+def read_local(root: Path, path: str, own_folders: dict[str, bool]) -> tuple[Entry | None, str]:
+    """Read what stands at a path here, and why that can't be told; `own_folders` remembers folders."""
+    try:
+        return read_entry(root, path, own_folders), ""
+    except OSError as error:
+        return None, error.strerror or "not readable"
+
+
+def _is_unchanged(root: Path, path: str, pair: Pair, own_folders: dict[str, bool]) -> bool:
+    """Whether a path stands here as the baseline has it."""
+    before = pair.local
+    if before is not None and before.kind is EntryKind.FILE:
+        # Without an Entry: this is what a sync with nothing to move spends its time on.
+        try:
+            status = os.stat(f"{root}/{path}")
+            is_own = is_own_folder(root, path.rpartition("/")[0], own_folders)
+        except OSError:
+            return False
+        return is_own and (status.st_mtime_ns, status.st_size, status.st_mode & 0o777) == (
+            before.mtime,
+            before.size,
+            before.mode,
+        )
+    local, unknown = read_local(root, path, own_folders)
+    return not unknown and local == before
+
+
+def _record_same(root: Path, baseline: Baseline, paths: Iterable[str], start: int) -> None:
+    """Record what was the same on both sides, or gone from both, when the comparison started."""
+    own_folders: dict[str, bool] = {}
+    for path in paths:
+        local, unknown = read_local(root, path, own_folders)
+        # What can't be looked at here may be there; what was touched since may not be what was compared.
+        if not unknown and not _touched_since(root, path, start):
+            baseline.record(path, same_on_both(local) if local else NOTHING)
+
+
+def _forget_gone(root: Path, baseline: Baseline, paths: Iterable[str]) -> None:
+    """Forget paths that neither side has any more: they are gone, or ignored now."""
+    own_folders: dict[str, bool] = {}
+    for path in paths:
+        if not read_local(root, path, own_folders)[1]:
+            baseline.record(path, NOTHING)
+
+
+def _touched_since(root: Path, path: str, start: int) -> bool:
+    try:
+        return os.stat(f"{root}/{path}").st_ctime_ns >= start
+    except OSError:
+        return False
+
+
+def _reconciled(states: Iterable[PathState], find_same: Callable[[list[str]], set[str]]) -> list[Change]:
+    """The changes that ask for something; files that only a checksum can tell apart are looked into."""
+    first = [reconcile(path, base, local, remote) for path, base, local, remote in states]
+    doubtful = [
+        change.path
+        for change in first
+        if change.resolution is Resolution.CONFLICT
+        and change.local
+        and change.remote
+        and needs_checksum(change.local, change.remote)
+    ]
+    same = find_same(doubtful) if doubtful else set()
+    changes = (
+        reconcile(change.path, change.base, change.local, change.remote, same_content=same.__contains__)
+        if change.path in same
+        else change
+        for change in first
+    )
+    return [
+        change
+        for change in changes
+        if change.resolution is not Resolution.NOTHING and not _is_special_push(change)
+    ]
+
+
+def _is_special_push(change: Change) -> bool:
+    """Whether it would send what can't travel, a socket say, in whose place something else stands there."""
+    return change.resolution is Resolution.PUSH and kind_of(change.local) is EntryKind.SPECIAL
