@@ -63,7 +63,7 @@ def release(lease: Lease, outcome: Outcome) -> FinalState | None:
             return None  # what becomes of it is not for who only watched
         others = _others(lease, answer)
         all_here = outcome.results is Results.FETCHED and answer is not None and answer.bare
-        decision = decide(_facts(lease, outcome, answer, others=others))
+        decision = decide(release_facts(lease, outcome, answer, others=others))
         if answer and decision.final_state is FinalState.TERMINATE:
             _tell_unseen_ends(lease, answer.untold)
         return apply(lease, decision, fetched=all_here)
@@ -79,7 +79,8 @@ def _others(lease: Lease, answer: Leaving | None) -> bool | None:
     return others if answer or others else None
 
 
-def _facts(lease: Lease, outcome: Outcome, answer: Leaving | None, *, others: bool | None) -> Facts:
+def release_facts(lease: Lease, outcome: Outcome, answer: Leaving | None, *, others: bool | None) -> Facts:
+    """The facts for the decision: what was asked, what happened, what the instance answered."""
     operation, acquired = lease.operation, lease.acquired
     # A later session's final state replaces an earlier one's: the instance knows which came last.
     asked = FinalState(answer.final_state) if answer and answer.final_state else None
