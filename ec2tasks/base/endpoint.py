@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """One place that speaks the AWS API.
+    """Where the AWS API answers, and how its instances are reached.
 
     `api_url` is None for AWS itself, where boto3 finds its own URL per service. `access_key` and
-    `secret_key` are set only where the place has credentials of its own, so that the user's are
+    `secret_key` are set only where the endpoint has credentials of its own, so that the user's are
     never sent to it; its profiles and proxies are not looked at there either. `address_url` answers the
     caller's public address as plain text.
     """
@@ -24,7 +24,7 @@ class Endpoint:
 
     @property
     def is_own(self) -> bool:
-        """Whether this place has credentials of its own."""
+        """Whether this endpoint has credentials of its own, and the user's are not for it."""
         return self.access_key is not None
 
 

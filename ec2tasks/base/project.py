@@ -1,4 +1,4 @@
-"""The project: the folder that travels, and what tells it from another of the same name."""
+"""The project: the folder that is synchronised, and its identity among others of the same name."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ SETTINGS_FILE = "ec2.yaml"
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """The folder `root`, and where below it the user stands (`.` for the root itself)."""
+    """The project's folder, `root`, and the working directory relative to it, `below` (`.` for the root)."""
 
     root: Path
     below: Path
 
     @property
     def label(self) -> str:
-        """The folder's name as a word that AWS, paths and shells take as it is."""
+        """The folder's name as a word that AWS, paths and shells take without quoting."""
         return re.sub(r"[^A-Za-z0-9._-]+", "-", self.root.name).strip("-.") or "project"
 
 
 def find_project(cwd: Path) -> Project:
-    """The nearest folder upwards that holds ec2.yaml, else this one."""
+    """The project that `cwd` lies in: the nearest folder upwards with an ec2.yaml, else `cwd` itself."""
     root = next((folder for folder in (cwd, *cwd.parents) if (folder / SETTINGS_FILE).is_file()), cwd)
     return Project(root=root, below=cwd.relative_to(root))
 
 
 def check_syncable(project: Project, home: Path) -> None:
-    """Refuse to send a whole home or disk."""
+    """Raise UsageError for a project that is, or holds, the user's home: all of that would be sent."""
     if project.root in (home, *home.parents):
         raise UsageError(
             f"`{project.root}` holds your whole home and is no project to send to an instance",
@@ -43,8 +43,8 @@ def check_syncable(project: Project, home: Path) -> None:
         )
 
 
-def identity(project: Project) -> str:
-    """The same for each clone of one git repository, different for two projects of one name."""
+def project_identity(project: Project) -> str:
+    """A hash that is the same for each clone of a git repository, and different for projects of one name."""
     first_commits = (_git(project.root, "rev-list", "--max-parents=0", "HEAD") or "").split()
     below = _git(project.root, "rev-parse", "--show-prefix")  # of the repository, with a slash at its end
     if first_commits and below is not None:
@@ -55,9 +55,9 @@ def identity(project: Project) -> str:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """What git says there; None where it is no repository, has no commit, or git is missing."""
+    """The output of git in a folder; None where it is no repository, has no commit, or git is missing."""
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=10)
+        result = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None
+    return os.fsdecode(result.stdout).removesuffix("\n") if result.returncode == 0 else None

@@ -38,7 +38,7 @@ class State:
 
 
 def open_state(environ: Mapping[str, str] = os.environ) -> State:
-    """The state folders, made where they are missing."""
+    """Make the state folders where they are missing. Raises Failure where that can't be done."""
     home = Path(environ.get("HOME") or Path.home())
     folder = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "ec2tasks"
     try:
@@ -51,19 +51,23 @@ def open_state(environ: Mapping[str, str] = os.environ) -> State:
 
 
 def _socket_folder(folder: Path, environ: Mapping[str, str]) -> Path:
-    """A folder of the user's own with a path short enough for a socket."""
+    """A folder for sockets, of this user's alone and short enough in its path.
+
+    Raises Failure where another user made it, or may enter it.
+    """
     runtime = environ.get("XDG_RUNTIME_DIR")
-    wanted = [Path(runtime) / "ec2tasks"] if runtime and Path(runtime).is_dir() else []
+    candidates = [Path(runtime) / "ec2tasks"] if runtime and Path(runtime).is_dir() else []
     short = hashlib.sha256(os.fspath(folder).encode()).hexdigest()[:8]
-    wanted += [
+    candidates += [
         folder / "s",
         Path(tempfile.gettempdir()) / f"ec2tasks-{os.getuid()}-{short}",
         Path("/tmp") / f"ec2tasks-{os.getuid()}-{short}",  # noqa: S108  # made and checked below
     ]
-    chosen = next((one for one in wanted if len(os.fspath(one)) <= SOCKET_FOLDER_LIMIT), wanted[-1])
+    fitting = (folder for folder in candidates if len(os.fspath(folder)) <= SOCKET_FOLDER_LIMIT)
+    chosen = next(fitting, candidates[-1])
     chosen.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = chosen.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    status = chosen.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise Failure(f"`{chosen}` is not a folder of yours alone", hint=f"remove it: rm -r {chosen}")
     return chosen
 
@@ -72,7 +76,7 @@ def _socket_folder(folder: Path, environ: Mapping[str, str]) -> Path:
 def lock(state: State, name: str, *, shared: bool = False, patience: float | None = None) -> Iterator[bool]:
     """Hold a lock of this machine; the kernel frees it when its owner dies.
 
-    With `patience`, go on without it after so many seconds. Yields whether it is held.
+    Yields whether it is held: without `patience` (seconds) it always is, however long that takes.
     """
     folder = state.folder / "locks"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -86,7 +90,7 @@ def lock(state: State, name: str, *, shared: bool = False, patience: float | Non
 
 
 def flock_within(file: int, kind: int, patience: float) -> bool:
-    """Take a lock of flock(2) on an open file, trying for so many seconds; whether it is held."""
+    """Try for `patience` seconds to take a flock(2) of that kind on a file descriptor; whether it is held."""
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -100,36 +104,36 @@ def flock_within(file: int, kind: int, patience: float) -> bool:
 
 
 def digest(*parts: str) -> str:
-    """A short file name for these words."""
+    """A hash of these words that is short enough for a file name."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
-def recall(state: State, key: str) -> dict[str, object] | None:
-    """Where an instance was last seen; a hint that its host key and AWS confirm or not."""
+def read_cached(state: State, key: str) -> dict[str, object] | None:
+    """What `write_cached` has kept under this key, or None: a hint, for AWS and the host key to confirm."""
     try:
-        found = json.loads((state.folder / "seen" / key).read_text(encoding="utf-8"))
+        content = json.loads((state.folder / "seen" / key).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None
 
 
-def remember(state: State, key: str, values: Mapping[str, object]) -> None:
-    """Keep where an instance was seen, for the next call's head start."""
-    keep(state.folder / "seen" / key, json.dumps(values))
+def write_cached(state: State, key: str, values: Mapping[str, object]) -> None:
+    """Keep what is known of an instance, by which the next call may find it without asking AWS."""
+    write_atomically(state.folder / "seen" / key, json.dumps(values))
 
 
-def keep(path: Path, text: str, *, for_sure: bool = False) -> None:
-    """Write a file in one piece; with `for_sure`, it survives a power cut once this returns."""
+def write_atomically(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a file in one piece, for this user alone; with `durable`, it then survives a power cut."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("w", encoding="utf-8") as file:
         draft.chmod(0o600)
         file.write(text)
         file.flush()
-        if for_sure:
+        if durable:
             os.fsync(file.fileno())
     draft.replace(path)
-    if for_sure:
+    if durable:
         # The name is the folder's to keep, and survives a power cut only once that is on the disk too.
         folder = os.open(path.parent, os.O_RDONLY)
         os.fsync(folder)

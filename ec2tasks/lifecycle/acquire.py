@@ -13,10 +13,10 @@ from ec2tasks.aws.start_and_end import NextStep, next_step
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import check_tools, in_background
-from ec2tasks.base.project import identity
+from ec2tasks.base.project import project_identity
 from ec2tasks.base.project_dir import store_identity, stored_identity
 from ec2tasks.base.signals import deferred
-from ec2tasks.base.state import keep, lock, remember
+from ec2tasks.base.state import lock, write_atomically, write_cached
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.drift import warn_of_drift
@@ -97,7 +97,7 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
         _get_ready(context, acquired.instance, host)
     if acquired.launched and _gave_way(context, acquired):
         return acquire(context, acquired, may_launch=may_launch)
-    remember(context.state, context.key, as_json(acquired.instance))
+    write_cached(context.state, context.key, as_json(acquired.instance))
     _adopt(context, acquired.instance)
     return _connected(context, acquired, host, compare=may_launch)
 
@@ -204,7 +204,7 @@ def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> 
 def _launch(context: CallContext, plan: LaunchPlan) -> Instance:
     """Launch one, written down before AWS is asked, and asked with what stands there from a lost request."""
     if plan.public_key:
-        keep(context.public_key, f"{plan.public_key}\n")
+        write_atomically(context.public_key, f"{plan.public_key}\n")
     for anew in (False, True):
         entry = launch_journal.begin(context.state, context.place, anew=anew)
         try:
@@ -221,6 +221,6 @@ def _launch(context: CallContext, plan: LaunchPlan) -> Instance:
 
 
 def _plan_launch(context: CallContext) -> LaunchPlan:
-    known = stored_identity(context.project.root) or identity(context.project)
+    known = stored_identity(context.project.root) or project_identity(context.project)
     tags = instances.launch_tags(context.settings, known)
     return plan_launch(context.aws, context.settings, tags, home=context.home, tools=context.tools)

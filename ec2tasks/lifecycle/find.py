@@ -11,9 +11,9 @@ from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.base.project import identity
+from ec2tasks.base.project import project_identity
 from ec2tasks.base.project_dir import stored_identity
-from ec2tasks.base.state import recall
+from ec2tasks.base.state import read_cached
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.instance_cache import from_json
@@ -38,10 +38,10 @@ def _chosen(context: CallContext, candidates: Sequence[Instance]) -> Instance | 
     """The one of these instances that is this project's; raises Failure where several may be."""
     name = context.settings.name
     given = context.settings.given("name")
-    known = (
-        () if given or not candidates else (stored_identity(context.project.root), identity(context.project))
-    )
-    return instances.choose_instance(candidates, name=name, identities=known, name_given=given)
+    identities: tuple[str, ...] = ()
+    if candidates and not given:
+        identities = (stored_identity(context.project.root), project_identity(context.project))
+    return instances.choose_instance(candidates, name=name, identities=identities, name_given=given)
 
 
 def settled_instance(context: CallContext, sleep: Callable[[float], None] = time.sleep) -> Instance | None:
@@ -113,7 +113,7 @@ def host_of(context: CallContext, instance: Instance) -> Host:
 def remembered_instance(context: CallContext) -> Instance | None:
     """The instance as it was when this machine last connected to it; None where nothing usable is known."""
     try:
-        instance = from_json(recall(context.state, context.key))
+        instance = from_json(read_cached(context.state, context.key))
     except (KeyError, TypeError, ValueError):
         return None
     if not context.settings.given("name") and instance.project not in (

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ec2tasks.base.state import State, keep
+from ec2tasks.base.state import State, write_atomically
 
 # A lost launch shows in AWS's lists long before; until then its token is asked with again. AWS says of
 # tokens only that they are kept for some time: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
@@ -69,7 +69,7 @@ def begin(state: State, place: Place, *, anew: bool = False, clock: Callable[[],
     if known and not anew and not known.is_old(clock):
         return known
     entry = Entry(place=place, nonce=secrets.token_hex(16), began=clock())
-    keep(_folder(state) / place.key, json.dumps(asdict(entry)), for_sure=True)
+    write_atomically(_folder(state) / place.key, json.dumps(asdict(entry)), durable=True)
     return entry
 
 

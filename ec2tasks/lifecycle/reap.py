@@ -17,7 +17,7 @@ from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import HALTED, UP, Instance
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.base.state import lock, recall, remember
+from ec2tasks.base.state import lock, read_cached, write_cached
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
@@ -166,10 +166,10 @@ def stopped_since(context: CallContext, instance: Instance, now: datetime) -> da
     if instance.stopped:
         return instance.stopped
     key = f"stopped-{instance.id}"
-    known = recall(context.state, key) or {}
+    known = read_cached(context.state, key) or {}
     if known.get("launched") == instance.launched.isoformat():
         return datetime.fromisoformat(str(known["seen"]))
-    remember(context.state, key, {"launched": instance.launched.isoformat(), "seen": now.isoformat()})
+    write_cached(context.state, key, {"launched": instance.launched.isoformat(), "seen": now.isoformat()})
     return now
 
 

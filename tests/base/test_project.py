@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +8,7 @@ import pytest
 from support.project import ScratchProject
 
 from ec2tasks.base.errors import UsageError
-from ec2tasks.base.project import Project, check_syncable, find_project, identity
-from ec2tasks.base.project_dir import store_identity, stored_identity
+from ec2tasks.base.project import Project, check_syncable, find_project, project_identity
 
 
 def project(root: Path) -> Project:
@@ -56,25 +54,10 @@ def test_clones_are_one_project_and_folders_of_one_name_are_not(tmp_path: Path) 
     git(first, "init", "-q")
     git(first, "commit", "-q", "--allow-empty", "-m", "x")
     git(tmp_path, "clone", "-q", str(first), str(clone))
-    assert identity(project(first)) == identity(project(clone))
-    assert identity(project(first)) != identity(project(other))
+    assert project_identity(project(first)) == project_identity(project(clone))
+    assert project_identity(project(first)) != project_identity(project(other))
     (first / "sub").mkdir()
-    assert identity(project(first / "sub")) != identity(project(first))
-
-
-def test_a_project_stays_what_it_is_known_as_wherever_it_is_moved_and_a_copy_is_another(
-    tmp_path: Path,
-) -> None:
-    first, moved, copy = tmp_path / "shop", tmp_path / "moved", tmp_path / "copy"
-    first.mkdir()
-    assert stored_identity(first) == ""
-    store_identity(first, "abc")
-    assert stored_identity(first) == "abc"
-    shutil.copytree(first, copy)
-    first.rename(moved)
-    assert (stored_identity(moved), stored_identity(copy)) == ("abc", "")
-    (moved / ".ec2tasks" / "project").write_bytes(b"\xff")
-    assert stored_identity(moved) == ""
+    assert project_identity(project(first / "sub")) != project_identity(project(first))
 
 
 def test_a_project_of_the_same_folder_name_is_refused_and_ones_own_is_not(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.state import SOCKET_FOLDER_LIMIT, lock, open_state, recall, remember
+from ec2tasks.base.state import SOCKET_FOLDER_LIMIT, lock, open_state, read_cached, write_cached
 
 
 def environ(tmp_path: Path, name: str = "h") -> dict[str, str]:
@@ -18,11 +18,11 @@ def environ(tmp_path: Path, name: str = "h") -> dict[str, str]:
 
 def test_what_is_remembered_comes_back(tmp_path: Path) -> None:
     state = open_state(environ(tmp_path))
-    assert recall(state, "x") is None
-    remember(state, "x", {"id": "i-1"})
-    assert recall(state, "x") == {"id": "i-1"}
+    assert read_cached(state, "x") is None
+    write_cached(state, "x", {"id": "i-1"})
+    assert read_cached(state, "x") == {"id": "i-1"}
     (state.folder / "seen" / "x").write_text("half a fi")
-    assert recall(state, "x") is None
+    assert read_cached(state, "x") is None
 
 
 def test_folders_are_the_user_s_alone_and_short_enough_for_sockets(tmp_path: Path) -> None:

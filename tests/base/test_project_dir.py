@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.project_dir import (
+    OWN_FOLDER,
+    file_system_time,
+    make_own_folder,
+    store_identity,
+    stored_identity,
+    sync_lock,
+)
+
+
+def test_a_project_stays_what_it_is_known_as_wherever_it_is_moved_and_a_copy_is_another(
+    tmp_path: Path,
+) -> None:
+    first, moved, copy = tmp_path / "shop", tmp_path / "moved", tmp_path / "copy"
+    first.mkdir()
+    assert stored_identity(first) == ""
+    store_identity(first, "abc")
+    assert stored_identity(first) == "abc"
+    shutil.copytree(first, copy)
+    first.rename(moved)
+    assert (stored_identity(moved), stored_identity(copy)) == ("abc", "")
+    (moved / ".ec2tasks" / "project").write_bytes(b"\xff")
+    assert stored_identity(moved) == ""
+
+
+def test_git_does_not_see_it(tmp_path: Path) -> None:
+    assert make_own_folder(tmp_path) == make_own_folder(tmp_path) == tmp_path / OWN_FOLDER
+    assert (tmp_path / OWN_FOLDER / ".gitignore").read_text() == "*\n"
+
+
+def test_a_file_in_its_place_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / OWN_FOLDER).touch()
+    with pytest.raises(Failure, match="can't be written"):
+        make_own_folder(tmp_path)
+    assert stored_identity(tmp_path) == ""
+    store_identity(tmp_path, "abc")  # says nothing: the identity can be told without it
+
+
+def test_the_clock_is_that_of_the_project_s_file_system(tmp_path: Path) -> None:
+    with sync_lock(tmp_path):
+        before = file_system_time(tmp_path)
+        (tmp_path / "file").touch()
+        assert before <= (tmp_path / "file").stat().st_mtime_ns <= file_system_time(tmp_path)
