@@ -12,12 +12,12 @@ import json
 import os
 import stat
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.retry import ticks
 
 # A socket's path must stay under 104 bytes on macOS: beside the folder it holds a slash, %C (40), seven of
 # the instance's id, and 17 that ssh adds while it makes one.
@@ -91,16 +91,11 @@ def lock(state: State, name: str, *, shared: bool = False, patience: float | Non
 
 def flock_within(file: int, kind: int, patience: float) -> bool:
     """Try for `patience` seconds to take a flock(2) of that kind on a file descriptor; whether it is held."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
+    for _ in ticks(every=0.05, limit=patience):
+        with contextlib.suppress(BlockingIOError):
             fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.05)
-        else:
             return True
+    return False
 
 
 def digest(*parts: str) -> str:

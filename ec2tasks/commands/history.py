@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from ec2tasks.base.errors import Failure, UsageError
+from ec2tasks.base.retry import ticks
 from ec2tasks.lifecycle.acquire import connect_running
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.remote import job as jobs
@@ -48,7 +48,7 @@ def show(context: CallContext, wanted: str, *, follow: bool) -> None:
     """Show the output of a run as it was printed, its two streams on ours; with `follow`, until it ends."""
     run = pick(there(context), wanted)
     view = View(tools=context.tools, unread=_hang_up)
-    while True:
+    for _ in ticks(every=PAUSE):
         host = connect_running(context)
         code, said = view.once(lambda word: _argv(host, run, view, word, follow=follow))  # noqa: B023  # called at once
         if code != BROKEN:
@@ -57,7 +57,6 @@ def show(context: CallContext, wanted: str, *, follow: bool) -> None:
             return
         if _has_all(context, host, run, view):
             return
-        time.sleep(PAUSE)
 
 
 def _hang_up() -> None:

@@ -13,6 +13,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.project import project_identity
 from ec2tasks.base.project_dir import stored_identity
+from ec2tasks.base.retry import ticks
 from ec2tasks.base.state import read_cached
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
@@ -20,7 +21,7 @@ from ec2tasks.lifecycle.instance_cache import from_json
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.keys import keys_to_offer
 
-SETTLING = 15  # looks, a second apart, at several instances of one name of which the newest is new
+SETTLING = 15.0  # seconds to wait for one of several instances of one name, where the newest is new
 NEW_SECONDS = 60.0
 
 
@@ -50,7 +51,7 @@ def settled_instance(context: CallContext, sleep: Callable[[float], None] = time
     The eldest stays. Whoever launched another, on this machine or another one, ends that before anybody gets
     on it; so a client that sees several waits a moment for the rest to go.
     """
-    for patience in range(SETTLING, -1, -1):
+    for _ in ticks(every=1.0, limit=SETTLING, sleep=sleep):
         candidates = _instances_of_that_name(context)
         if len(candidates) < 2:
             break
@@ -60,9 +61,7 @@ def settled_instance(context: CallContext, sleep: Callable[[float], None] = time
             _give_way(context, younger, all_of_them=younger == own)
         elif own:
             return _chosen(context, own)
-        elif patience and _is_new(candidates[-1]):
-            sleep(1)
-        else:
+        elif not _is_new(candidates[-1]):
             break
     return _chosen(context, candidates)
 
