@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import fcntl
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.process import Tools
 from ec2tasks.base.project_dir import (
     OWN_FOLDER,
     file_system_time,
@@ -49,3 +52,13 @@ def test_the_clock_is_that_of_the_project_s_file_system(tmp_path: Path) -> None:
         before = file_system_time(tmp_path)
         (tmp_path / "file").touch()
         assert before <= (tmp_path / "file").stat().st_mtime_ns <= file_system_time(tmp_path)
+
+
+def test_what_a_sync_has_started_holds_its_lock(tmp_path: Path) -> None:
+    with sync_lock(tmp_path) as lock:
+        tool = Tools(held=(lock,)).start(["cat"], stdin=subprocess.PIPE)
+    with (tmp_path / OWN_FOLDER / "lock").open("w") as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        tool.communicate()
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

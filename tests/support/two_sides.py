@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.folder import RemoteFolder
 from ec2tasks.remote.job import new_job_id
+from ec2tasks.sync import pull
 from ec2tasks.sync.engine import SyncOptions, differences, sync_files
 from ec2tasks.sync.pull import LivePull
 from ec2tasks.sync.reconcile import Change
@@ -19,14 +24,14 @@ OWN = ".ec2tasks"
 
 
 class Sides:
-    """`here` and `there`, and the syncs between them. `shell` is what rsync takes for ssh."""
+    """The folders `local` and `remote`, and the syncs between them. `shell` is what rsync takes for ssh."""
 
     def __init__(self, folder: Path, instance_id: str = "i-0") -> None:
         self.local, self.home = folder / "here", folder / "home"
         self.remote = self.home / "project"
         self.instance_id = instance_id
-        for one in (self.local, self.remote):
-            one.mkdir(parents=True, exist_ok=True)
+        for side in (self.local, self.remote):
+            side.mkdir(parents=True, exist_ok=True)
         self.shell = folder / "shell"
         self.use_shell('exec sh -c "$*"')
         self.job_id = ""
@@ -37,8 +42,8 @@ class Sides:
         self.shell.chmod(0o755)
 
     def way(self) -> RemoteFolder:
-        """The way there, as a session would tell it."""
-        found = [one.name for one in self.remote.iterdir()] if self.remote.is_dir() else []
+        """The remote folder, as a session would tell it."""
+        names = [path.name for path in self.remote.iterdir()] if self.remote.is_dir() else []
         (self.remote / OWN / "incoming").mkdir(parents=True, exist_ok=True)
         return RemoteFolder(
             instance_id=self.instance_id,
@@ -47,24 +52,24 @@ class Sides:
             script=lambda name, words: ["env", f"HOME={self.home}", *instance_script_argv(name, *words)],
             folder="project",
             home=str(self.home),
-            empty=not set(found) - {OWN},
+            empty=not set(names) - {OWN},
         )
 
     def sync(
         self, *, push: bool = True, pull: bool = True, verbose: bool = False, live: LivePull | None = None
     ) -> str:
-        """One sync, of a run of its own; the run's id."""
+        """One sync, for a job of its own; the job's id."""
         self.job_id = new_job_id()
-        moves = SyncOptions(push=push, pull=pull, verbose=verbose, live=live)
-        sync_files(self.local, self.way(), self.job_id, Tools(), moves)
+        options = SyncOptions(push=push, pull=pull, verbose=verbose, live=live)
+        sync_files(self.local, self.way(), self.job_id, Tools(), options)
         return self.job_id
 
     def differences(self) -> list[Change]:
-        """What a sync would do."""
+        """The changes that a sync would make."""
         return differences(self.local, self.way(), Tools())
 
     def clone(self, folder: Path) -> Sides:
-        """Another machine with the same instance: the same files here, and no memory of any sync."""
+        """Another machine with the same instance: the same local files, and no baseline."""
         other = Sides(folder, self.instance_id)
         shutil.rmtree(other.local)
         shutil.copytree(self.local, other.local, symlinks=True, ignore=shutil.ignore_patterns(OWN))
@@ -118,10 +123,12 @@ def put(path: Path, what: str) -> None:
 
 
 def everything(sides: Sides) -> set[str]:
+    """Every file's content and link's target on both sides."""
     return contents(sides.local) | contents(sides.remote)
 
 
 def do(sides: Sides, side: str, name: str, kind: str, token: str) -> None:
+    """Make a path on one side that kind of thing, of that content; `gone` for nothing."""
     root = sides.local if side == "here" else sides.remote
     path = root / name
     for above in [root.joinpath(*path.relative_to(root).parts[:n]) for n in range(1, name.count("/") + 1)]:
@@ -132,3 +139,17 @@ def do(sides: Sides, side: str, name: str, kind: str, token: str) -> None:
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         put(path, f"{kind} {token}")
+
+
+def pull_failure(sides: Sides, live: LivePull | None = None) -> str:
+    """Pull; the message where that fails."""
+    try:
+        sides.sync(push=False, live=live)
+    except Failure as failure:
+        return failure.what
+    return ""
+
+
+def between_looks(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Do this while a pull beside a running command waits to see what stands still."""
+    monkeypatch.setattr(pull, "time", SimpleNamespace(sleep=lambda _seconds: act()))

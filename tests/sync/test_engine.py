@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -18,12 +17,7 @@ from support.waiting import until
 from ec2tasks.base import project_dir as own_folder
 from ec2tasks.base.errors import Failure
 from ec2tasks.sync.engine import KEPT_REPLACED, prune_replaced
-from ec2tasks.sync.entries import Entry, EntryKind, is_outward
-from ec2tasks.sync.ignore import DEFAULT_IGNORED, filter_argv
-from ec2tasks.sync.progress import biggest, size_text
 from ec2tasks.sync.pull import LivePull
-from ec2tasks.sync.rsync import RsyncResult, left_out_text, rsync_failure, unescaped
-from ec2tasks.sync.transfer import Direction
 
 
 @pytest.fixture
@@ -37,13 +31,6 @@ def sides(tmp_path: Path) -> Sides:
     return found
 
 
-def test_what_never_moves(tmp_path: Path) -> None:
-    assert "--exclude=.ec2tasks/" in filter_argv(tmp_path)
-    assert {f"--exclude={one}" for one in DEFAULT_IGNORED} <= set(filter_argv(tmp_path))
-    (tmp_path / ".rsyncignore").write_text("*.tmp\n")
-    assert filter_argv(tmp_path)[-1] == f"--exclude-from={tmp_path / '.rsyncignore'}"
-
-
 def test_only_the_last_runs_replaced_files_are_kept(tmp_path: Path) -> None:
     folder = tmp_path / ".ec2tasks" / "replaced"
     # The clock of another machine says otherwise, and so does a name: the older the run, the later its id.
@@ -54,44 +41,6 @@ def test_only_the_last_runs_replaced_files_are_kept(tmp_path: Path) -> None:
     current = runs[0]
     prune_replaced(tmp_path, current)
     assert {one.name for one in folder.iterdir()} == {current, *runs[1 - KEPT_REPLACED :]}
-
-
-def test_a_move_that_did_not_finish_says_why_and_how_to_go_on() -> None:
-    result = RsyncResult(code=23, errors='rsync: "x" failed: Permission denied (13)\nrsync error: some files')
-    failure = rsync_failure(Direction.PULL, result, hint="go on")
-    assert "Permission denied" in failure.what
-    assert failure.hint == "go on"
-    result = RsyncResult(code=11, errors="write failed: No space left on device (28)")
-    failure = rsync_failure(Direction.PUSH, result, hint="go on")
-    assert "the disk is full there" in failure.what
-
-
-def test_rsync_s_words_about_what_it_leaves_out() -> None:
-    assert left_out_text('symlink has no referent: "/p/nowhere"') == "/p/nowhere (a link that leads nowhere)"
-    assert left_out_text('skipping non-regular file "sock"') == "sock (no regular file)"
-    closed = 'rsync: [sender] send_files failed to open "/p/x": Permission denied (13)'
-    assert left_out_text(closed) == "/p/x (not readable)"
-    nested = "[sender] hiding directory sub/.git because of pattern /**/.git"
-    assert left_out_text(nested) == "sub/.git (a repository inside)"
-    assert left_out_text("rsync: connection unexpectedly closed") is None
-
-
-def test_names_as_rsync_prints_them() -> None:
-    assert unescaped(b"new\\#012line \\#134#012") == "new\nline \\#012"
-
-
-def test_the_biggest_items_are_named_where_they_are() -> None:
-    files = {"data/images/a": 600, "data/images/b": 500, "data/rows": 1, "run/model.pt": 900, "x": 5}
-    files |= {"run/big.bin": 20, "run/tiny/y": 2}
-    entries = {path: Entry(EntryKind.FILE, 0o644, size * 10**6) for path, size in files.items()}
-    assert biggest(entries) == [
-        ("data/images", 1_100_000_000),
-        ("run/model.pt", 900_000_000),
-        ("run/big.bin", 20_000_000),
-        ("x", 5_000_000),
-        ("run/tiny/y", 2_000_000),
-    ]
-    assert [size_text(one) for one in (5, 1_500, 2_500_000_000)] == ["5 B", "1.5 kB", "2.5 GB"]
 
 
 def test_a_clock_that_is_off_changes_nothing(sides: Sides) -> None:
@@ -148,16 +97,6 @@ def test_a_folder_taken_away_there_is_sent_again(sides: Sides) -> None:
     assert snapshot(sides.local) == snapshot(sides.remote)
 
 
-def test_a_pattern_added_later_deletes_nothing(sides: Sides) -> None:
-    (sides.local / ".rsyncignore").write_text("data\n")
-    put(sides.local / "data/rows", "file other")
-    sides.sync()
-    assert (sides.remote / "data/rows").read_text() == "1 2 3"
-    (sides.local / ".rsyncignore").write_text("")
-    sides.sync()
-    assert (sides.local / "data/rows").read_text() == "other"
-
-
 def test_what_can_t_travel_is_said_and_the_rest_moves(
     sides: Sides, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,51 +110,6 @@ def test_what_can_t_travel_is_said_and_the_rest_moves(
         assert words in said
     assert (sides.remote / "vendored/lib.py").exists()
     assert not (sides.remote / "vendored/.git").exists()
-
-
-def test_links_that_lead_out_are_never_replaced_here(sides: Sides, tmp_path: Path) -> None:
-    outside = tmp_path / "dataset"
-    put(outside / "rows", "file 1")
-    (sides.local / "linked").symlink_to(outside)
-    (sides.local / "one").symlink_to(outside / "rows")
-    sides.sync()
-    assert (sides.remote / "linked/rows").read_text() == "1"
-    put(sides.remote / "linked/rows", "file theirs")
-    put(sides.remote / "linked/cache", "file made there")
-    put(sides.remote / "one", "file other")
-    job_id = sides.sync()
-    assert (sides.local / "linked").readlink() == outside
-    assert (sides.local / "one").readlink() == outside / "rows"
-    assert (outside / "rows").read_text() == "1"
-    assert snapshot(sides.local / f"linked.ec2-{job_id}") == {
-        "rows": "file theirs",
-        "cache": "file made there",
-    }
-    assert (sides.local / f"one.ec2-{job_id}").read_text() == "other"
-    assert sides.differences() == []
-
-
-def test_a_link_made_there_that_leads_out_arrives_as_content(sides: Sides, tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch"
-    put(scratch / "deep/model", "file weights")
-    (sides.remote / "out").symlink_to(scratch)
-    (sides.remote / "model").symlink_to(scratch / "deep/model")
-    sides.sync()
-    assert (sides.local / "out/deep/model").read_text() == "weights"
-    assert (sides.local / "model").read_text() == "weights"
-    put(scratch / "deep/model", "file better weights")
-    sides.sync()
-    assert (sides.local / "out/deep/model").read_text() == "better weights"
-    assert (sides.local / "model").read_text() == "better weights"
-
-
-def test_modes_travel_alone(sides: Sides) -> None:
-    (sides.local / "code.py").chmod(0o755)
-    sides.sync()
-    assert os.access(sides.remote / "code.py", os.X_OK)
-    (sides.remote / "code.py").chmod(0o600)
-    sides.sync()
-    assert (sides.local / "code.py").stat().st_mode & 0o777 == 0o600
 
 
 # The file grows once two thirds of it are through, the first time that it is moved.
@@ -318,19 +212,6 @@ def test_two_syncs_at_once_wait_for_each_other(
     assert snapshot(sides.local) == snapshot(sides.remote)
 
 
-def test_a_manifest_that_can_t_be_read_costs_no_conflicts(sides: Sides) -> None:
-    (kept,) = (sides.local / OWN / "synced").glob("*.db")
-    kept.write_text("no database " * 100)
-    put(sides.local / "code.py", "file newer")
-    put(sides.remote / "new", "file result")
-    sides.sync()
-    assert (sides.local / "new").exists()
-    assert (sides.local / "code.py").read_text() == "newer"
-    kept.unlink()
-    sides.sync()
-    assert not [one for one in sides.local.rglob("*.ec2-*") if not one.name.startswith("code.py")]
-
-
 def test_beside_a_running_command_nothing_half_written_is_fetched(sides: Sides) -> None:
     put(sides.remote / "done", "file whole")
     deeds = "echo x >>growing; echo y >.new; mv .new replaced"
@@ -398,31 +279,12 @@ def test_a_folder_there_that_can_t_be_looked_into_is_not_fetched(warm: ScratchPr
     assert warm.read("closed/result") == "dear\n"
 
 
-def test_ignored_files_stay_where_they_are(warm: ScratchProject) -> None:
-    warm.write(".rsyncignore", "*.secret\n")
-    warm.write("a.secret", "x")
-    try:
-        said = warm.ec2tasks("run", "ls -a; touch b.secret c.result")
-    finally:
-        (warm.root / ".rsyncignore").unlink()
-        warm.ec2tasks("run", "--no-rsync", "rm .rsyncignore")
-    assert "a.secret" not in said.out
-    assert not (warm.root / "b.secret").exists()
-    assert (warm.root / "c.result").exists()
-
-
 def test_verbose_shows_each_file_and_its_direction(warm: ScratchProject) -> None:
     warm.write("shown-push", "x")
     said = warm.ec2tasks("run", "--no-quiet", "touch shown-pull")
     assert "push shown-push" in said.err
     assert "pull shown-pull" in said.err
     assert "shown-push" not in warm.ec2tasks("run", "touch shown-push; true").err
-
-
-def test_without_rsyncignore_what_stays_behind_is_said(warm: ScratchProject) -> None:
-    (warm.root / ".ec2tasks" / "default-ignored").unlink(missing_ok=True)
-    assert "no .rsyncignore: left out are .git, .venv" in warm.ec2tasks("run", "true").err
-    assert "no .rsyncignore" not in warm.ec2tasks("run", "true").err
 
 
 def test_no_rsync_moves_nothing(warm: ScratchProject) -> None:
@@ -436,36 +298,6 @@ def test_git_sees_nothing_of_ours(warm: ScratchProject) -> None:
     warm.call("git", "init", "-q")
     said = warm.call("git", "status", "--porcelain", "--untracked-files=all", ".ec2tasks")
     assert said.out == ""
-
-
-@pytest.mark.parametrize(
-    ("link", "target", "outward"),
-    [
-        ("a", "b", False),
-        ("sub/a", "../b", False),
-        ("sub/a", "../../b", True),
-        ("a", "sub/../../b", True),
-        ("a", "/etc/hosts", True),
-        ("a", "..b", False),
-    ],
-)
-def test_which_links_lead_out(link: str, target: str, outward: bool) -> None:
-    assert is_outward(link, target) is outward
-
-
-def test_diff_shows_what_would_move_and_why_and_moves_nothing(warm: ScratchProject) -> None:
-    warm.write("made-here", "12345")
-    assert warm.ec2tasks("run", "--no-rsync", "echo more > made-there").code == 0
-    said = warm.ec2tasks("sync", "--diff")
-    assert said.code == 0, said.err
-    assert "push" in said.out
-    assert "made-here  (created here, 5 B)" in said.out
-    assert "made-there  (created there, 5 B)" in said.out
-    rows = json.loads(warm.ec2tasks("sync", "--diff", "--json").out)
-    found = {row["path"]: row["outcome"] for row in rows}
-    assert (found["made-here"], found["made-there"]) == ("push", "pull")
-    assert not (warm.root / "made-there").exists()
-    assert warm.ec2tasks("sync", "--json").code == 2
 
 
 def test_what_an_earlier_run_left_unfetched_comes_before_the_next_one_begins(warm: ScratchProject) -> None:

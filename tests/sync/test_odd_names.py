@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from support.two_sides import Sides, put, snapshot
 
-from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.job import new_job_id
 from ec2tasks.sync.engine import SyncOptions, sync_files
@@ -86,12 +85,6 @@ def test_what_appears_there_while_a_push_is_under_way_comes_home(sides: Sides) -
     sides.use_shell(f'case "$*" in *--backup-dir*) {change} ;; esac\nexec sh -c "$*"')
     sides.sync()
     assert beside(sides.local) == {"result"}
-
-
-def test_a_lone_exclamation_mark_among_the_patterns_is_refused(sides: Sides) -> None:
-    (sides.local / ".rsyncignore").write_text("*.tmp\n!\n")
-    with pytest.raises(UsageError, match="line 2"):
-        sides.sync()
 
 
 def test_another_client_s_first_push_is_not_taken_for_ours(tmp_path: Path) -> None:

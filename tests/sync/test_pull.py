@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from support.repository import REPO
-from support.two_sides import OWN, Sides, contents, put, snapshot
+from support.two_sides import OWN, Sides, between_looks, pull_failure, put
 
-from ec2tasks.base import project_dir as own_folder
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.process import Tools
-from ec2tasks.remote.job import new_job_id
-from ec2tasks.sync import pull as incoming
-from ec2tasks.sync.engine import SyncOptions, sync_files
 from ec2tasks.sync.pull import LivePull
 
 SIZE = 4_000_000
@@ -40,20 +33,6 @@ def sides(tmp_path: Path) -> Sides:
     (found.local / "model").write_bytes(OLD)
     found.sync()
     return found
-
-
-def pull(sides: Sides, live: LivePull | None = None) -> str:
-    """Pull; what is said where that fails."""
-    try:
-        sides.sync(push=False, live=live)
-    except Failure as failure:
-        return failure.what
-    return ""
-
-
-def between_looks(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    """Do this while a fetch beside a command waits to see what stands still."""
-    monkeypatch.setattr(incoming, "time", SimpleNamespace(sleep=lambda _seconds: act()))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +59,7 @@ def test_beside_a_command_a_new_version_is_placed_whole_or_not(
     for deed in (">>", "rm "):
         meanwhile = meanwhile.replace(f"{deed}model", f"{deed}project/model")
     sides.use_shell(PULLS.format(meanwhile))
-    pull(sides, LivePull())
+    pull_failure(sides, LivePull())
     assert (sides.local / "model").read_bytes() in expected
 
 
@@ -149,66 +128,3 @@ def test_rsync_does_not_outlive_a_killed_client(sides: Sides) -> None:
     sides.sync(push=False)
     assert (sides.local / "model").read_bytes() == NEWER
     assert sides.differences() == []
-
-
-def test_what_a_sync_has_started_holds_its_lock(tmp_path: Path) -> None:
-    with own_folder.sync_lock(tmp_path) as lock:
-        tool = Tools(held=(lock,)).start(["cat"], stdin=subprocess.PIPE)
-    with (tmp_path / OWN / "lock").open("w") as file:
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        tool.communicate()
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-@contextlib.contextmanager
-def closed(folder: Path) -> Iterator[None]:
-    """A folder that can't be written into, not even by root."""
-    change = (
-        (["chattr", "+i"], ["chattr", "-i"]) if os.geteuid() == 0 else (["chmod", "a-w"], ["chmod", "u+w"])
-    )
-    if subprocess.run([*change[0], folder], stderr=subprocess.DEVNULL, check=False).returncode:
-        pytest.skip("root may write everywhere on this file system")
-    try:
-        yield
-    finally:
-        subprocess.run([*change[1], folder], check=True)
-
-
-@pytest.mark.parametrize("beside", [True, False], ids=["beside a command", "at the end"])
-def test_a_path_that_can_t_be_written_here_keeps_out_nothing_else(
-    beside: bool, sides: Sides, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    between_looks(monkeypatch, lambda: None)
-    put(sides.local / "cache/x", "file base")
-    sides.sync()
-    put(sides.remote / "cache/x", "file theirs")
-    put(sides.remote / "cache/y", "file new")
-    put(sides.remote / "results/model", "file dear")
-    with closed(sides.local / "cache"):
-        said = pull(sides, LivePull() if beside else None)
-        assert (sides.local / "results/model").read_text() == "dear"
-        assert "`cache/x` can't be written here" in said
-        assert "(and 1 more)" in said
-    sides.sync()
-    assert snapshot(sides.local) == snapshot(sides.remote)
-
-
-def test_a_path_may_become_another_thing_again_and_again_in_one_run(
-    sides: Sides, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    between_looks(monkeypatch, lambda: None)
-    put(sides.local / "it", "file base")
-    sides.sync()
-    job_id = new_job_id()
-    for name, what in [
-        ("it", "file first"),
-        ("it", "folder second"),
-        ("it/inner", "file third"),
-        ("it/inner", "folder fourth"),
-        ("it/inner/inner", "file fifth"),
-    ]:
-        put(sides.remote / name, what)
-        sync_files(sides.local, sides.way(), job_id, Tools(), SyncOptions(pull=True, live=LivePull()))
-        assert snapshot(sides.local) == snapshot(sides.remote)
-    assert {"file base", "file second", "file fourth"} <= contents(sides.local)

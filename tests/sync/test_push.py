@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import subprocess
@@ -16,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.sync_page import cells
-from support.two_sides import OWN, Sides, contents, do, everything, put, snapshot
+from support.two_sides import OWN, Sides, do, everything, put, snapshot
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.folder import RemoteFolder, ask_tree
 from ec2tasks.sync import push
 from ec2tasks.sync.baseline import Baseline
-from ec2tasks.sync.entries import encode_paths, is_outward
+from ec2tasks.sync.entries import encode_paths
 
 
 @pytest.fixture
@@ -234,56 +233,6 @@ def test_yours_below_what_is_no_folder_there_is_sent_once_it_can_be(sides: Sides
     assert (sides.remote / "out/b").read_text() == "mine"
 
 
-def test_another_folder_there_is_another_memory(sides: Sides) -> None:
-    put(sides.local / "code.py", "file hello")
-    sides.sync()
-    first = sides.remote
-    plain = sides.way
-
-    def elsewhere() -> RemoteFolder:
-        return replace(plain(), folder="other")
-
-    put(sides.home / "other/cfg", "file of somebody else")
-    put(sides.local / "cfg", "file mine")
-    sides.remote, sides.way = sides.home / "other", elsewhere  # type: ignore[method-assign]
-    sides.sync()
-    put(sides.local / "code.py", "file hours of work")
-    sides.sync()
-    assert (sides.remote / "cfg").read_text() == "mine"
-    assert beside(sides.local) == {"of somebody else"}
-    sides.remote, sides.way = first, plain  # type: ignore[method-assign]
-    sides.sync()
-    assert (sides.local / "code.py").read_text() == (first / "code.py").read_text() == "hours of work"
-
-
-@pytest.mark.parametrize("damage", ["pages", "values"])
-def test_a_manifest_found_damaged_late_costs_no_conflicts(
-    sides: Sides, damage: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for number in range(300):
-        put(sides.local / f"many/{number:0100}", f"file {number}")
-    sides.sync()
-    (kept,) = (sides.local / OWN / "synced").glob("*.db")
-    if damage == "pages":
-        with kept.open("r+b") as file:
-            file.seek(8192)
-            file.write(b"\xff" * (kept.stat().st_size - 8192))
-    else:
-        subprocess.run(["python3", "-c", VALUES, kept], check=True)
-    put(sides.local / "many/more", "file newer")
-    put(sides.remote / "new", "file result")
-    sides.sync()
-    assert "can't be read" in capsys.readouterr().err
-    assert (sides.local / "new").read_text() == "result"
-    assert not list(sides.local.rglob("*.ec2-*"))
-    assert sides.differences() == []
-
-
-VALUES = """
-import sqlite3, sys
-with sqlite3.connect(sys.argv[1]) as database:
-    database.execute("UPDATE settled SET there = '[[[' WHERE path = CAST('store/m' AS BLOB)")
-"""
 ODD = (
     b"bad\xff",
     b"new\nline",
@@ -378,26 +327,3 @@ def test_what_is_in_a_folder_there_that_is_closed_is_not_deleted() -> None:
         sides.sync()
         assert (sides.remote / "closed/x").read_text() == "edited again"
         assert beside(sides.local) == set()
-
-
-def test_a_link_leads_out_where_rsync_says_so(tmp_path: Path) -> None:
-    words = [one for n in range(1, 5) for one in itertools.product(("..", ".", "a", ""), repeat=n)]
-    targets = sorted({start + "/".join(one) for one in words for start in ("", "/", "x/", "a..")} - {""})
-    links = {}
-    for folder in ("", "d/", "d/e/"):
-        (tmp_path / "from" / folder).mkdir(parents=True, exist_ok=True)
-        for number, target in enumerate(targets):
-            links[f"{folder}l{number}"] = target
-            (tmp_path / "from" / f"{folder}l{number}").symlink_to(target)
-    argv = ["rsync", "-rln", "--safe-links", "--out-format=%n", f"{tmp_path}/from/", f"{tmp_path}/to/"]
-    safe = set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines())
-    assert {one: links[one] for one in links if is_outward(one, links[one]) is (one in safe)} == {}
-
-
-def test_the_memory_of_a_project_inside_never_travels(sides: Sides) -> None:
-    put(sides.local / f"sub/{OWN}/synced/x.db", "file own")
-    put(sides.local / "sub/code.py", "file print(2)")
-    sides.sync()
-    assert sorted(one.name for one in (sides.remote / "sub").iterdir()) == ["code.py"]
-    assert "file own" not in contents(sides.remote)
-    assert sides.differences() == []
