@@ -15,7 +15,10 @@ From the lowest to the highest: the built-in default; the AWS profile's region;
 entry under `recipes:` for the target that `ec2tasks make` runs; the variables below in the project's `.env`
 (nothing else of it is read); the same in the environment; options. {added} add up, any other
 value replaces the lower one. `ec2tasks config` shows each value and its source; an unknown key or an
-unusable value is an error that names its place."""
+unusable value is an error that names its place.
+
+`ec2tasks config --schema` prints the [JSON Schema](ec2.schema.json) of `ec2.yaml`, by which editors complete
+and check it. `ec2tasks init` writes it into `.ec2tasks/`, where its `ec2.yaml` points to."""
 
 
 def output_of(*words: str) -> str:

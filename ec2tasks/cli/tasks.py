@@ -155,7 +155,8 @@ def _value_text(value: object) -> str:
 def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
     """Put Makefile.inc, ec2.yaml, .rsyncignore and tasks.py into this folder, never over an existing file.
 
-    A Makefile that does not include Makefile.inc yet gets that as its last line.
+    A Makefile that does not include Makefile.inc yet gets that as its last line. The JSON Schema of
+    ec2.yaml, by which editors complete and check it, goes into .ec2tasks/ each time.
     """
     for line in init_project(Path.cwd()):
         output.step(line)

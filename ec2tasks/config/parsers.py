@@ -187,10 +187,10 @@ def listed(item: Parser[str], *, none_error: str = "") -> Parser[tuple[str, ...]
             items: Iterable[object] = value
         else:
             items = (word for word in re.split(r"[,\s]+", text(value)) if word)
-        found = tuple(item(word) for word in items)
-        if none_error and not found:
+        parsed = tuple(item(word) for word in items)
+        if none_error and not parsed:
             raise ValueError(none_error)
-        return found
+        return parsed
 
     return parse
 
@@ -282,16 +282,16 @@ PAIR_PATTERN = rf"{OTHER_TAG}[^=]{{1,{TAG_KEY_LIMIT}}}=[\s\S]{{0,{TAG_VALUE_LIMI
 def tags(value: object) -> dict[str, str]:
     """The user's own tags: a mapping, or texts `key=value`."""
     if isinstance(value, Mapping):
-        found = {str(key): "" if item is None else str(item) for key, item in value.items()}
+        own_tags = {str(key): "" if item is None else str(item) for key, item in value.items()}
     else:
         pairs = [str(pair) for pair in value] if isinstance(value, list | tuple) else [text(value)]
         broken = [pair for pair in pairs if "=" not in pair]
         if broken:
             raise ValueError(f"`{broken[0]}` is not of the form `key=value`")
-        found = dict(pair.split("=", 1) for pair in pairs)
-    for key, item in found.items():
+        own_tags = dict(pair.split("=", 1) for pair in pairs)
+    for key, item in own_tags.items():
         if not key or len(key) > TAG_KEY_LIMIT or len(item) > TAG_VALUE_LIMIT:
             raise ValueError(f"`{key}` is empty or too long for AWS (128 characters, its value 256)")
         if key.lower().startswith(OWN_TAGS):
             raise ValueError(f"`{key}` is a tag that only AWS or ec2tasks sets")
-    return found
+    return own_tags
