@@ -12,13 +12,12 @@ import hypothesis
 import pytest
 from support.background import BACKGROUND
 from support.environment import OURS, clean_environment
-from support.local_ec2 import api, local_ec2_folder
+from support.local_ec2 import api, local_ec2_folder, start_local_ec2
 from support.project import ScratchProject
 from support.terminal import Terminal
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import list_instances
-from ec2tasks.local import control
 from ec2tasks.local.layout import Layout
 
 hypothesis.settings.register_profile("quick", max_examples=20)
@@ -149,9 +148,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory, local_folder: Path) -> Scratc
 @pytest.fixture(scope="session")
 def aws(local_folder: Path) -> Aws:
     """The API of the tests' local EC2."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EC2_LOCAL_DIR", str(local_folder))
-        return Aws(endpoint=control.up(), region="eu-central-1")
+    return Aws(endpoint=start_local_ec2(local_folder), region="eu-central-1")
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+from support.local_ec2 import start_local_ec2, tell_moto
 
 from ec2tasks.admin.account import Account, PolicyState, RoleState, read_account
 from ec2tasks.admin.policy import (
@@ -27,7 +26,6 @@ from ec2tasks.aws.launch import usable_subnets
 from ec2tasks.aws.security_groups import SHARED_GROUP, security_group
 from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import Failure, UsageError
-from ec2tasks.local import control
 
 READ, ALL = bucket_document((), write=False), bucket_document((), write=True)
 ARN = f"arn:aws:iam::123456789012:policy/{POLICY_NAME}"
@@ -178,18 +176,13 @@ def test_features_left_out_are_not_set_up() -> None:
 @pytest.fixture(scope="module")
 def own(module_local_folder: Path) -> Aws:
     """A local EC2 of these tests' own: what they set up is one per account."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EC2_LOCAL_DIR", str(module_local_folder))
-        return Aws(endpoint=control.up(), region="eu-central-1")
+    return Aws(endpoint=start_local_ec2(module_local_folder), region="eu-central-1")
 
 
 @pytest.fixture
 def bare(own: Aws) -> Aws:
     """An account with nothing of an administrator's."""
-    connection = http.client.HTTPConnection(urlsplit(str(own.endpoint.api_url)).netloc, timeout=60)
-    connection.request("POST", "/moto-api/reset")
-    assert connection.getresponse().read() == b'{"status": "ok"}'
-    connection.close()
+    tell_moto(own.endpoint, "/moto-api/reset")
     return own
 
 

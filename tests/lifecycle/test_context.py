@@ -7,45 +7,26 @@ from pathlib import Path
 
 import pytest
 from invoke.context import Context
+from support.values import call_context
 
-from ec2tasks.aws.client import Aws
-from ec2tasks.base.endpoint import AWS
-from ec2tasks.base.process import Tools
-from ec2tasks.base.project import Project
-from ec2tasks.base.state import State, open_state
+from ec2tasks.base.state import State
 from ec2tasks.cli.task import make_context
-from ec2tasks.config.settings import read_settings
-from ec2tasks.lifecycle.context import CallContext
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> State:
-    return open_state({"HOME": str(tmp_path)})
-
-
-def context(state: State, **options: object) -> CallContext:
-    project = Project(root=Path("/nowhere/shop"), below=Path())
-    settings = read_settings(project, options=options, environ={"HOME": "/nowhere", "USER": "kim"})
-    aws = Aws(endpoint=AWS, region=settings.region)
-    return CallContext(
-        settings=settings, project=project, aws=aws, state=state, tools=Tools(), home=Path("/nowhere")
-    )
 
 
 def test_nothing_of_one_account_is_taken_for_another_s(state: State) -> None:
     """Within ten minutes the control connection of the first still stands, and AWS would not be asked."""
-    one = replace(context(state), account="work")
-    other = replace(context(state), account="home")
+    one = replace(call_context(state), account="work")
+    other = replace(call_context(state), account="home")
     assert one.key != other.key
     assert one.place.account != other.place.account
     assert one.public_key != other.public_key
-    assert one.key == replace(context(state), account="work").key
+    assert one.key == replace(call_context(state), account="work").key
 
 
 @pytest.mark.parametrize("changed", [{"region": "eu-west-1"}, {"name": "other"}, {"key_name": "nina"}])
 def test_each_of_region_name_and_owner_tells_instances_apart(changed: dict[str, str], state: State) -> None:
-    assert context(state).key != context(state, **changed).key
-    assert context(state).key_of("eu-central-1", "kim-shop") == context(state).key
+    assert call_context(state).key != call_context(state, **changed).key
+    assert call_context(state).key_of("eu-central-1", "kim-shop") == call_context(state).key
 
 
 @pytest.mark.parametrize("name", ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"])

@@ -5,39 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
-from support.values import INSTANCE
+from support.values import INSTANCE, call_context
 
 from ec2tasks.aws import instances, start_and_end
-from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import Instance
-from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import UsageError
-from ec2tasks.base.process import Tools
-from ec2tasks.base.project import Project
-from ec2tasks.base.state import State, open_state
-from ec2tasks.config.settings import read_settings
+from ec2tasks.base.state import State
 from ec2tasks.lifecycle import launch_journal
-from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.find import settled_instance
 from ec2tasks.lifecycle.launch_journal import Entry
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> State:
-    return open_state({"HOME": str(tmp_path)})
-
-
-def context(state: State, **options: object) -> CallContext:
-    project = Project(root=Path("/nowhere/shop"), below=Path())
-    settings = read_settings(project, options=options, environ={"HOME": "/nowhere", "USER": "kim"})
-    aws = Aws(endpoint=AWS, region=settings.region)
-    return CallContext(
-        settings=settings, project=project, aws=aws, state=state, tools=Tools(), home=Path("/nowhere")
-    )
-
 
 HERE, ELSEWHERE = "n" * 32 + "-1", "another's"
 
@@ -64,7 +42,7 @@ def test_of_two_launched_at_once_one_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told, done, now = iter(shown), list[str](), datetime.now(timezone.utc)
-    mine = context(state)
+    mine = call_context(state)
     launch_journal.begin(state, mine.place)
     entry = Entry(place=mine.place, nonce="n" * 32, began=time.time())
     monkeypatch.setattr(launch_journal, "read", lambda *_args: entry)
@@ -86,4 +64,6 @@ def test_several_that_are_there_to_stay_are_an_error(state: State, monkeypatch: 
     both = [replace(INSTANCE, id="i-1"), replace(INSTANCE, id="i-2")]
     monkeypatch.setattr(instances, "list_instances", lambda *_args, **_options: both)
     with pytest.raises(UsageError, match=r"i-1.*i-2"):
-        settled_instance(context(state), sleep=lambda _seconds: pytest.fail("there is nothing to wait for"))
+        settled_instance(
+            call_context(state), sleep=lambda _seconds: pytest.fail("there is nothing to wait for")
+        )

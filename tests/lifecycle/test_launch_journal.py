@@ -8,16 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks.base.state import State, open_state
+from ec2tasks.base.state import State
 from ec2tasks.lifecycle import launch_journal as journal
 from ec2tasks.lifecycle.launch_journal import TOKEN_LIFE, Entry, Place
 
 PLACE = Place(key="k", account="a", region="eu-central-1", owner="kim", name="kim-shop")
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> State:
-    return open_state({"HOME": str(tmp_path)})
 
 
 def test_what_was_begun_stands_until_it_is_finished(state: State) -> None:

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 from support.keys import make_key
-from support.local_ec2 import KEY_NAME, LocalEc2
+from support.local_ec2 import KEY_NAME, LocalEc2, start_local_ec2
 
 from ec2tasks.local import control
 
 
 @pytest.fixture(scope="session")
 def session_local_ec2(tested_local_folder: Path) -> LocalEc2:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EC2_LOCAL_DIR", str(tested_local_folder))
-        endpoint = control.up()
+    endpoint = start_local_ec2(tested_local_folder)
     key = tested_local_folder / "key"
     local_ec2 = LocalEc2(endpoint=endpoint, key=key, root=tested_local_folder)
     local_ec2.ec2.import_key_pair(KeyName=KEY_NAME, PublicKeyMaterial=make_key(key).encode())

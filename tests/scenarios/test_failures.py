@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.background import start
+from support.background import hit_at_step_argv, start
 from support.local_ec2 import faults
 from support.project import CommandResult, ScratchProject
-from support.repository import HIT_AT_STEP
 from support.waiting import until
 
 from ec2tasks.local.layout import Layout
@@ -142,8 +141,7 @@ def test_a_local_ec2_that_dies_in_the_middle_of_a_run_hangs_nothing(
 ) -> None:
     project.environ |= {"EC2_LOCAL": "1", "EC2_LOCAL_DIR": str(new_local_folder)}
     # Without the pauses between boto3's attempts and ours, which take most of a minute.
-    harness = [sys.executable, str(HIT_AT_STEP), "hurry", "1", "/dev/null"]
-    process = start(project, *harness, "run", "echo here; sleep 600")
+    process = start(project, *hit_at_step_argv("hurry", "1", "run", "echo here; sleep 600"))
     assert process.line() == "here"
     pid = json.loads(project.ec2tasks("local.status", "--json").out)["pid"]
     os.kill(pid, signal.SIGKILL)

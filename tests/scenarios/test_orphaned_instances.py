@@ -15,11 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.background import start
+from support.background import hit_at_step_argv, start
 from support.keys import make_key
 from support.local_ec2 import faults, until_state
 from support.project import ScratchProject, other_machine
-from support.repository import HIT_AT_STEP
 from support.waiting import until
 
 from ec2tasks.aws.client import Aws
@@ -33,7 +32,7 @@ EVERY_STEP = os.environ.get("WALK") == "all"  # takes minutes
 
 def until_step(step: str, deed: str = "kill", log: str = "/dev/null") -> list[str]:
     """The command `ec2tasks run true` to which this is done at that step."""
-    return [sys.executable, str(HIT_AT_STEP), deed, step, log, "run", "true"]
+    return hit_at_step_argv(deed, step, "run", "true", log=log)
 
 
 def has_taken(log: Path, step: str) -> bool:

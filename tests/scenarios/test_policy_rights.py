@@ -7,18 +7,17 @@ beside it, with the rights that a call implies.
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from support.authorization import Demand, allowing, demands, denial
+from support.local_ec2 import start_local_ec2, tell_moto
 from support.project import CommandResult
 from support.waiting import until
 
@@ -122,12 +121,7 @@ def enforce(endpoint: Endpoint) -> None:
 
     https://docs.getmoto.org/en/latest/docs/iam.html
     """
-    where = urlsplit(str(endpoint.api_url)).netloc
-    connection = http.client.HTTPConnection(where, timeout=60)
-    connection.request("POST", "/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
-    result = json.loads(connection.getresponse().read())
-    connection.close()
-    assert result["status"] == "ok"
+    tell_moto(endpoint, "/moto-api/reset-auth", b"0")
 
 
 def key_of(aws: Aws, name: str, document: Document) -> tuple[str, str]:
@@ -141,9 +135,8 @@ def key_of(aws: Aws, name: str, document: Document) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def account(module_local_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     """The account, set up by its administrator with IAM enforced."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EC2_LOCAL_DIR", str(module_local_folder))
-        return _set_up(control.up(), module_local_folder, tmp_path_factory.mktemp("worker"))
+    endpoint = start_local_ec2(module_local_folder)
+    return _set_up(endpoint, module_local_folder, tmp_path_factory.mktemp("worker"))
 
 
 def _set_up(endpoint: Endpoint, folder: Path, home: Path) -> World:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from signal import Signals
 from typing import IO, Any
 
@@ -94,6 +96,12 @@ def _keep(pipe: IO[bytes], lines: list[str]) -> None:
 def _hand(pipe: IO[bytes], words: bytes) -> None:
     with contextlib.suppress(BrokenPipeError), pipe:  # it ended first
         pipe.write(words)
+
+
+def hit_at_step_argv(deed: str, step: str, *words: str, log: str = "/dev/null") -> list[str]:
+    """The command `ec2tasks WORDS` to which this is done at that step, as hit_at_step.py names both."""
+    script = Path(__file__).with_name("hit_at_step.py")
+    return [sys.executable, str(script), deed, step, log, *words]
 
 
 def start(project: ScratchProject, *argv: str, stdin: bytes | None = None) -> Client:

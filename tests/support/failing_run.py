@@ -20,11 +20,10 @@ from pathlib import Path
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import ALIVE, GONE, Instance, list_instances
 from ec2tasks.local.layout import Layout
-from support.background import Client, start
+from support.background import Client, hit_at_step_argv, start
 from support.environment import clean_environment
 from support.local_ec2 import api, faults
 from support.project import ScratchProject
-from support.repository import HIT_AT_STEP
 from support.waiting import until
 
 SLOW = 1500  # kB/s
@@ -139,8 +138,10 @@ class Play:
 
     def argv(self) -> list[str]:
         """The run's command line."""
-        harness = [sys.executable, str(HIT_AT_STEP), "cut", self.cut_at or "", str(self.folder / "steps")]
-        return [*(harness if self.cut_at else ["ec2tasks"]), "run", "--terminate", self.command]
+        words = ["run", "--terminate", self.command]
+        if self.cut_at:
+            return hit_at_step_argv("cut", self.cut_at, *words, log=str(self.folder / "steps"))
+        return ["ec2tasks", *words]
 
     def at_phase(self) -> None:
         """Wait until the run is in the middle of its phase."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import subprocess
@@ -13,8 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
+import pytest
 from botocore.config import Config
 
 from ec2tasks.aws.client import Aws
@@ -47,6 +50,22 @@ def local_ec2_folder() -> Iterator[Path]:
         argv = [sys.executable, "-m", "ec2tasks", "local.down"]
         subprocess.run(argv, env=environ, check=True, capture_output=True, timeout=60)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_local_ec2(folder: Path) -> Endpoint:
+    """Start a local EC2 in this folder, if none runs there yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EC2_LOCAL_DIR", str(folder))
+        return control.up()
+
+
+def tell_moto(endpoint: Endpoint, path: str, body: bytes = b"") -> None:
+    """Ask moto, which is behind the API, for what AWS does not offer: a reset, or IAM to be enforced."""
+    connection = http.client.HTTPConnection(urlsplit(str(endpoint.api_url)).netloc, timeout=PATIENCE)
+    connection.request("POST", path, body, {"Content-Type": "text/plain"})
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    assert answer["status"] == "ok", answer
 
 
 def api(folder: Path) -> Aws:

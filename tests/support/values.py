@@ -9,9 +9,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import Instance
+from ec2tasks.base.endpoint import AWS
+from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project
+from ec2tasks.base.state import State
 from ec2tasks.config.settings import Settings, read_settings
+from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.remote.job import Job
 from ec2tasks.ssh.host import Host
 
@@ -33,6 +38,7 @@ INSTANCE = Instance(
     reason="",
     fetched=False,
 )
+PROJECT = Project(root=Path("/nowhere/shop"), below=Path())
 JOB = Job(
     job_id="r",
     command="make train",
@@ -70,5 +76,13 @@ def client_error(code: str, message: str = "said AWS", operation: str = "RunInst
 
 
 def settings(**options: object) -> Settings:
-    project = Project(root=Path("/nowhere/shop"), below=Path())
-    return read_settings(project, options=options, environ={"HOME": "/nowhere", "USER": "kim"})
+    return read_settings(PROJECT, options=options, environ={"HOME": "/nowhere", "USER": "kim"})
+
+
+def call_context(state: State, **options: object) -> CallContext:
+    """A call with these options, of a user who is nowhere."""
+    asked = settings(**options)
+    aws = Aws(endpoint=AWS, region=asked.region)
+    return CallContext(
+        settings=asked, project=PROJECT, aws=aws, state=state, tools=Tools(), home=Path("/nowhere")
+    )
