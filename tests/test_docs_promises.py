@@ -64,7 +64,7 @@ NUMBERS = [
     ("user.md", "every `pull_every` (a minute)", 60, DEFAULTS["pull_every"]),
     ("user.md", "`reap_after` (7 days)", 7 * 86400, DEFAULTS["reap_after"]),
     ("user.md", "no command runs for 30 minutes", 1800, DEFAULTS["idle_stop"]),
-    ("user.md", "the last 50 runs", 50, word("runner.sh", "KEPT_RUNS")),
+    ("user.md", "the last 50 jobs", 50, word("runner.sh", "KEPT_JOBS")),
     ("user.md", "ends by itself after ten minutes", 600, SHELL_SECONDS),
     ("guard.md", "`idle_stop: 30 min` (the default)", 1800, DEFAULTS["idle_stop"]),
     ("guard.md", "`max_hours: never` (the default)", 0, DEFAULTS["max_hours"]),

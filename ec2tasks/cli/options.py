@@ -138,7 +138,7 @@ SETUP_OPTIONS = (
     *(option for option in PLACE_OPTIONS if option.names[0] != "name"),
 )
 JOB_OPTION = Option(
-    names=("job",), help="the run: its id, or the beginning of it; the newest if it is not given"
+    names=("job",), help="the job: its id, or the beginning of it; the newest if it is not given"
 )
 JSON_OPTION = Option(names=("json",), kind=bool, help="as JSON")
 

@@ -153,7 +153,7 @@ def attach(c: Context, given: Mapping[str, Any]) -> int:
     """Come back to a command that runs on the instance: its terminal, or what it prints: `attach [JOB]`.
 
     Ctrl-C is for the command, a second one leaves it; so do, in a multiplexer, its own keys (Ctrl-B d in
-    tmux, Ctrl-A d in screen). Ends with the command's exit code if it ends meanwhile. In `inv` the run is
+    tmux, Ctrl-A d in screen). Ends with the command's exit code if it ends meanwhile. In `inv` the job is
     named by --job.
     """
     return attach_commands.attach(make_context(c, given), given["job"] or "")
@@ -164,7 +164,7 @@ def finish(c: Context, given: Mapping[str, Any]) -> int:
     """Attach, wait for the command's end, pull, then the end of life: `finish [JOB]`.
 
     The end of life is the one asked for last: now, by a later session, or when the command was started. In
-    `inv` the run is named by --job.
+    `inv` the job is named by --job.
     """
     verbose, job = is_verbose(given), given["job"] or ""
     return attach_commands.finish(make_context(c, given), job, fetches=not given["no_rsync"], verbose=verbose)
@@ -172,15 +172,15 @@ def finish(c: Context, given: Mapping[str, Any]) -> int:
 
 @ec2_task(JSON_OPTION, *REACH_OPTIONS)
 def jobs(c: Context, given: Mapping[str, Any]) -> None:
-    """List what ran and runs on the instance: run, state, exit code, times, command.
+    """List what ran and runs on the instance: job, state, exit code, times, command.
 
     Nothing is launched or started for it. `lost` is what a restart of the instance ended.
     """
-    listed = history.there(make_context(c, given))
+    listed = history.all_jobs(make_context(c, given))
     if given["json"]:
-        output.data(json.dumps([history.described(job) for job in listed], indent=2))
+        output.data(json.dumps([history.job_json(job) for job in listed], indent=2))
     elif listed:
-        output.data(output.columns(history.rows(listed)))
+        output.data(output.columns(history.table_rows(listed)))
     else:
         output.step("nothing has run on the instance yet")
 
@@ -191,8 +191,8 @@ def jobs(c: Context, given: Mapping[str, Any]) -> None:
     *REACH_OPTIONS,
 )
 def logs(c: Context, given: Mapping[str, Any]) -> None:
-    """Show the output of a run on the instance, the newest if none is named: `logs [-f] [JOB]`.
+    """Show the output of a job on the instance, the newest if none is named: `logs [-f] [JOB]`.
 
     Nothing is launched or started for it, and Ctrl-C ends only the looking. In `inv` it is named by --job.
     """
-    history.show(make_context(c, given), given["job"] or "", follow=given["follow"])
+    history.show_output(make_context(c, given), given["job"] or "", follow=given["follow"])

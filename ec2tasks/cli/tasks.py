@@ -79,7 +79,7 @@ def up(c: Context, given: Mapping[str, Any]) -> None:
 def sync(c: Context, given: Mapping[str, Any]) -> None:
     """Push the project's files to its instance, then pull what is new there.
 
-    What changed on both sides is kept twice: yours stays, the instance's arrives as NAME.ec2-RUN. Nothing is
+    What changed on both sides is kept twice: yours stays, the instance's arrives as NAME.ec2-JOB. Nothing is
     overwritten or deleted without a copy in .ec2tasks/replaced/ of that side.
     """
     if given["json"] and not given["diff"]:

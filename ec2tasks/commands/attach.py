@@ -7,18 +7,19 @@ from dataclasses import replace
 from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE, Failure
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.commands.history import pick
+from ec2tasks.commands.history import pick_job
 from ec2tasks.commands.supervise import supervise
 from ec2tasks.commands.transfer import fetch, while_fetching
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
-from ec2tasks.lifecycle.operation import WATCH, Operation
+from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome
 from ec2tasks.lifecycle.scope import with_instance
 from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.job import Job, JobStatus, LostJobError
+from ec2tasks.remote.session import SessionMode
 
 SHOWN_AGAIN = 256 * 1024  # bytes of earlier output that `attach` begins with
 
@@ -29,7 +30,7 @@ def attach(context: CallContext, job_prefix: str = "") -> int:
     `job_prefix` is the beginning of its id; empty for the job that was left last.
     """
     check_local_tools(context)
-    lease = Lease(operation=Operation(context=context, mode=WATCH))
+    lease = Lease(operation=Operation(context=context, mode=SessionMode.WATCH))
 
     def work() -> Outcome:
         job = _job_left_running(lease, job_prefix)
@@ -62,7 +63,7 @@ def finish(context: CallContext, job_prefix: str = "", *, fetches: bool, verbose
         outcome = replace(outcome, results=lease.operation.results_at_first)
         if outcome.left_running:
             return outcome
-        outcome = replace(outcome, final_state=None if asked else FinalState(job.final_state))
+        outcome = replace(outcome, final_state=None if asked else job.final_state)
         if not fetches:
             return outcome
         with timings.time("fetched"):
@@ -85,7 +86,7 @@ def _wait_for_end(lease: Lease, job: JobStatus) -> Outcome:
 
 def _job_left_running(lease: Lease, prefix: str) -> JobStatus:
     host, tools = lease.host, lease.context.tools
-    job = pick(jobs.list_jobs(host, tools), prefix) if prefix else jobs.look(host, tools)
+    job = pick_job(jobs.list_jobs(host, tools), prefix) if prefix else jobs.job_status(host, tools)
     if job is None:
         raise Failure(
             "no command was left running on the instance",
@@ -104,7 +105,7 @@ def _last_part(job: JobStatus) -> tuple[int, int]:
 
 def _supervise_again(lease: Lease, job: JobStatus, *, since: tuple[int, int] = (0, 0)) -> Outcome:
     if job.lost:
-        return Outcome(code=jobs.result(job))
+        return Outcome(code=jobs.exit_code(job))
     context = lease.context
     request = Job(
         job_id=job.job_id,

@@ -1,4 +1,4 @@
-"""What ran and runs on the instance, and its output: looked at, nothing launched or started for it."""
+"""The jobs that ran and run on the instance, and their output; nothing is launched or started for it."""
 
 from __future__ import annotations
 
@@ -9,53 +9,57 @@ from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.retry import ticks
 from ec2tasks.lifecycle.acquire import connect_running
 from ec2tasks.lifecycle.context import CallContext
-from ec2tasks.remote import job as jobs
-from ec2tasks.remote.follow import View
-from ec2tasks.remote.job import BROKEN, JobStatus
-from ec2tasks.remote.session import remote_argv
+from ec2tasks.remote.follow import View, follow_argv
+from ec2tasks.remote.job import BROKEN, JobStatus, job_status, list_jobs
+from ec2tasks.remote.protocol import ProtocolError
 from ec2tasks.ssh.connect import close_master
 from ec2tasks.ssh.host import Host
 
 PAUSE = 2.0  # seconds between attempts to come back
 COMMAND_LIMIT = 60  # characters of a command in the table
+OPTIONS = ("-T", "-o", "LogLevel=QUIET")
 
 
-def there(context: CallContext) -> list[JobStatus]:
-    """What ran and runs on the instance, the newest first. Raises Failure where none is running."""
+def all_jobs(context: CallContext) -> list[JobStatus]:
+    """The jobs that ran and run on the instance, the newest first. Raises Failure where it is not running."""
     host = connect_running(context)
     try:
-        return jobs.list_jobs(host, context.tools)
+        return list_jobs(host, context.tools)
+    except ProtocolError:
+        raise
     except Failure:
         # A kept connection that a change of network killed still looked alive.
         close_master(host, context.tools)
-        return jobs.list_jobs(connect_running(context), context.tools)
+        return list_jobs(connect_running(context), context.tools)
 
 
-def pick(found: Sequence[JobStatus], wanted: str) -> JobStatus:
-    """The run whose id begins so, else the newest. Raises Failure for none, UsageError for several."""
-    if not found:
+def pick_job(jobs: Sequence[JobStatus], prefix: str) -> JobStatus:
+    """The job whose id begins so, else the newest. Raises Failure for none, UsageError for several."""
+    if not jobs:
         raise Failure("nothing has run on the instance yet", hint='`ec2tasks run "COMMAND"` runs something')
-    some = [run for run in found if run.job_id.startswith(wanted)]
-    if not some:
-        raise UsageError(f"no run `{wanted}` on the instance", hint="`ec2tasks jobs` lists them")
-    if wanted and len(some) > 1:
-        words = ", ".join(run.job_id for run in some[:3])
-        raise UsageError(f"`{wanted}` is the beginning of {len(some)} runs: {words}", hint="give more of it")
-    return some[0]
+    fitting = [job for job in jobs if job.job_id.startswith(prefix)]
+    if not fitting:
+        raise UsageError(f"no job `{prefix}` on the instance", hint="`ec2tasks jobs` lists them")
+    if prefix and len(fitting) > 1:
+        ids = ", ".join(job.job_id for job in fitting[:3])
+        raise UsageError(f"`{prefix}` is the beginning of {len(fitting)} jobs: {ids}", hint="give more of it")
+    return fitting[0]
 
 
-def show(context: CallContext, wanted: str, *, follow: bool) -> None:
-    """Show the output of a run as it was printed, its two streams on ours; with `follow`, until it ends."""
-    run = pick(there(context), wanted)
-    view = View(tools=context.tools, unread=_hang_up)
+def show_output(context: CallContext, prefix: str, *, follow: bool) -> None:
+    """Show a job's output as it was printed, its two streams on ours; with `follow`, until it ends."""
+    job = pick_job(all_jobs(context), prefix)
+    view = View(tools=context.tools, on_unread=_hang_up)
     for _ in ticks(every=PAUSE):
         host = connect_running(context)
-        code, said = view.once(lambda word: _argv(host, run, view, word, follow=follow))  # noqa: B023  # called at once
+        code, error = view.once(
+            lambda marker: follow_argv(host, job.job_id, view, marker, dump=not follow, options=OPTIONS)  # noqa: B023  # called at once
+        )
         if code != BROKEN:
-            if said:
-                raise Failure(said)
+            if error:
+                raise Failure(error)
             return
-        if _has_all(context, host, run, view):
+        if _is_complete(context, host, job, view):
             return
 
 
@@ -64,50 +68,49 @@ def _hang_up() -> None:
     raise BrokenPipeError
 
 
-def _has_all(context: CallContext, host: Host, run: JobStatus, view: View) -> bool:
+def _is_complete(context: CallContext, host: Host, job: JobStatus, view: View) -> bool:
+    """Whether the job has ended, or is gone, and all of its output has been shown."""
     try:
-        now = jobs.look(host, context.tools, run.job_id)
+        status = job_status(host, context.tools, job.job_id)
+    except ProtocolError:
+        raise
     except Failure:
         close_master(host, context.tools)
         return False
-    return now is None or now.lost or (now.over and now.kept == (view.out.offset, view.err.offset))
+    shown = (view.out.offset, view.err.offset)
+    return status is None or status.lost or (status.over and status.kept == shown)
 
 
-def _argv(host: Host, run: JobStatus, view: View, word: str, *, follow: bool) -> list[str]:
-    words = [run.job_id, word, str(view.out.offset), str(view.err.offset), *([] if follow else ["dump"])]
-    return remote_argv(host, "follow.sh", "follow", *words, options=["-T", "-o", "LogLevel=QUIET"])
+def table_rows(jobs: Sequence[JobStatus]) -> list[tuple[str, ...]]:
+    """Jobs as a table, its heading first."""
+    heading = ("JOB", "STATE", "CODE", "STARTED", "ENDED", "COMMAND")
+    return [heading, *(_row(job) for job in jobs)]
 
 
-def rows(found: Sequence[JobStatus]) -> list[tuple[str, ...]]:
-    """Runs as a table."""
-    heading = ("RUN", "STATE", "CODE", "STARTED", "ENDED", "COMMAND")
-    return [heading, *(_row(run) for run in found)]
-
-
-def _row(run: JobStatus) -> tuple[str, ...]:
-    code = "-" if run.code is None else str(run.code)
-    ended = "-" if run.ended is None else _moment(run.ended)
-    command = "(shell)" if run.command is None else " ".join(run.command.split())
+def _row(job: JobStatus) -> tuple[str, ...]:
+    code = "-" if job.code is None else str(job.code)
+    ended = "-" if job.ended is None else _local_time(job.ended)
+    command = "(shell)" if job.command is None else " ".join(job.command.split())
     if len(command) > COMMAND_LIMIT:
         command = f"{command[: COMMAND_LIMIT - 1]}…"
-    return (run.job_id, run.state, code, _moment(run.started), ended, command)
+    return (job.job_id, job.state, code, _local_time(job.started), ended, command)
 
 
-def _moment(seconds: int) -> str:
+def _local_time(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, tz=timezone.utc).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def described(run: JobStatus) -> dict[str, object]:
-    """A run as JSON can hold it; times in ISO 8601, UTC."""
+def job_json(job: JobStatus) -> dict[str, object]:
+    """A job as JSON can hold it; times in ISO 8601, UTC."""
     return {
-        "run": run.job_id,
-        "command": run.command,
-        "state": run.state,
-        "code": run.code,
-        "started": _iso(run.started),
-        "ended": None if run.ended is None else _iso(run.ended),
-        "multi": run.multi,
-        "final_state": run.final_state,
+        "job": job.job_id,
+        "command": job.command,
+        "state": job.state,
+        "code": job.code,
+        "started": _iso(job.started),
+        "ended": None if job.ended is None else _iso(job.ended),
+        "multi": job.multi,
+        "final_state": job.final_state.value,
     }
 
 

@@ -21,6 +21,7 @@ from ec2tasks.lifecycle.outcome import InstanceGoneError
 from ec2tasks.lifecycle.spot import taken_error, was_taken
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.job import Job, JobStatus
+from ec2tasks.remote.protocol import ProtocolError
 from ec2tasks.ssh.connect import close_master, open_master
 from ec2tasks.ssh.host import Host
 
@@ -84,7 +85,7 @@ class JobConnection:
             time.sleep(PAUSES[min(self.tries, len(PAUSES) - 1)])
             try:
                 status = self._reach()
-            except InstanceGoneError:
+            except (InstanceGoneError, ProtocolError):
                 raise
             except Failure:
                 self.tries += 1
@@ -113,7 +114,7 @@ class JobConnection:
             self._look_at_aws(admitting="timed out" in refusal)
             raise Failure(refusal)
         try:
-            status = jobs.look(self.host, self.tools, self.job.job_id)
+            status = jobs.job_status(self.host, self.tools, self.job.job_id)
         except Failure:
             # It stands, but carries nothing any more: this machine's network may have changed.
             close_master(self.host, self.tools)

@@ -25,7 +25,7 @@ from ec2tasks.lifecycle.scope import with_instance
 from ec2tasks.lifecycle.spot import check_taken, named_as_taken
 from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.remote import job as jobs
-from ec2tasks.remote.follow import feeds, terminal_size
+from ec2tasks.remote.follow import has_input, terminal_size
 from ec2tasks.remote.job import Job, forwarded, on_terminal
 from ec2tasks.sync.engine import SyncOptions
 
@@ -173,9 +173,9 @@ def _job(
         ports=settings.ports,
         reverse_ports=settings.reverse_ports,
         multi=multi,
-        final_state=settings.final_state,
+        final_state=FinalState(settings.final_state),
         terminal=terminal,
-        fed=terminal or (not request.detach and feeds()),
+        fed=terminal or (not request.detach and has_input()),
         log_mb=settings.log_mb,
         size=terminal_size() if terminal else (24, 80),
         term=environ.get("TERM", "xterm-256color"),

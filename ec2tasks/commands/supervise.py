@@ -13,17 +13,16 @@ from ec2tasks.commands.reconnect import JobConnection
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome
 from ec2tasks.remote import job as jobs
-from ec2tasks.remote.follow import Detached, View, feeds, leave
+from ec2tasks.remote.follow import Detached, View, follow_argv, has_input, leave
 from ec2tasks.remote.job import (
     BROKEN,
     MISSING,
     Job,
     forward_options,
     on_terminal,
-    result,
     shares_terminal,
 )
-from ec2tasks.remote.session import remote_argv
+from ec2tasks.remote.protocol import script_argv
 from ec2tasks.ssh.packages import install_missing
 
 UNREAD = "nobody reads the output any more; the command goes on to its end, and its results come"
@@ -32,7 +31,7 @@ UNREAD = "nobody reads the output any more; the command goes on to its end, and 
 def _never_began(lease: Lease, job: Job) -> bool:
     """Whether a job that was to be started is known not to have been."""
     try:
-        return jobs.look(lease.host, lease.context.tools, job.job_id) is None
+        return jobs.job_status(lease.host, lease.context.tools, job.job_id) is None
     except Failure:
         return False
 
@@ -77,11 +76,11 @@ def _view(connection: JobConnection) -> View:
     return View(
         tools=connection.lease.context.tools,
         raw=raw,
-        fed=raw or (job.fed and not job.terminal and feeds()),
+        fed=raw or (job.fed and not job.terminal and has_input()),
         leaves=not _is_shell(job),
         interrupt=connection.interrupt,
-        on_meeting=connection.say_connected_again,
-        unread=lambda: output.step(UNREAD),
+        on_connected=connection.say_connected_again,
+        on_unread=lambda: output.step(UNREAD),
     )
 
 
@@ -89,7 +88,7 @@ def _followed(connection: JobConnection, view: View, *, start: bool) -> int:
     """The command's exit code once it has ended and all of its output is here."""
     while True:
         code, error = view.once(
-            lambda word: _follow_argv(connection, view, word, start=start and not view.met)
+            lambda marker: _follow_argv(connection, view, marker, start=start and not view.met)
         )
         if code == MISSING and error and not view.met:
             install_missing(connection.host, ("script",))
@@ -100,20 +99,13 @@ def _followed(connection: JobConnection, view: View, *, start: bool) -> int:
         else:
             status = connection.reconnect(met=view.met, begun=view.begun)
             if status and status.over and (status.lost or (view.out.offset, view.err.offset) == status.kept):
-                return result(status)
+                return jobs.exit_code(status)
 
 
-def _follow_argv(connection: JobConnection, view: View, word: str, *, start: bool) -> list[str]:
-    words = [
-        connection.job.job_id,
-        word,
-        str(view.out.offset),
-        str(view.err.offset),
-        *(["start"] if start else []),
-    ]
+def _follow_argv(connection: JobConnection, view: View, marker: str, *, start: bool) -> list[str]:
     # What ssh itself has to say must not be taken for the command's.
     options = [*forward_options(connection.job), "-E", str(connection.ssh_log), "-T"]
-    return remote_argv(connection.host, "follow.sh", "follow", *words, options=options)
+    return follow_argv(connection.host, connection.job.job_id, view, marker, start=start, options=options)
 
 
 def _at_multiplexer(connection: JobConnection) -> int:
@@ -124,16 +116,16 @@ def _at_multiplexer(connection: JobConnection) -> int:
             status = connection.reconnect(met=True, begun=True)
             connection.say_connected_again()
         else:
-            status = jobs.look(connection.host, connection.lease.context.tools, connection.job.job_id)
+            status = jobs.job_status(connection.host, connection.lease.context.tools, connection.job.job_id)
             if status and not status.over:
                 raise Detached(0)
         if status and status.over:
-            return result(status)
+            return jobs.exit_code(status)
 
 
 def _attached(connection: JobConnection) -> int:
     options = [*forward_options(connection.job), "-t", "-t"]
-    argv = remote_argv(connection.host, "follow.sh", "attach", connection.job.job_id, options=options)
+    argv = script_argv(connection.host, "follow.sh", "attach", job=connection.job.job_id, options=options)
     with (
         handled((signal.SIGINT,), connection.interrupt),
         handled((signal.SIGTERM,), lambda: leave(128 + signal.SIGTERM)),

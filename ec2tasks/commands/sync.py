@@ -8,10 +8,11 @@ from ec2tasks.commands.transfer import move_files
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
-from ec2tasks.lifecycle.operation import LOOK, Operation
+from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome, Results
 from ec2tasks.lifecycle.scope import with_instance
 from ec2tasks.lifecycle.timing import Timings
+from ec2tasks.remote.session import SessionMode
 from ec2tasks.sync.engine import SyncOptions
 from ec2tasks.sync.engine import differences as compare_trees
 from ec2tasks.sync.reconcile import Change
@@ -35,7 +36,7 @@ def sync(context: CallContext, *, push: bool, pull: bool, verbose: bool) -> None
 def differences(context: CallContext) -> list[Change]:
     """What a sync would move, and why; nothing moves. An instance that was stopped is stopped again."""
     _check(context)
-    lease = Lease(operation=Operation(context=context, mode=LOOK))
+    lease = Lease(operation=Operation(context=context, mode=SessionMode.LOOK))
     changes: list[Change] = []
 
     def work() -> Outcome:

@@ -6,16 +6,17 @@ from ec2tasks.aws.instances import Instance
 from ec2tasks.lifecycle.acquire import acquire_without_session, check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
-from ec2tasks.lifecycle.operation import LOOK, Operation
+from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome, attempt
 from ec2tasks.lifecycle.release import release_after_failure
 from ec2tasks.lifecycle.scope import interruptible
+from ec2tasks.remote.session import SessionMode
 
 
 def up(context: CallContext) -> Instance:
     """Find, launch or start the instance and get it ready; it is left running."""
     check_local_tools(context)
-    lease = Lease(operation=Operation(context=context, mode=LOOK))
+    lease = Lease(operation=Operation(context=context, mode=SessionMode.LOOK))
 
     def work() -> Outcome:
         host = acquire_without_session(context, lease.acquired, may_launch=True)

@@ -18,7 +18,7 @@ from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome, Results
 from ec2tasks.remote.folder import RemoteFolder, remote_folder
-from ec2tasks.remote.session import Leaving, Session, join
+from ec2tasks.remote.session import Departure, Session, join
 from ec2tasks.ssh.connect import close_master, open_master
 from ec2tasks.ssh.host import Host
 
@@ -94,19 +94,9 @@ class Lease:
 
     def join(self, host: Host, files: Mapping[str, str]) -> Session:
         """Begin a session on this host; it ends with the lease. Raises Failure where it is not let in."""
-        operation, context = self.operation, self.context
         with self.lock:
-            self.session = self.sessions.enter_context(
-                join(
-                    host,
-                    context.tools,
-                    job_id=operation.job_id,
-                    remote_dir=context.settings.remote_dir,
-                    final_state=operation.session_end,
-                    files=files,
-                    limits=operation.limits(self.instance, launched=self.acquired.launched),
-                )
-            )
+            request = self.operation.session_request(self.instance, launched=self.acquired.launched)
+            self.session = self.sessions.enter_context(join(host, self.context.tools, request, files))
             return self.session
 
     def rejoin(self) -> None:
@@ -126,7 +116,7 @@ class Lease:
             return True
         return False
 
-    def leave(self, outcome: Outcome) -> Leaving | None:
+    def leave(self, outcome: Outcome) -> Departure | None:
         """Leave the session, after another connection where it broke. None where it can't be asked."""
         if self.session is None:
             return None

@@ -10,10 +10,7 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.outcome import Results
 from ec2tasks.remote.job import new_job_id
-from ec2tasks.remote.session import Limits
-
-# A session that asks for no final state; one that changes nothing there either; one that nobody waits for.
-KEEP, LOOK, WATCH = "keep", "look", "watch"
+from ec2tasks.remote.session import SessionMode, SessionRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +26,7 @@ class Operation:
     final_state: FinalState | None = None
     explicit: bool = False
     detaches: bool = False
-    mode: str = KEEP
+    mode: SessionMode = SessionMode.WORK
     fetches: bool = True
     job_id: str = field(default_factory=new_job_id)
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
@@ -42,17 +39,17 @@ class Operation:
     @property
     def may_start(self) -> bool:
         """Whether a stopped instance is started for it: not for who only watches what runs."""
-        return self.mode != WATCH
+        return self.mode is not SessionMode.WATCH
 
-    @property
-    def session_end(self) -> str:
-        """What the session asks the last client out for, as session.sh takes it."""
-        return self.final_state.value if self.final_state and not self.detaches else self.mode
-
-    def limits(self, instance: Instance, *, launched: bool) -> Limits:
-        """The guard's limits that somebody asked for; a default leaves standing what an earlier call set."""
+    def session_request(self, instance: Instance, *, launched: bool) -> SessionRequest:
+        """What its session asks of the instance; a default limit leaves standing what an earlier call set."""
         settings = self.context.settings
-        return Limits(
+        final_state = None if self.detaches else self.final_state
+        return SessionRequest(
+            job_id=self.job_id,
+            remote_dir=settings.remote_dir,
+            mode=SessionMode.WORK if final_state else self.mode,
+            final_state=final_state,
             idle_stop=settings.idle_stop if settings.given("idle_stop") else None,
             max_seconds=settings.max_hours if settings.given("max_hours") else None,
             start=instance.launched.isoformat(),

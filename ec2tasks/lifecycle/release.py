@@ -17,11 +17,10 @@ from ec2tasks.base.state import lock
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.find import host_of
 from ec2tasks.lifecycle.lease import Lease
-from ec2tasks.lifecycle.operation import WATCH
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
 from ec2tasks.lifecycle.release_decision import ENDS, Decision, Facts, decide
 from ec2tasks.remote import job as jobs
-from ec2tasks.remote.session import Leaving
+from ec2tasks.remote.session import Departure, SessionMode
 from ec2tasks.remote.usage_mark import was_used
 from ec2tasks.ssh.connect import close_master, forget_host
 
@@ -59,7 +58,7 @@ def release(lease: Lease, outcome: Outcome) -> FinalState | None:
             _warn_of_termination(lease, outcome)
             _forget(lease)
             return None
-        if operation.mode == WATCH and not outcome.left_running:
+        if operation.mode is SessionMode.WATCH and not outcome.left_running:
             return None  # what becomes of it is not for who only watched
         others = _others(lease, answer)
         all_here = outcome.results is Results.FETCHED and answer is not None and answer.bare
@@ -69,7 +68,7 @@ def release(lease: Lease, outcome: Outcome) -> FinalState | None:
         return apply(lease, decision, fetched=all_here)
 
 
-def _others(lease: Lease, answer: Leaving | None) -> bool | None:
+def _others(lease: Lease, answer: Departure | None) -> bool | None:
     """Whether other clients are on the instance; None where that could not be asked."""
     context = lease.context
     with lock(context.state, f"present-{context.key}", patience=0) as alone:
@@ -79,11 +78,11 @@ def _others(lease: Lease, answer: Leaving | None) -> bool | None:
     return others if answer or others else None
 
 
-def release_facts(lease: Lease, outcome: Outcome, answer: Leaving | None, *, others: bool | None) -> Facts:
+def release_facts(lease: Lease, outcome: Outcome, answer: Departure | None, *, others: bool | None) -> Facts:
     """The facts for the decision: what was asked, what happened, what the instance answered."""
     operation, acquired = lease.operation, lease.acquired
     # A later session's final state replaces an earlier one's: the instance knows which came last.
-    asked = FinalState(answer.final_state) if answer and answer.final_state else None
+    asked = answer.final_state if answer else None
     as_found = FinalState.STOP if acquired.started else FinalState.LEAVE
     wanted = asked or outcome.final_state or operation.final_state or as_found
     return Facts(
@@ -96,7 +95,7 @@ def release_facts(lease: Lease, outcome: Outcome, answer: Leaving | None, *, oth
         results_here=outcome.results is not Results.MISSING and not (answer and answer.unfetched),
         others=others,
         can_stop=not lease.instance.spot,
-        job=answer.run if answer else "",
+        job=answer.job_id if answer else "",
         other_folder=answer.elsewhere if answer else "",
         background=answer.left if answer else "",
         end=outcome.end,

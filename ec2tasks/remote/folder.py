@@ -1,4 +1,4 @@
-"""The other side of a sync: the project's folder on the instance, and the way to it."""
+"""The project's folder on the instance: how rsync reaches it, and what `tree.sh` does in it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
-from ec2tasks.remote.session import remote_argv
-from ec2tasks.ssh.host import Host, rsync_shell
+from ec2tasks.remote.protocol import bash_argv
+from ec2tasks.ssh.host import Host, rsync_shell, ssh_argv
 
 SILENCE = 60  # seconds without a byte after which rsync gives up
 
@@ -20,16 +20,17 @@ class BrokenConnectionError(Failure):
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteFolder:
-    """The project's folder on the instance, and the way to it.
+    """The project's folder on the instance, and how it is reached.
 
-    `target` is what rsync names the host, `shell` its --rsh, `folder` is below `home`; `script` gives the
-    command that runs one of our scripts there. `empty`: nothing of the project is there yet.
+    `login` is USER@ADDRESS as rsync takes it, `shell` its --rsh; `remotely` makes of a command the one that
+    runs it on the instance. `folder` is below `home`, the login user's home. `empty`: nothing of the project
+    is there yet.
     """
 
     instance_id: str
-    target: str
+    login: str
     shell: str
-    script: Callable[[str, Sequence[str]], list[str]]
+    remotely: Callable[[Sequence[str]], list[str]]
     folder: str
     home: str
     empty: bool
@@ -40,40 +41,43 @@ class RemoteFolder:
         return f"{self.home}/{self.folder}"
 
     @property
-    def end(self) -> str:
-        """The folder as rsync takes it."""
-        return f"{self.target}:{self.folder}/"
+    def rsync_path(self) -> str:
+        """The folder as rsync takes it, as HOST:PATH/."""
+        return f"{self.login}:{self.folder}/"
 
 
 def remote_folder(host: Host, *, folder: str, home: str, empty: bool) -> RemoteFolder:
     """The project's folder on this host."""
     return RemoteFolder(
         instance_id=host.instance_id,
-        target=host.login,
+        login=host.login,
         shell=rsync_shell(host),
-        script=lambda name, words: remote_argv(host, name, *words),
+        remotely=lambda argv: ssh_argv(host, *argv, options=("-T",)),
         folder=folder,
         home=home,
         empty=empty,
     )
 
 
-def shell_argv(there: RemoteFolder) -> list[str]:
-    """How rsync gets to the instance."""
+def rsync_options(folder: RemoteFolder) -> list[str]:
+    """Rsync's options that reach the instance: its ssh, and how long it may be silent."""
     # Apple's rsync has no --protect-args; it is only for names that a shell there would read otherwise.
-    protect = ["--protect-args"] if shlex.quote(there.folder) != there.folder else []
-    return [*protect, f"--timeout={SILENCE}", f"--rsh={there.shell}"]
+    protect = ["--protect-args"] if shlex.quote(folder.folder) != folder.folder else []
+    return [*protect, f"--timeout={SILENCE}", f"--rsh={folder.shell}"]
 
 
-def ask_tree(there: RemoteFolder, tools: Tools, *words: str, stdin: bytes = b"") -> bytes:
-    """Run a verb of `tree.sh` in the project's folder there. Raises Failure where it can't be done."""
-    verb, *rest = words
-    said = tools.capture(there.script("tree.sh", [verb, there.folder, *rest]), stdin=stdin, timeout=600)
-    if said.returncode != 0:
-        last = said.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        kind = BrokenConnectionError if said.returncode == 255 else Failure  # ssh's own
+def ask_tree(folder: RemoteFolder, tools: Tools, verb: str, *, stdin: bytes = b"", job_id: str = "") -> bytes:
+    """Run a verb of `tree.sh` in the project's folder on the instance; its output.
+
+    Raises BrokenConnectionError where the connection broke, Failure where it can't be done.
+    """
+    argv = bash_argv("tree.sh", verb, folder=folder.folder, job=job_id)
+    answer = tools.capture(folder.remotely(argv), stdin=stdin, timeout=600)
+    if answer.returncode != 0:
+        last = answer.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        kind = BrokenConnectionError if answer.returncode == 255 else Failure  # ssh's own
         raise kind(
             f"the project's folder there could not be worked on ({verb}): {(last or ['no answer'])[0]}",
             hint="try again; `ec2tasks status` shows the instance",
         )
-    return said.stdout
+    return answer.stdout

@@ -1,4 +1,4 @@
-"""Being with a command from here: its output shown, keys and input handed on, over however many connections.
+"""Follow a job: show its output, hand on keys and input, over however many connections.
 
 The main thread moves what the command prints; another one what it is given, so that neither waits for the
 other. Signals are handled in the main thread: Ctrl-C is for the command, all else leaves it running.
@@ -17,13 +17,15 @@ import termios
 import threading
 import tty
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ec2tasks.base import output
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.signals import handled
-from ec2tasks.remote.stream import FRAME, INTERRUPT_KEY, Input, Output, Presses, frames
+from ec2tasks.remote.protocol import Value, message_line, script_argv
+from ec2tasks.remote.stream import FRAME, INTERRUPT_KEY, Input, InterruptKeys, Output, frames
+from ec2tasks.ssh.host import Host
 
 HEARTBEAT = 15.0  # seconds; the instance takes a client that says nothing for 60 for gone
 BLOCK = 256 * 1024
@@ -40,28 +42,29 @@ class Detached(BaseException):  # no error: the user's way to leave a command ru
         self.code = code
 
 
-def feeds(stdin: int = 0) -> bool:
+def has_input(stdin: int = 0) -> bool:
     """Whether there is input to hand on: an input that is closed or /dev/null needs no pipe there."""
     try:
-        found, nothing = os.fstat(stdin), os.stat(os.devnull)  # noqa: PTH116  # a file descriptor
+        given, nothing = os.fstat(stdin), os.stat(os.devnull)  # noqa: PTH116  # a file descriptor
     except OSError:
         return False
-    return (found.st_mode, found.st_rdev) != (nothing.st_mode, nothing.st_rdev)
+    return (given.st_mode, given.st_rdev) != (nothing.st_mode, nothing.st_rdev)
 
 
 def terminal_size() -> tuple[int, int]:
-    """Rows and columns of the terminal here."""
+    """The size of the terminal here, as rows and columns."""
     columns, rows = os.get_terminal_size(0)
     return rows, columns
 
 
 @dataclass(kw_only=True)
 class View:
-    """A client's look at one command.
+    """A client's view of one job, over one connection after another.
 
     `raw`: the terminal here is the command's own, with its keys; `fed`: the input here is handed on;
-    `leaves`: two Ctrl-C in a row among the keys leave the command running. `interrupt` sends Ctrl-C
-    there; `on_meeting` is called whenever a connection stands, `unread` when nobody reads the output now.
+    `leaves`: two Ctrl-C in a row among the keys leave the command running. `interrupt` sends Ctrl-C there;
+    `on_connected` is called whenever a connection stands, `on_unread` when nobody reads the output here.
+    `met`: a connection has ever got as far as the command.
     """
 
     tools: Tools
@@ -69,8 +72,8 @@ class View:
     fed: bool = False
     leaves: bool = True
     interrupt: Callable[[], None] = lambda: None
-    on_meeting: Callable[[], None] = lambda: None
-    unread: Callable[[], None] = lambda: None
+    on_connected: Callable[[], None] = lambda: None
+    on_unread: Callable[[], None] = lambda: None
     out: Output = field(default_factory=Output)
     err: Output = field(default_factory=Output)
     input: Input = field(default_factory=Input)
@@ -81,8 +84,8 @@ class View:
     _channel: int | None = None
     _sending: threading.Lock = field(default_factory=threading.Lock)
     _asked: deque[Callable[[], None]] = field(default_factory=deque)
-    _keys: Presses = field(default_factory=Presses)
-    _deaf: set[int] = field(default_factory=set)
+    _keys: InterruptKeys = field(default_factory=InterruptKeys)
+    _closed_outputs: set[int] = field(default_factory=set)
     _wake: tuple[int, int] = (-1, -1)
     _over: bool = False
 
@@ -111,12 +114,16 @@ class View:
             yield
 
     def once(self, argv: Callable[[str], list[str]]) -> tuple[int, str]:
-        """Follow over one connection: ssh's exit code, and what it or a login said before it began."""
-        word = secrets.token_hex(8)
-        self.out.reopen(word)
-        self.err.reopen(word)
+        """Follow over one connection: ssh's exit code, and what it or a login said before it began.
+
+        `argv` gives the ssh to start, for the marker that each of its streams begins with. Raises Detached
+        where the user leaves the command running.
+        """
+        marker = secrets.token_hex(8)
+        self.out.reopen(marker)
+        self.err.reopen(marker)
         ssh = self.tools.start(
-            argv(word), stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0, start_new_session=True
+            argv(marker), stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0, start_new_session=True
         )
         with ssh:
             try:
@@ -165,10 +172,10 @@ class View:
             self._send_size()
             self._send_frames(self.input.since(taken))
             if self.input.closed:
-                self._send(b"eof\n")
+                self._say("eof")
 
         self.connected = self.met = True
-        self.on_meeting()
+        self.on_connected()
         self._ask(begin)
 
     def _show(self, stream: Output, here: int, block: bytes) -> None:
@@ -179,10 +186,10 @@ class View:
                 f"{missing:.1f} MiB of the output came and went while nobody was here",
                 hint="log_mb in ec2.yaml sets how much of it is kept there",
             )
-        if here not in self._deaf and not write_all(here, payload):
-            self._deaf.add(here)
+        if here not in self._closed_outputs and not write_all(here, payload):
+            self._closed_outputs.add(here)
             if here == 1:
-                self.unread()
+                self.on_unread()
 
     # What the command is given: all of it in a thread of its own
 
@@ -198,7 +205,7 @@ class View:
             if 0 in ready:
                 self._read()
             if not ready:
-                self._send(b"alive\n")
+                self._say("alive")
 
     def _read(self) -> None:
         try:
@@ -208,9 +215,9 @@ class View:
         if not block:
             self.input.closed = True
             if self.raw:
-                self._leave(HUNG_UP)
+                self._detach(HUNG_UP)
             else:
-                self._send(b"eof\n")
+                self._say("eof")
             return
         leave = False
         if self.raw and self.leaves:
@@ -219,12 +226,16 @@ class View:
         self.input.add(block)
         self._send_frames(block)
         if leave:
-            self._leave(INTERRUPTED)
+            self._detach(INTERRUPTED)
 
     def _send_size(self) -> None:
         if self.raw:
             with contextlib.suppress(OSError):
-                self._send("size {} {}\n".format(*terminal_size()).encode())
+                rows, columns = terminal_size()
+                self._say("size", rows=rows, columns=columns)
+
+    def _say(self, verb: str, **values: Value) -> None:
+        self._send(message_line(verb, **values))
 
     def _send_frames(self, block: bytes) -> None:
         for frame in frames(block):
@@ -247,7 +258,7 @@ class View:
 
     # Signals
 
-    def _leave(self, code: int) -> None:
+    def _detach(self, code: int) -> None:
         """Leave the command, said by another thread than the one that follows."""
         self._leaving = code
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
@@ -274,6 +285,31 @@ class View:
         threading.Thread(target=self.interrupt, daemon=True).start()
 
 
+def follow_argv(
+    host: Host,
+    job_id: str,
+    view: View,
+    marker: str,
+    *,
+    start: bool = False,
+    dump: bool = False,
+    options: Sequence[str],
+) -> list[str]:
+    """An ssh that follows a job from where this view is; `start` begins it, `dump` does not wait for more."""
+    return script_argv(
+        host,
+        "follow.sh",
+        "follow",
+        job=job_id,
+        marker=marker,
+        out=view.out.offset,
+        err=view.err.offset,
+        start=start,
+        dump=dump,
+        options=options,
+    )
+
+
 def leave(code: int) -> None:
     """Leave the command running."""
     raise Detached(code)
@@ -297,14 +333,14 @@ def raw_terminal() -> Iterator[None]:
             termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
-def write_all(there: int, block: bytes) -> bool:
-    """Write all of it; False where whoever reads that has gone."""
+def write_all(descriptor: int, block: bytes) -> bool:
+    """Write all of these bytes to a file descriptor; False where its reader has gone."""
     rest = memoryview(block)
     while rest:
         try:
-            rest = rest[os.write(there, rest) :]
+            rest = rest[os.write(descriptor, rest) :]
         except BlockingIOError:
-            select.select([], [there], [])
+            select.select([], [descriptor], [])
         except OSError:
             return False
     return True

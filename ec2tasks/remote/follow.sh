@@ -1,47 +1,56 @@
-# A client's look at what runs on the instance: `follow.sh VERB …`, one function a verb.
+# A client's look at what runs on the instance: `follow.sh VERB FIELDS…`, one function a verb, words as protocol.sh
+# reads them. The job's id is job=, where one is meant.
+# shellcheck disable=SC2154  # protocol.sh stands before it
 set -u
+verb=$1
+read_fields "${@:2}"
+id=${fields[job]-}
+# Jobs that another version of ec2tasks began are here, too: the names in this folder stay as they are.
 home=$HOME/.ec2tasks
+job_dir=$home/runs/$id
 export SCREENDIR=$home/screen
 TICK=2     # seconds
 SILENCE=60 # seconds without a word from a client after which it is taken for gone
 multi=none final=leave terminal='' input=''
 
-# `follow RUN_ID WORD OUT ERR [start|dump]`: what it prints from these offsets on, until it ends; its exit code.
+# `follow job= marker= [out= err= start=yes dump=yes]`: what it prints from these offsets on, by default 0, until
+# it ends; its exit code. With start=yes it is begun first, with dump=yes only what there is by now is shown.
 #
-# On each stream a line comes first: WORD, the offset it goes on from, how much input was taken. What stands
-# before it is not the command's. The client says on stdin what follow_client understands.
+# On each stream a line comes first: MARKER, with offset=, which it goes on from, and taken=, how much input was
+# taken. What stands before it is not the command's. The client says on stdin what follow_client understands.
 follow() {
-    run=$home/runs/$1
-    word=$2
-    if [ "${5:-}" = start ]; then begin "$1" || exit; fi
-    [ -e "$run/started" ] || fail "no run $1 on the instance"
-    if [ "${5:-}" = dump ]; then
-        (show out "$3")
-        (show err "$4" >&2)
+    need job marker
+    local out_offset=${fields[out]:-0} err_offset=${fields[err]:-0} dump=${fields[dump]-}
+    marker=${fields[marker]}
+    if [ -n "${fields[start]-}" ]; then begin || exit; fi
+    [ -e "$job_dir/started" ] || fail "no job $id on the instance"
+    if [ -n "$dump" ]; then
+        (show out "$out_offset")
+        (show err "$err_offset" >&2)
         exit 0
     fi
     exec 3<&0 </dev/null
-    printf '%s' "$word" >"$run/feeder"
+    printf '%s' "$marker" >"$job_dir/feeder"
     # Ends with the command: the lock goes with it.
-    flock --shared "$run/alive" true 3<&- &
+    flock --shared "$job_dir/alive" true 3<&- &
     waiter=$!
-    show out "$3" --pid="$waiter" -s 0.2 -f 3<&- &
+    show out "$out_offset" --pid="$waiter" -s 0.2 -f 3<&- &
     out=$!
-    show err "$4" --pid="$waiter" -s 0.2 -f >&2 3<&- &
+    show err "$err_offset" --pid="$waiter" -s 0.2 -f >&2 3<&- &
     err=$!
     follow_client <&3 >/dev/null 2>&1 &
     client=$!
     exec 3<&-
     wait "$waiter"
     # Changes nothing, but wakes a tail that would look again after a while.
-    fallocate --keep-size --offset 0 --length 1 "$run/out" 2>/dev/null &
-    fallocate --keep-size --offset 0 --length 1 "$run/err" 2>/dev/null
+    fallocate --keep-size --offset 0 --length 1 "$job_dir/out" 2>/dev/null &
+    fallocate --keep-size --offset 0 --length 1 "$job_dir/err" 2>/dev/null
     wait "$out" "$err"
     kill "$client"
     # Without an exit code it was lost: the client asks for that.
-    [ -s "$run/exit" ] || exit 255
-    : >"$run/told"
-    read -r code <"$run/exit"
+    [ -s "$job_dir/exit" ] || exit 255
+    : >"$job_dir/told"
+    read -r code <"$job_dir/exit"
     exit "$code"
 }
 
@@ -49,49 +58,50 @@ follow() {
 show() {
     local stream=$1 offset=$2 first taken
     shift 2
-    read -r first 2>/dev/null <"$run/start.$stream" || first=0
-    read -r taken 2>/dev/null <"$run/taken" || taken=0
+    read -r first 2>/dev/null <"$job_dir/start.$stream" || first=0
+    read -r taken 2>/dev/null <"$job_dir/taken" || taken=0
     [ "$offset" -ge "$first" ] || offset=$first
-    printf '%s %s %s\n' "$word" "$offset" "$taken"
-    exec tail "$@" -c "+$((offset + 1))" "$run/$stream" 2>/dev/null
+    say "$marker" offset "$offset" taken "$taken"
+    exec tail "$@" -c "+$((offset + 1))" "$job_dir/$stream" 2>/dev/null
 }
 
-# `kept RUN_ID STREAM`: all that is kept of a stream.
+# `kept job= stream=`: all that is kept of a stream.
 kept() {
-    local first
-    read -r first 2>/dev/null <"$home/runs/$1/start.$2" || first=0
-    exec tail -c "+$((first + 1))" "$home/runs/$1/$2"
+    need job stream
+    local first stream=${fields[stream]}
+    read -r first 2>/dev/null <"$job_dir/start.$stream" || first=0
+    exec tail -c "+$((first + 1))" "$job_dir/$stream"
 }
 
-# What the client says: `keys N TEXT` (octal), `data N` and N bytes, `eof`, `size ROWS COLUMNS`, or `alive`.
+# What the client says: `keys count=N text=OCTAL`, `data count=N` and N bytes, `eof`, `size rows= columns=`, `alive`.
 #
 # What has been taken is counted first and then handed on, by this process, even where its client goes: a client
 # that comes back sends only the rest. Only the newest client's input counts.
 follow_client() {
-    local what count text taken owner silence=0
+    local verb count taken owner silence=0
     trap '' PIPE
-    if [ ! -f "$run/command" ]; then
-        exec 5>>"$run/watched"
+    if [ ! -f "$job_dir/command" ]; then
+        exec 5>>"$job_dir/watched"
         flock --shared 5
     fi
-    if [ -e "$run/in" ]; then
+    if [ -e "$job_dir/in" ]; then
         # An earlier client's input may still wait for the command to read it.
-        exec 9>>"$run/feeding"
+        exec 9>>"$job_dir/feeding"
         flock 9
-        [ -e "$run/eof" ] || exec 4<>"$run/in"
+        [ -e "$job_dir/eof" ] || exec 4<>"$job_dir/in"
     fi
-    read -r taken 2>/dev/null <"$run/taken" || taken=0
+    read -r taken 2>/dev/null <"$job_dir/taken" || taken=0
     while hear; do
-        if [ "$what" = data ]; then
-            head -c "$count" >"$run/frame"
-            [ "$(stat -c %s "$run/frame")" = "$count" ] || break
+        count=${fields[count]:-0}
+        if [ "$verb" = data ]; then
+            head -c "$count" >"$job_dir/frame"
+            [ "$(stat -c %s "$job_dir/frame")" = "$count" ] || break
         fi
-        read -r owner <"$run/feeder" || [ -n "$owner" ]
-        case $what in
-        size) [ ! -e "$run/tty" ] || stty -F "$(cat "$run/tty")" rows "$count" cols "$text" ;;
-        alive) ;;
-        *)
-            [ "$owner" = "$word" ] || continue
+        read -r owner <"$job_dir/feeder" || [ -n "$owner" ]
+        case $verb in
+        size) resize ;;
+        keys | data | eof)
+            [ "$owner" = "$marker" ] || continue
             take
             ;;
         esac
@@ -100,10 +110,14 @@ follow_client() {
     kill 0
 }
 
-# The next word of the client's. None comes where it is gone, or has been silent for so long; nor where it has
+resize() {
+    [ ! -e "$job_dir/tty" ] || stty -F "$(cat "$job_dir/tty")" rows "${fields[rows]:-24}" cols "${fields[columns]:-80}"
+}
+
+# The next line of the client's. None comes where it is gone, or has been silent for so long; nor where it has
 # fallen behind what is kept: it must not read the hole, but comes again, and is told what is missing.
 hear() {
-    local line='' part rest
+    local line='' part
     silence=0
     # What came of a line before the time was over is kept.
     until IFS= read -r -t "$TICK" part; do
@@ -113,33 +127,29 @@ hear() {
         [ "$silence" -lt "$SILENCE" ] || return 1
         if behind out "$out" || behind err "$err"; then return 1; fi
     done
-    line+=$part
-    what=${line%% *} rest=${line#* }
-    count=${rest%% *} text=${rest#* }
+    read_line "$line$part"
 }
 
 take() {
-    case $what in
-    eof)
-        : >"$run/eof"
+    if [ "$verb" = eof ]; then
+        : >"$job_dir/eof"
         exec 4>&-
-        kill "$(cat "$run/holder")"
+        kill "$(cat "$job_dir/holder")"
         return
-        ;;
-    esac
-    [ ! -e "$run/eof" ] || return
+    fi
+    [ ! -e "$job_dir/eof" ] || return
     taken=$((taken + count))
-    printf '%s\n' "$taken" >"$run/taken.new" && mv "$run/taken.new" "$run/taken"
+    printf '%s\n' "$taken" >"$job_dir/taken.new" && mv "$job_dir/taken.new" "$job_dir/taken"
     # shellcheck disable=SC2059
-    if [ "$what" = keys ]; then printf "$text" >&4; else cat "$run/frame" >&4; fi
+    if [ "$verb" = keys ]; then printf "${fields[text]-}" >&4; else cat "$job_dir/frame" >&4; fi
 }
 
 # Whether a reader of a stream is at what is to be freed a tick of runner.sh's later.
 behind() {
     local first fd name position
-    read -r first 2>/dev/null <"$run/start.$1" || return 1
+    read -r first 2>/dev/null <"$job_dir/start.$1" || return 1
     for fd in "/proc/$2/fd"/*; do
-        [ "$fd" -ef "$run/$1" ] || continue
+        [ "$fd" -ef "$job_dir/$1" ] || continue
         read -r name position <"/proc/$2/fdinfo/${fd##*/}"
         [ "$name" = pos: ] && [ "$position" -lt "$first" ]
         return
@@ -152,31 +162,31 @@ fail() {
     exit 125
 }
 
-# `begin RUN_ID`: start it; once it answers, it counts as a session. Once is enough, more does nothing.
+# `begin job=`: start it; once it answers, it counts as a session. Once is enough, more does nothing.
 begin() {
-    run=$home/runs/$1
-    [ ! -e "$run/started" ] || return 0
+    need job
+    [ ! -e "$job_dir/started" ] || return 0
     read_job
     [ "$multi" = none ] || command -v "$multi" >/dev/null || missing "$multi"
     [ -z "$terminal" ] || command -v script >/dev/null || missing script
     # The locks are opened on the way to runner.sh, with no process of their own; it finds them open. It counts as
     # a session: no client ends the instance under it.
-    set -- "$1" flock --nonblock --no-fork "$run/alive" flock --shared --no-fork "$home/sessions.lock" \
-        bash "$run/runner.sh" hold "$1"
+    set -- "$id" flock --nonblock --no-fork "$job_dir/alive" flock --shared --no-fork "$home/sessions.lock" \
+        bash "$job_dir/runner.sh" hold "$id"
     case $multi in
     none) : "$(setsid --fork "${@:2}" </dev/null)" ;;
     tmux)
-        : >"$run/out"
+        : >"$job_dir/out"
         tmux -S "$home/tmux" new-session -d -s "$@" &&
-            tmux -S "$home/tmux" pipe-pane -t "$1" "cat >>'$run/out'"
+            tmux -S "$home/tmux" pipe-pane -t "$id" "cat >>'$job_dir/out'"
         ;;
     screen)
         mkdir -p "$SCREENDIR" && chmod 700 "$SCREENDIR"
-        screen -dmS "$1" -L -Logfile "$run/out" "${@:2}" && written_at_once "$1"
+        screen -dmS "$id" -L -Logfile "$job_dir/out" "${@:2}" && written_at_once
         ;;
     esac
     for _ in {1..100}; do
-        [ ! -e "$run/started" ] || return 0
+        [ ! -e "$job_dir/started" ] || return 0
         sleep 0.05
     done
     fail "it did not start"
@@ -185,7 +195,7 @@ begin() {
 # By default screen writes its log every ten seconds. It takes a moment until it can be told.
 written_at_once() {
     for _ in {1..50}; do
-        screen -S "$1" -X logfile flush 0 >/dev/null && return
+        screen -S "$id" -X logfile flush 0 >/dev/null && return
         sleep 0.1
     done
     return 1
@@ -196,104 +206,110 @@ missing() {
     exit 127
 }
 
-# `release RUN_ID`: nobody looks at the multiplexer's terminal; let it run all the same.
-release() { : >"$home/runs/$1/go"; }
+# `release job=`: nobody looks at the multiplexer's terminal; let it run all the same.
+release() {
+    need job
+    : >"$job_dir/go"
+}
 
-# `attach RUN_ID`: be at the terminal of a multiplexer.
+# `attach job=`: be at the terminal of a multiplexer.
 attach() {
-    run=$home/runs/$1
+    need job
     read_job
-    if [ ! -s "$run/exit" ]; then
+    if [ ! -s "$job_dir/exit" ]; then
         # A terminal that nobody here has heard of is taken for the usual one.
         infocmp "$TERM" >/dev/null 2>&1 || export TERM=xterm-256color
-        (sleep 0.3; : >"$run/go") &
+        (sleep 0.3; : >"$job_dir/go") &
         case $multi in
-        tmux) tmux -S "$home/tmux" attach-session -t "$1" ;;
-        screen) screen -x "$1" ;;
+        tmux) tmux -S "$home/tmux" attach-session -t "$id" ;;
+        screen) screen -x "$id" ;;
         esac
-        : >"$run/go"
+        : >"$job_dir/go"
     fi
     # The terminal goes a moment before the exit code is known.
     for _ in {1..20}; do
-        if [ -s "$run/exit" ] || tmux -S "$home/tmux" has-session -t "$1" 2>/dev/null || [ "$multi" = screen ]; then break; fi
+        if [ -s "$job_dir/exit" ] || tmux -S "$home/tmux" has-session -t "$id" 2>/dev/null || [ "$multi" = screen ]; then break; fi
         sleep 0.1
     done
     # A multiplexer takes what it showed with it: the last lines stay.
-    if [ -s "$run/exit" ]; then
-        : >"$run/told"
-        tail -n 20 "$run/out"
+    if [ -s "$job_dir/exit" ]; then
+        : >"$job_dir/told"
+        tail -n 20 "$job_dir/out"
     fi
     true
 }
 
-# `signal RUN_ID NAME`: to all that runs in the foreground there. One that comes early waits for the command.
+# `signal job= name=`: to all that runs in the foreground there. One that comes early waits for the command.
 signal() {
     local group
-    run=$home/runs/$1
+    need job name
     for _ in {1..200}; do
-        [ ! -s "$run/exit" ] || return 0
-        [ ! -s "$run/pid" ] || break
+        [ ! -s "$job_dir/exit" ] || return 0
+        [ ! -s "$job_dir/pid" ] || break
         sleep 0.05
     done
-    group=$(ps -o tpgid= -p "$(cat "$run/pid")" | tr -d ' ')
-    [ "$group" -gt 0 ] || group=$(ps -o pgid= -p "$(cat "$run/pid")" | tr -d ' ')
-    kill "-$2" -- "-$group"
+    group=$(ps -o tpgid= -p "$(cat "$job_dir/pid")" | tr -d ' ')
+    [ "$group" -gt 0 ] || group=$(ps -o pgid= -p "$(cat "$job_dir/pid")" | tr -d ' ')
+    kill "-${fields[name]}" -- "-$group"
 }
 
-# `state [RUN_ID]`: a line on that run, else on the one to come back to: the newest that runs, else the newest
+# `state [job=]`: a line on that job, else on the one to come back to: the newest that runs, else the newest
 # whose end nobody has been told, else the newest. Nothing for none.
 state() {
-    local found='' untold=''
-    if [ -n "${1:-}" ]; then
-        run=$home/runs/$1
-        [ ! -e "$run/started" ] || line
+    local newest='' untold=''
+    if [ -n "$id" ]; then
+        [ ! -e "$job_dir/started" ] || tell_job
         return
     fi
-    while read -r run; do
-        [ -n "$found" ] || found=$run
-        if [ ! -s "$run/exit" ]; then
+    while read -r job_dir; do
+        [ -n "$newest" ] || newest=$job_dir
+        if [ ! -s "$job_dir/exit" ]; then
             if runs; then
-                line
+                tell_job
                 return
             fi
         fi
-        [ -n "$untold" ] || [ -e "$run/told" ] || untold=$run
+        [ -n "$untold" ] || [ -e "$job_dir/told" ] || untold=$job_dir
     done < <(newest_first)
-    run=${untold:-$found}
-    [ -z "$run" ] || line
+    job_dir=${untold:-$newest}
+    [ -z "$job_dir" ] || tell_job
 }
 
 # `jobs`: a line on each, the newest first.
 jobs() {
-    while read -r run; do line; done < <(newest_first)
+    while read -r job_dir; do tell_job; done < <(newest_first)
 }
 
 newest_first() {
     find "$home/runs" -mindepth 2 -maxdepth 2 -name started -printf '%h\n' 2>/dev/null | sort -r
 }
 
-runs() { ! flock --shared --nonblock "$run/alive" true; }
+runs() { ! flock --shared --nonblock "$job_dir/alive" true; }
 
-# RUN_ID MULTI END CODE TERMINAL INPUT STARTED ENDED OUT ERR COMMAND: CODE `-` while it runs, `lost` where a
-# restart ended it; TERMINAL and INPUT `yes` or `-`; OUT and ERR in bytes; COMMAND base64, `-` for a shell.
-line() {
-    local code='' started ended='' command='' out err
+# A line `job` on one: id=, multi=, final_state=, state= (running, ended, or lost where a restart of the instance
+# ended it), code= once it has ended, terminal=yes, input=yes, started=, ended= in seconds since 1970, out=, err= in
+# bytes, command= but for a shell.
+tell_job() {
+    local code='' started ended='' command='' out err state
     read_job
     # An end may come in between: whether it runs is asked before its code is.
-    if [ ! -s "$run/exit" ] && runs; then code=-; else code=lost; fi
-    [ ! -s "$run/exit" ] || read -r code <"$run/exit"
-    [ ! -e "$run/ended" ] || read -r ended <"$run/ended"
-    [ ! -e "$run/command" ] || command=$(base64 -w 0 "$run/command")
-    read -r started <"$run/started"
-    { read -r out && read -r err; } < <(stat -c %s "$run/out" "$run/err")
-    printf '%s %s %s %s %s %s %s %s %s %s %s\n' "${run##*/}" "$multi" "$final" "$code" "${terminal:--}" \
-        "${input:--}" "$started" "${ended:--}" "$out" "$err" "${command:--}"
+    if [ ! -s "$job_dir/exit" ] && runs; then state=running; else state=lost; fi
+    if [ -s "$job_dir/exit" ]; then
+        state=ended
+        read -r code <"$job_dir/exit"
+    fi
+    [ ! -e "$job_dir/ended" ] || read -r ended <"$job_dir/ended"
+    [ ! -e "$job_dir/command" ] || command=$(<"$job_dir/command")
+    read -r started <"$job_dir/started"
+    { read -r out && read -r err; } < <(stat -c %s "$job_dir/out" "$job_dir/err")
+    say job id "${job_dir##*/}" multi "$multi" final_state "$final" state "$state" code "$code" terminal "$terminal" \
+        input "$input" started "$started" ended "$ended" out "$out" err "$err" command "$command"
 }
 
 read_job() {
     multi=none final=leave terminal='' input=''
     # shellcheck disable=SC1091
-    . "$run/job"
+    . "$job_dir/job"
 }
 
-"$@"
+"$verb"

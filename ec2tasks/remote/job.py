@@ -1,9 +1,7 @@
-"""One command of the instance's own: what it needs there, how it is asked after, signalled and told of."""
+"""A job, which is one command on the instance: started, asked after, signalled, its output saved."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import secrets
 import shlex
@@ -15,9 +13,10 @@ from pathlib import Path
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.scripts import remote_script
-from ec2tasks.remote.session import remote_argv
+from ec2tasks.remote.protocol import Message, read_message, script_argv
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.packages import install_missing
 
@@ -25,14 +24,13 @@ BROKEN = 255  # ssh's own exit code, and possibly the command's
 MISSING = 127
 ANSWER_LIMIT = 60.0  # seconds
 SIGNAL_LIMIT = 20.0  # seconds; a command that is being started is waited for there
-LINE_WORDS = 11
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to run and where; `command` None is an interactive login shell.
+    """The request for a job: what to run and where; `command` None is an interactive login shell.
 
-    `multi` is the multiplexer it runs in, or none; `final_state` the end of life to apply after it;
+    `multi` is the multiplexer it runs in, or none; `final_state` what is to become of the instance after it;
     `terminal` gives it a terminal there, `fed` an input that a client hands on. `log_mb` bounds what is kept
     of its output, in MiB, 0 for no bound. `size` is the terminal's rows and columns, `term` its kind.
     """
@@ -46,7 +44,7 @@ class Job:
     ports: tuple[str, ...]
     reverse_ports: tuple[str, ...]
     multi: str = "none"
-    final_state: str = "leave"
+    final_state: FinalState = FinalState.LEAVE
     terminal: bool = False
     fed: bool = False
     log_mb: int = 0
@@ -56,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """A run as the instance knows it; `code` is None while it goes on, and where it was lost.
+    """What the instance knows of a job; `code` is None while it goes on, and where it was lost.
 
     `lost`: the instance restarted under it. `started`, `ended`: seconds since 1970. `kept`: how many bytes
     each of its streams has. `command` is None for a shell.
@@ -64,7 +62,7 @@ class JobStatus:
 
     job_id: str
     multi: str
-    final_state: str
+    final_state: FinalState
     code: int | None
     lost: bool
     terminal: bool
@@ -81,26 +79,30 @@ class JobStatus:
 
     @property
     def state(self) -> str:
-        """How it stands, in a word."""
+        """The state as one word: running, ended or lost."""
         return "lost" if self.lost else "running" if self.code is None else "ended"
 
 
 def new_job_id(now: datetime | None = None) -> str:
-    """A run's id: sorts by time, unique among clients."""
+    """A new job's id: ids sort by time, and no two clients make the same."""
     moment = now or datetime.now(timezone.utc)
     return f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def job_files(job: Job) -> dict[str, str]:
-    """What the run needs on the instance, as files: nothing of it shows in a process list."""
+    """The files, by name, that runner.sh and job.sh need on the instance.
+
+    Nothing of them shows in a process list. `job` is sourced by the scripts of any version that asks after
+    it: its names stay.
+    """
     exports = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(job.variables.items())]
     rows, columns = job.size
-    told = {
+    values = {
         "remote_dir": job.remote_dir,
         "below": job.below,
         "environment": job.env,
         "multi": job.multi,
-        "final": job.final_state,
+        "final": job.final_state.value,
         "terminal": "yes" if job.terminal else "",
         "input": "yes" if job.fed else "",
         "log_mb": str(job.log_mb),
@@ -110,30 +112,28 @@ def job_files(job: Job) -> dict[str, str]:
     }
     return {
         "variables": "".join(exports),
-        "job": "".join(f"{name}={shlex.quote(value)}\n" for name, value in told.items()),
+        "job": "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()),
         **({} if job.command is None else {"command": job.command}),
         **{name: remote_script(name) for name in ("runner.sh", "job.sh")},
     }
 
 
 def forwarded(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """The values of the variables to hand on. A name that is not set here is said, not an error."""
-    found = {name: environ[name] for name in names if name in environ}
+    """The environment variables to hand on, by name; one that is not set here is warned of, not an error."""
     for name in names:
-        if name not in found:
+        if name not in environ:
             output.warning(f"forward_env: `{name}` is not set here")
-    return found
+    return {name: environ[name] for name in names if name in environ}
 
 
 def forward_options(job: Job) -> list[str]:
-    """Ssh's options for the ports of a run (ssh(1), -L and -R).
+    """Ssh's options that forward the ports of a job (ssh(1), -L and -R).
 
-    Such a run has a connection of its own: asked for through the kept control connection, its ports would
+    Such a job has a connection of its own: asked for through the kept control connection, its ports would
     stay open after it.
     """
-    here = [word for one in job.ports for word in ("-L", one)]
-    there = [word for one in job.reverse_ports for word in ("-R", one)]
-    words = [*here, *there]
+    words = [word for port in job.ports for word in ("-L", port)]
+    words += [word for port in job.reverse_ports for word in ("-R", port)]
     return ["-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", *words] if words else []
 
 
@@ -156,95 +156,93 @@ def shares_terminal(environ: Mapping[str, str]) -> bool:
     return "--jobserver" in environ.get("MAKEFLAGS", "")
 
 
-def parse_status(line: str) -> JobStatus | None:
-    """A line of `follow.sh state` or `follow.sh jobs`; None for anything else."""
-    words = line.split()
-    if len(words) != LINE_WORDS:
-        return None
-    job_id, multi, end, code, terminal, fed, started, ended, out, err, command = words
-    try:
-        return JobStatus(
-            job_id=job_id,
-            multi=multi,
-            final_state=end,
-            code=None if code in ("-", "lost") else int(code),
-            lost=code == "lost",
-            terminal=terminal == "yes",
-            fed=fed == "yes",
-            started=int(started),
-            ended=None if ended == "-" else int(ended),
-            kept=(int(out), int(err)),
-            command=None
-            if command == "-"
-            else base64.b64decode(command, validate=True).decode(errors="replace"),
-        )
-    except (ValueError, binascii.Error):
-        return None
+def read_status(message: Message) -> JobStatus:
+    """The job that an answer of `follow.sh state` or `follow.sh jobs` is about. Raises ProtocolError."""
+    state = message.need("state", str)
+    return JobStatus(
+        job_id=message.need("id", str),
+        multi=message.get("multi", str, "none"),
+        final_state=message.get("final_state", FinalState, FinalState.LEAVE),
+        code=message.need("code", int) if state == "ended" else None,
+        lost=state == "lost",
+        terminal=message.get("terminal", str, "") == "yes",
+        fed=message.get("input", str, "") == "yes",
+        started=message.need("started", int),
+        ended=message.get("ended", int, None),
+        kept=(message.get("out", int, 0), message.get("err", int, 0)),
+        command=message.get("command", str, None),
+    )
 
 
-def look(host: Host, tools: Tools, job_id: str = "") -> JobStatus | None:
-    """That run, else the one to come back to, None for none. Raises Failure where it can't be asked."""
-    return next(iter(_ask(host, tools, "state", job_id)), None)
+def job_status(host: Host, tools: Tools, job_id: str = "") -> JobStatus | None:
+    """How that job stands, else the one to come back to: the last that runs, or whose end nobody has seen.
+
+    None for no such job. Raises Failure where the instance can't be asked.
+    """
+    return next(iter(_ask(host, tools, "state", job=job_id)), None)
 
 
 def list_jobs(host: Host, tools: Tools) -> list[JobStatus]:
-    """What ran and runs on the instance, the newest first. Raises Failure where it can't be asked."""
+    """The jobs that ran and run on the instance, the newest first. Raises Failure where it can't be asked."""
     return _ask(host, tools, "jobs")
 
 
-def _ask(host: Host, tools: Tools, *words: str) -> list[JobStatus]:
-    said = tools.capture(remote_argv(host, "follow.sh", *words), timeout=ANSWER_LIMIT)
-    if said.returncode != 0:
+def _ask(host: Host, tools: Tools, verb: str, job: str | None = None) -> list[JobStatus]:
+    answer = tools.capture(script_argv(host, "follow.sh", verb, job=job), timeout=ANSWER_LIMIT)
+    if answer.returncode != 0:
         raise Failure(
-            f"the instance does not tell what runs on it: {said.stderr.decode(errors='replace').strip()}",
+            f"the instance does not tell what runs on it: {answer.stderr.decode(errors='replace').strip()}",
             hint="try again; `ec2tasks status` shows the instance",
         )
-    found = (parse_status(line) for line in said.stdout.decode(errors="replace").splitlines())
-    return [one for one in found if one]
+    messages = (read_message(line, "job") for line in answer.stdout.decode(errors="replace").splitlines())
+    return [read_status(message) for message in messages if message]
 
 
 def start(host: Host, job: Job, tools: Tools) -> None:
-    """Start the command, and do not look. A missing multiplexer is installed, or named."""
-    argv = remote_argv(host, "follow.sh", "begin", job.job_id)
-    said = tools.capture(argv, timeout=ANSWER_LIMIT)
-    if said.returncode == MISSING:
+    """Start a job without following it; a multiplexer that is missing on the instance is installed.
+
+    Raises Failure where it can't be started.
+    """
+    argv = script_argv(host, "follow.sh", "begin", job=job.job_id)
+    answer = tools.capture(argv, timeout=ANSWER_LIMIT)
+    if answer.returncode == MISSING:
         install_missing(host, (job.multi,))
-        said = tools.capture(argv, timeout=ANSWER_LIMIT)
-    if said.returncode != 0:
-        raise not_started(said.stderr.decode(errors="replace"))
+        answer = tools.capture(argv, timeout=ANSWER_LIMIT)
+    if answer.returncode != 0:
+        raise not_started(answer.stderr.decode(errors="replace"))
 
 
-def not_started(said: str) -> Failure:
-    """The instance did not take the command."""
+def not_started(reason: str) -> Failure:
+    """The failure that says that a job could not be started."""
     return Failure(
-        f"the command could not be started on the instance: {' '.join(said.split()) or 'no reason given'}",
+        f"the command could not be started on the instance: {' '.join(reason.split()) or 'no reason given'}",
         hint="`ec2tasks shell` looks around there: a full disk, a taken port?",
     )
 
 
 def release(host: Host, job_id: str, tools: Tools) -> None:
-    """Let a command in a multiplexer go on although nobody looks."""
-    tools.capture(remote_argv(host, "follow.sh", "release", job_id), timeout=ANSWER_LIMIT)
+    """Let a job in a multiplexer begin although nobody looks at its terminal."""
+    tools.capture(script_argv(host, "follow.sh", "release", job=job_id), timeout=ANSWER_LIMIT)
 
 
 def send_signal(host: Host, job_id: str, name: str, tools: Tools) -> bool:
-    """Send a signal to all that runs in the foreground of the run; whether it arrived."""
-    argv = remote_argv(host, "follow.sh", "signal", job_id, name)
+    """Send a signal, say INT, to all that runs in the foreground of a job; whether it arrived."""
+    argv = script_argv(host, "follow.sh", "signal", job=job_id, name=name)
     return tools.capture(argv, timeout=SIGNAL_LIMIT).returncode == 0
 
 
 def save_output(host: Host, job_id: str, folder: Path, tools: Tools) -> Path:
-    """Copy what a run printed into a folder here, as far as it is kept: RUN_ID.out, and RUN_ID.err beside it.
+    """Copy a job's output into a folder here, as far as it is kept: JOB_ID.out, and JOB_ID.err beside it.
 
     Raises Failure where it can't be read, OSError where it can't be written.
     """
     for stream in ("out", "err"):
         with (folder / f"{job_id}.{stream}").open("wb") as file:
-            argv = remote_argv(host, "follow.sh", "kept", job_id, stream)
+            argv = script_argv(host, "follow.sh", "kept", job=job_id, stream=stream)
             with tools.start(argv, stdin=PIPE, stdout=file, stderr=PIPE) as reading:
-                said = reading.communicate()[1].decode(errors="replace")
+                error = reading.communicate()[1].decode(errors="replace")
         if reading.returncode != 0:
-            raise Failure(f"the output of run {job_id} can't be read: {said.strip()}")
+            raise Failure(f"the output of job {job_id} can't be read: {error.strip()}")
     return folder / f"{job_id}.out"
 
 
@@ -252,11 +250,11 @@ class LostJobError(Failure):
     """A restart of the instance ended the command; what it left is there."""
 
 
-def result(run: JobStatus) -> int:
-    """The exit code of a run that is over. Raises LostRunError for one that an instance's restart ended."""
-    if run.code is None:
+def exit_code(job: JobStatus) -> int:
+    """The exit code of a job that is over. Raises LostJobError for one that an instance's restart ended."""
+    if job.code is None:
         raise LostJobError(
-            f"run {run.job_id} was lost in a restart of the instance, its exit code is not known",
+            f"job {job.job_id} was lost in a restart of the instance, its exit code is not known",
             hint="what it left is fetched like any result; the same command again begins with that",
         )
-    return run.code
+    return job.code

@@ -1,18 +1,18 @@
-# Runs one command in the project's folder and environment: `job.sh RUN_ID`.
+# Runs one command in the project's folder and environment: `job.sh JOB_ID`.
 #
-# In the run's folder are the command as `command` (none: a login shell), variables to set as `variables`, and
+# In the job's folder are the command as `command` (none: a login shell), variables to set as `variables`, and
 # `job`, which says where to run it and in which environment.
 set -u
-run=$HOME/.ec2tasks/runs/$1
+job_dir=$HOME/.ec2tasks/runs/$1
 remote_dir='' below='' environment=''
 # shellcheck disable=SC1091
-. "$run/job"
+. "$job_dir/job"
 
 # Ctrl-C is for the command; this shell stays to tell how it ended. A trap, unlike an ignored signal, is
 # not handed down. Before the command runs, it is what is interrupted.
 interrupted=
 trap 'interrupted=yes' INT
-printf '%s' "$$" >"$run/pid"
+printf '%s' "$$" >"$job_dir/pid"
 
 # What a login would bring: the image's settings (CUDA's paths, conda's), then the user's.
 login_settings() {
@@ -83,14 +83,14 @@ auto) activate_auto ;;
 esac
 
 # shellcheck disable=SC1091
-. "$run/variables"
+. "$job_dir/variables"
 export EC2TASKS_RUN=$1
-if [ -f "$run/command" ]; then
+if [ -f "$job_dir/command" ]; then
     # From here on Ctrl-C ends this shell as it would the command.
     trap - INT
     [ -z "$interrupted" ] || exit 130
     # In place of this shell, which would have a word to say where a signal ends it.
-    exec bash -c "$(<"$run/command")"
+    exec bash -c "$(<"$job_dir/command")"
 else
     [ -z "$interrupted" ] || exit 130
     bash -i

@@ -1,46 +1,59 @@
-# One client's session on the instance: `session.sh END RUN_ID REMOTE_DIR [IDLE_STOP MAX_SECONDS START NEW SPOT]`.
+# One client's session on the instance: `session.sh FIELDS…`, words as protocol.sh reads them.
+# shellcheck disable=SC2154  # protocol.sh stands before it
 #
 # Holds a shared lock while the client is there, so that the last client out can tell that it is the last. The
 # kernel frees it when this process ends: the client hung up, died, or said nothing for a minute.
 #
-# END is the end of life asked for, `keep` for none, `look` for none by a client that changes nothing there either,
-# `watch` for one that is not waited for either: it holds no lock.
-# IDLE_STOP and MAX_SECONDS are new limits for the guard (`-`: as they were), START tells one start of the
-# instance from another, and NEW says that it was launched with a guard. SPOT: AWS may take it back.
+#   job, folder             needed: the job's id, and the project's folder below the home
+#   mode                    `work` (the default); `look`: the client changes nothing there; `watch`: nor is it
+#                           waited for, as it holds no lock
+#   final_state             what is to become of the instance after the last one out: this client asks for that
+#   idle_stop, max_seconds  other limits for the guard; by default as they were
+#   start                   tells one start of the instance from another
+#   new=yes                 it was launched with a guard
+#   spot=yes                AWS may take it back
 #
-# The client sends `alive` now and then, `fetching` when it begins to fetch everything, and in the end `leave`, or
-# `leave fetched` where it has. It is told `joined …`, `notice TIME` where AWS takes the instance back, and in the end
-#   others [run=RUN_ID]   somebody else is there, or just that command
-#   last END [WORD…]      nobody is; END is what was asked for last, `-` for nothing, and the words are
-#     unfetched           a command ended after this client began to fetch
-#     elsewhere=NAME      another folder, base64, holds what nobody has fetched
-#     left=NAME           what a command left working
-#     untold=ID,ID…       commands whose end no client was there to see
+# The client says `file name=NAME body=TEXT` for each file that the job needs, then `start`; from then on `alive`
+# now and then, `fetching` when it begins to fetch everything, and in the end `leave`, with fetched=yes where it
+# has. It is told `joined`, with home=, used=yes where something of the project is there, guarded=yes, and
+# fetched=yes where all there had been fetched before; `notice time=` where AWS takes the instance back; and in
+# the end
+#   others        somebody else is there, or just a command: job=JOB_ID
+#   last          nobody is; with
+#     final_state=    what was asked for last, if anything
+#     unfetched=yes   a command ended after this client began to fetch
+#     elsewhere=NAME  another folder holds what nobody has fetched
+#     left=NAME       what a command left working
+#     untold=ID,ID…   commands whose end no client was there to see
 set -u
-end=$1 run_id=$2 remote_dir=$3 idle_stop=${4:--} max_seconds=${5:--} started=${6:--} new=${7:--} spot=${8:-}
+read_fields "$@"
+need job folder
+job=${fields[job]} remote_dir=${fields[folder]} mode=${fields[mode]:-work} final_state=${fields[final_state]-}
+idle_stop=${fields[idle_stop]-} max_seconds=${fields[max_seconds]-} started=${fields[start]-}
+new=${fields[new]-} spot=${fields[spot]-}
+# Other versions of ec2tasks, and the guard of an instance that was launched by one, know these names, too: they
+# stay as they are.
 home=$HOME/.ec2tasks
-run=$home/runs/$run_id
+job_dir=$home/runs/$job
 # A folder of the instance, and in it whether it was fetched since anyone could write there.
 folder=$home/folders/${remote_dir//\//%}
 
-found=$(find "$HOME/$remote_dir" -mindepth 1 -maxdepth 1 ! -name .ec2tasks -print -quit 2>/dev/null)
+used=$(find "$HOME/$remote_dir" -mindepth 1 -maxdepth 1 ! -name .ec2tasks -print -quit 2>/dev/null)
 mkdir -p "$HOME/$remote_dir/.ec2tasks/incoming" || exit 1
 umask 077
 # A full disk keeps nobody out: it takes a session to fetch what has filled it.
-mkdir -p "$run" "$folder"
-chmod 700 "$home" "$run"
+mkdir -p "$job_dir" "$folder"
+chmod 700 "$home" "$job_dir"
 [ -d "$home" ] || exit 1
 # Whether all that is in the folder had been fetched when this client came.
-if [ -e "$folder/fetched" ]; then before=fetched; else before=unfetched; fi
-looks=
-case $end in look | watch) looks=yes ;; esac
-[ -n "$looks" ] || rm -f "$folder/fetched"
+if [ -e "$folder/fetched" ]; then before=yes; else before=; fi
+[ "$mode" != work ] || rm -f "$folder/fetched"
 
 # A client that comes back after its connection broke is one client: the session that it lost may not know yet.
-if read -r earlier 2>/dev/null <"$run/session" && grep -qs session.sh "/proc/$earlier/cmdline"; then
+if read -r earlier 2>/dev/null <"$job_dir/session" && grep -qs session.sh "/proc/$earlier/cmdline"; then
     kill "$earlier"
 fi
-printf '%s\n' "$$" >"$run/session"
+printf '%s\n' "$$" >"$job_dir/session"
 
 exec 9>>"$home/sessions.lock" 7<"$home"
 
@@ -59,23 +72,23 @@ if alone; then
     # Nobody is here: an end that is left over was a client's that died, and no longer asked for.
     rm -f "$home/final_state"
 fi
-if [ "$end" = watch ]; then flock --unlock 9; else flock --shared 9; fi
+if [ "$mode" = watch ]; then flock --unlock 9; else flock --shared 9; fi
 # The end asked for last is the one that counts; it is there for as long as someone is.
-[ "$end" = keep ] || [ -n "$looks" ] || printf '%s\n' "$end" >"$home/final_state"
+[ -z "$final_state" ] || printf '%s\n' "$final_state" >"$home/final_state"
 
-# What the client hands over for the run: files by name, base64 each, never on a command line.
-while IFS=' ' read -r word name body; do
-    case $word in
-    file) base64 -d <<<"$body" >"$run/$name" || exit 1 ;;
-    *) break ;;
-    esac
+# What the client hands over for the job: never on a command line.
+while IFS= read -r line; do
+    read_line "$line"
+    [ "$verb" = file ] || break
+    need name
+    printf '%s' "${fields[body]-}" >"$job_dir/${fields[name]}" || exit 1
 done
 
 limit() {
-    [ "$2" != - ] || return 0
+    [ -n "$2" ] || return 0
     grep -qsFx "$1 $2" "$home/limits" && return
-    { grep -sv "^$1 " "$home/limits"; printf '%s %s\n' "$1" "$2"; } >"$home/limits.$run_id" &&
-        mv -f "$home/limits.$run_id" "$home/limits"
+    { grep -sv "^$1 " "$home/limits"; printf '%s %s\n' "$1" "$2"; } >"$home/limits.$job" &&
+        mv -f "$home/limits.$job" "$home/limits"
 }
 limit idle_stop "$idle_stop"
 limit max_seconds "$max_seconds"
@@ -85,33 +98,32 @@ limit reset "$started"
 guarded() {
     local tries=0
     until [ -e /run/ec2tasks-guard/state ]; do
-        [ "$new" = new ] || [ -e /var/lib/ec2tasks-guard/guard.sh ] || return 0
+        [ -n "$new" ] || [ -e /var/lib/ec2tasks-guard/guard.sh ] || return 0
         [ $((tries += 1)) -le 450 ] || return 1
         sleep 0.2
     done
 }
-if [ -n "$found" ]; then found=used; else found=empty; fi
-if guarded; then guard=guarded; else guard=unguarded; fi
-printf 'joined %s %s %s %s\n' "$found" "$guard" "$before" "$HOME"
+if guarded; then guard=yes; else guard=; fi
+say joined home "$HOME" used "${used:+yes}" guarded "$guard" fetched "$before"
 
 # Whether a command ended only after this client began to fetch.
 came_later() {
-    local one
-    [ -e "$run/fetching" ] || return 1
-    for one in "$home"/runs/*/ended; do
+    local path
+    [ -e "$job_dir/fetching" ] || return 1
+    for path in "$home"/runs/*/ended; do
         # Not `-nt`: two files of one tick of the kernel's clock are of the same age.
-        if [ -e "$one" ] && ! [ "$one" -ot "$run/fetching" ]; then return 0; fi
+        if [ -e "$path" ] && ! [ "$path" -ot "$job_dir/fetching" ]; then return 0; fi
     done
     return 1
 }
 
 # Another folder that holds what nobody has fetched.
 elsewhere() {
-    local one
-    for one in "$home"/folders/*/; do
-        if [ -d "$one" ] && [ "$one" != "$folder/" ] && [ ! -e "$one/fetched" ]; then
-            one=$(basename "$one")
-            printf '%s' "${one//%//}" | base64 -w 0
+    local path
+    for path in "$home"/folders/*/; do
+        if [ -d "$path" ] && [ "$path" != "$folder/" ] && [ ! -e "$path/fetched" ]; then
+            path=$(basename "$path")
+            printf '%s' "${path//%//}"
             return 0
         fi
     done
@@ -120,19 +132,19 @@ elsewhere() {
 
 # Commands that have ended, with no client there to see it.
 untold() {
-    local one found=
-    for one in "$home"/runs/*/; do
-        if [ -s "$one/exit" ] && [ ! -e "$one/told" ]; then found+=${found:+,}$(basename "$one"); fi
+    local path names=
+    for path in "$home"/runs/*/; do
+        if [ -s "$path/exit" ] && [ ! -e "$path/told" ]; then names+=${names:+,}$(basename "$path"); fi
     done
-    [ -n "$found" ] && printf '%s' "$found"
+    [ -n "$names" ] && printf '%s' "$names"
 }
 
 # A command that still runs.
 running() {
-    local one
-    for one in "$home"/runs/*/; do
-        if [ ! -e "$one/started" ] || [ -s "$one/exit" ]; then continue; fi
-        flock --shared --nonblock "$one/alive" true || { basename "$one"; return; }
+    local path
+    for path in "$home"/runs/*/; do
+        if [ ! -e "$path/started" ] || [ -s "$path/exit" ]; then continue; fi
+        flock --shared --nonblock "$path/alive" true || { basename "$path"; return; }
     done
     return 1
 }
@@ -141,7 +153,7 @@ running() {
 # sees to it that it ends one day.
 left_behind() {
     local path key value name ignored
-    [ "$guard" = guarded ] || return 1
+    [ -n "$guard" ] || return 1
     while read -r path; do
         name='' ignored=0
         while IFS=$':\t' read -r key value; do
@@ -173,38 +185,39 @@ metadata() {
 # Whether AWS takes this spot instance back; said once, two minutes ahead.
 look_for_notice() {
     token=$(metadata PUT api/token 'X-aws-ec2-metadata-token-ttl-seconds: 60')
-    said=$(metadata GET meta-data/spot/instance-action "X-aws-ec2-metadata-token: $token")
-    case $said in
+    action=$(metadata GET meta-data/spot/instance-action "X-aws-ec2-metadata-token: $token")
+    case $action in
     *'"time"'*)
-        said=${said#*'"time"'*'"'}
-        printf 'notice %s\n' "${said%%'"'*}"
+        action=${action#*'"time"'*'"'}
+        say notice time "${action%%'"'*}"
         spot=
         ;;
     esac
 } 2>/dev/null
 
-while read -r -t 60 word fetched; do
+while IFS= read -r -t 60 line; do
     [ -z "$spot" ] || look_for_notice
+    read_line "$line"
     # A tick of the kernel's clock after all that ended before.
-    [ "$word" != fetching ] || { sleep 0.02 && : >"$run/fetching"; }
-    [ "$word" = leave ] || continue
+    [ "$verb" != fetching ] || { sleep 0.02 && : >"$job_dir/fetching"; }
+    [ "$verb" = leave ] || continue
+    fetched=${fields[fetched]-}
     # Two clients that leave at once must not both find the other still there: the shared lock goes first.
     flock --unlock 9
-    if [ "$end" != watch ] && alone; then
-        read -r said 2>/dev/null <"$home/final_state" || said=-
-        if came_later; then said+=' unfetched'; fetched=; fi
-        if name=$(elsewhere); then said+=" elsewhere=$name"; fi
-        if name=$(left_behind); then said+=" left=$name" fetched=; fi
-        if name=$(untold); then said+=" untold=$name"; fi
-        [ "$fetched" != fetched ] || : >"$folder/fetched"
-        printf 'last %s\n' "$said"
+    if [ "$mode" != watch ] && alone; then
+        read -r final_state 2>/dev/null <"$home/final_state" || final_state=
+        if came_later; then unfetched=yes fetched=; else unfetched=; fi
+        folder_elsewhere=$(elsewhere)
+        if left=$(left_behind); then fetched=; fi
+        [ -z "$fetched" ] || : >"$folder/fetched"
+        say last final_state "$final_state" unfetched "$unfetched" elsewhere "$folder_elsewhere" left "$left" \
+            untold "$(untold)"
         rm -f "$home/final_state"
     else
-        name=$(running) && name=" run=$name"
-        printf 'others%s\n' "$name"
+        say others job "$(running)"
     fi
     # The lock stays while the client ends the instance, so that nobody joins one that is going.
-    read -r -t 60 word
+    read -r -t 60 line
     exit 0
 done
 exit 0

@@ -1,4 +1,4 @@
-"""The bookkeeping of what has come from a command and what has gone to it, so that nothing is lost or twice.
+"""What has come from a command and what has gone to it, counted so that nothing is lost or doubled.
 
 Pure: bytes in, bytes out, no clock, no file. Offsets count the bytes of one stream from the command's start.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from ec2tasks.remote.protocol import message_line, read_message
 
 # More than can be on its way at any time: OpenSSH's window of 2 MiB, and the pipes and sockets beside it.
 WINDOW = 8 * 1024 * 1024
@@ -21,7 +23,8 @@ class Output:
     """One of the command's streams as it arrives here, over several connections.
 
     `offset`: how far it has come. `missing`: bytes that were no longer kept when we came for them, so far
-    unsaid. Each connection begins with whatever a login there prints, then a line `WORD OFFSET TAKEN`.
+    unsaid. `taken`: how much input the command had been given when the connection began. Each connection
+    begins with whatever a login there prints, then a line `MARKER version= offset= taken=`.
     """
 
     offset: int = 0
@@ -29,24 +32,27 @@ class Output:
     taken: int = 0
     begun: bool = False
     before: bytes = b""
-    word: bytes = b""
+    marker: bytes = b""
 
-    def reopen(self, word: str) -> None:
-        """Expect a new connection, whose first line begins with this word."""
-        self.begun, self.before, self.word = False, b"", word.encode()
+    def reopen(self, marker: str) -> None:
+        """Expect a new connection, whose first line begins with this marker."""
+        self.begun, self.before, self.marker = False, b"", marker.encode()
 
     def take(self, block: bytes) -> bytes:
-        """What of these bytes is the command's."""
+        """The part of these bytes that is the command's. Raises ProtocolError for another first line."""
         if not self.begun:
             self.before += block
-            start = self.before.find(self.word + b" ")
+            start = self.before.find(self.marker + b" ")
             end = self.before.find(b"\n", start)
             if start < 0 or end < 0:
                 return b""
-            _, first, taken = self.before[start:end].split()
+            message = read_message(self.before[start:end].decode(errors="replace"), self.marker.decode())
+            if message is None:
+                return b""
+            first, self.taken = message.need("offset", int), message.get("taken", int, 0)
             block, self.before, self.begun = self.before[end + 1 :], self.before[:start], True
-            self.missing += int(first) - self.offset
-            self.offset, self.taken = int(first), int(taken)
+            self.missing += first - self.offset
+            self.offset = first
         self.offset += len(block)
         return block
 
@@ -80,18 +86,18 @@ class Input:
 
 
 def frames(block: bytes) -> Iterator[bytes]:
-    """These bytes of input as the instance takes them."""
+    """These bytes of input as the messages that follow.sh takes."""
     for start in range(0, len(block), FRAME):
         part = block[start : start + FRAME]
         if len(part) <= KEYS_LIMIT:
             octal = "".join(f"\\{byte:03o}" for byte in part)
-            yield f"keys {len(part)} {octal}\n".encode()
+            yield message_line("keys", count=len(part), text=octal)
         else:
-            yield f"data {len(part)}\n".encode() + part
+            yield message_line("data", count=len(part)) + part
 
 
 @dataclass(kw_only=True)
-class Presses:
+class InterruptKeys:
     """Counts Ctrl-C among the keys: the second, with no other key in between, is not for the command."""
 
     armed: bool = False

@@ -1,6 +1,12 @@
-# The project's folder on the instance, beside what rsync does: `tree.sh look DIR`, `tree.sh clear DIR RUN`.
+# The project's folder on the instance, beside what rsync does: `tree.sh VERB folder= [job=]`, words as protocol.sh
+# reads them; job= is the id of the one whose push this is.
+# shellcheck disable=SC2154  # protocol.sh stands before it
 set -u
-cd "$HOME/$2" || exit 1
+verb=$1
+read_fields "${@:2}"
+need folder
+job=${fields[job]-}
+cd "$HOME/${fields[folder]}" || exit 1
 
 # What stands at the paths on stdin (each ended by a zero byte), links as links: `./PATH`, kind, mode, size, time
 # and inode, the link's target. What is not there is left out; a folder that can't be entered is of kind x.
@@ -16,10 +22,11 @@ look_behind() {
 }
 
 # Take away the files on stdin, then the folders after an empty name, deepest first, where they are empty. Each file
-# is moved to .ec2tasks/replaced/RUN by a rename: what takes its place meanwhile is either kept there or stays.
+# is moved to .ec2tasks/replaced/JOB by a rename: what takes its place meanwhile is either kept there or stays.
 # What is below a link is not the project's. The paths that stay are printed.
 clear() {
-    kept=.ec2tasks/replaced/$1
+    need job
+    kept=.ec2tasks/replaced/$job
     folder='' names=()
     while IFS= read -r -d '' path && [ -n "$path" ]; do
         find_above "$path"
@@ -36,21 +43,21 @@ clear() {
         printf './%s\0' "${folders[@]}" | xargs -0 rmdir -- 2>/dev/null
         for path in "${folders[@]}"; do [ -d "$path" ] && printf '%s\0' "$path"; done
     fi
-    prune "$1"
+    prune
 }
 
 # Move the files $names, all of them in $folder. What has become a folder stays.
 take() {
     files=()
-    for one in ${names[@]+"${names[@]}"}; do
-        if is_file "$one" && is_own "$one"; then files+=("$one"); elif is_there "$one"; then printf '%s\0' "$one"; fi
+    for name in ${names[@]+"${names[@]}"}; do
+        if is_file "$name" && is_own "$name"; then files+=("$name"); elif is_there "$name"; then printf '%s\0' "$name"; fi
     done
     names=()
     [ ${#files[@]} = 0 ] && return
     mkdir -p -- "$kept/$folder" || exit 1
     printf './%s\0' "${files[@]}" | xargs -0 mv -f --backup=numbered -t "$kept/$folder" -- && return
     # What went away meanwhile is no failure.
-    for one in "${files[@]}"; do is_file "$one" && exit 1; done
+    for name in "${files[@]}"; do is_file "$name" && exit 1; done
 }
 
 is_there() {
@@ -75,19 +82,20 @@ is_own() {
     done
 }
 
-# Keep what the last runs replaced, and always what this one does. It goes by when that was: the runs' names hold the
+# Keep what the last jobs replaced, and always what this one does. It goes by when that was: the jobs' ids hold the
 # clients' times, and their clocks may be off.
 prune() {
     others=10
-    [ -d ".ec2tasks/replaced/$1" ] && others=9
-    find .ec2tasks/replaced -mindepth 1 -maxdepth 1 -name '[0-9]*' ! -name "$1" ! -name "$1.*" -printf '%C@ %p\n' |
+    [ -d ".ec2tasks/replaced/$job" ] && others=9
+    find .ec2tasks/replaced -mindepth 1 -maxdepth 1 -name '[0-9]*' ! -name "$job" ! -name "$job.*" -printf '%C@ %p\n' |
         sort -rn | tail -n "+$((others + 1))" | cut -d ' ' -f 2- | xargs -r -d '\n' rm -rf --
 }
 
-# The same as look, of copies that this run has just made; of what runs replaced, only the last is kept.
+# The same as look, of copies that this job's push has just made; of what jobs replaced, only the last is kept.
 look_kept() {
+    need job
     look
-    prune "$1"
+    prune
 }
 
 # Whether nothing of the project is there.
@@ -95,6 +103,4 @@ is_empty() {
     [ -n "$(find . -mindepth 1 -maxdepth 1 ! -name .ec2tasks -print -quit)" ] || printf yes
 }
 
-verb=$1
-shift 2
-"$verb" "$@"
+"$verb"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.remote.folder import ask_tree, shell_argv
+from ec2tasks.remote.folder import ask_tree, rsync_options
 from ec2tasks.sync.apply import (
     HINT,
     Pull,
@@ -167,9 +167,9 @@ def pull_argv(transfer: Transfer, *, behind_links: bool, progress: bool) -> list
         *(["--info=progress2", "--no-inc-recursive", "--outbuf=L"] if progress else []),
         # Beside a running command, as little in its way as can be.
         *(["--rsync-path=nice -n 19 rsync"] if transfer.quiet else []),
-        *shell_argv(transfer.remote),
+        *rsync_options(transfer.remote),
         "--",
-        transfer.remote.end,
+        transfer.remote.rsync_path,
         f"{staging_folder(transfer)}/",
     ]
 

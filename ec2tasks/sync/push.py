@@ -15,7 +15,7 @@ from pathlib import Path
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER, file_system_time
-from ec2tasks.remote.folder import ask_tree, shell_argv
+from ec2tasks.remote.folder import ask_tree, rsync_options
 from ec2tasks.sync.baseline import Baseline
 from ec2tasks.sync.entries import (
     Entry,
@@ -72,7 +72,7 @@ def delete_remote(
         return set()
     deepest_first = sorted(folders, key=lambda path: (-path.count("/"), path))
     paths = encode_paths(files) + b"\0" + encode_paths(deepest_first)
-    stayed = ask_tree(transfer.remote, transfer.tools, "clear", transfer.job_id, stdin=paths)
+    stayed = ask_tree(transfer.remote, transfer.tools, "clear", job_id=transfer.job_id, stdin=paths)
     if transfer.verbose:
         for path in files:
             output.step(f"delete there {path} (deleted here)")
@@ -92,7 +92,7 @@ def push_argv(transfer: Transfer, *, progress: bool, round_: int = 0) -> list[st
         "--debug=FILTER1",
         ITEMIZED,
         *(["--info=progress2", "--no-inc-recursive", "--outbuf=L"] if progress else []),
-        *shell_argv(transfer.remote),
+        *rsync_options(transfer.remote),
     ]
 
 
@@ -125,7 +125,7 @@ def _send(
             output.step(f"push {path} ({reason})")
 
     argv = [*push_argv(transfer, progress=progress, round_=round_), *argv]
-    argv += ["--", f"{transfer.root}/", transfer.remote.end]
+    argv += ["--", f"{transfer.root}/", transfer.remote.rsync_path]
     with bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
         result = run_rsync(argv, transfer.tools, stdin=stdin, on_line=take, on_bytes=moved)
     if not result.complete and not result.explained_by(left_out_text):
@@ -261,7 +261,7 @@ def unexpected_copies(transfer: Transfer, copies: Copies) -> dict[str, tuple[str
     if not copies:
         return {}
     paths = encode_paths(f"./{copy}" for copy in copies)
-    answer = ask_tree(transfer.remote, transfer.tools, "look_kept", transfer.job_id, stdin=paths)
+    answer = ask_tree(transfer.remote, transfer.tools, "look_kept", job_id=transfer.job_id, stdin=paths)
     return {
         copy: (copies[copy][0], entry)
         for copy, entry in parse_entries(answer).items()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ec2tasks.base.process import Tools
-from ec2tasks.remote.folder import RemoteFolder, ask_tree, shell_argv
+from ec2tasks.remote.folder import RemoteFolder, ask_tree, rsync_options
 from ec2tasks.sync.entries import (
     Entry,
     EntryKind,
@@ -111,10 +111,10 @@ def dry_run_argv(root: Path, remote: RemoteFolder, *, full: bool) -> list[str]:
         "--debug=FILTER1",
         ITEMIZED,
         *filter_argv(root),
-        *shell_argv(remote),
+        *rsync_options(remote),
         "--",
         f"{root}/",
-        remote.end,
+        remote.rsync_path,
     ]
 
 
@@ -194,6 +194,14 @@ def same_contents(root: Path, remote: RemoteFolder, paths: list[str], tools: Too
             differing.add(unescaped(line[NAME_AT:]))
 
     argv = ["rsync", "--dry-run", "-i", "--checksum", *COMPARING, "--no-implied-dirs", "--8-bit-output"]
-    argv += [ITEMIZED, "--from0", "--files-from=-", *shell_argv(remote), "--", f"{root}/", remote.end]
+    argv += [
+        ITEMIZED,
+        "--from0",
+        "--files-from=-",
+        *rsync_options(remote),
+        "--",
+        f"{root}/",
+        remote.rsync_path,
+    ]
     result = run_rsync(argv, tools, stdin=encode_paths(f"./{path}" for path in paths), on_line=take)
     return set(paths) - differing if result.complete else set()

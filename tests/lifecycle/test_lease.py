@@ -67,7 +67,7 @@ def test_a_folder_is_at_the_address_that_the_instance_moved_to() -> None:
     held = lease()
     held.move_to(replace(INSTANCE, address="5.6.7.8"), replace(HOST, address="5.6.7.8"))
     assert held.instance.address == held.host.address == "5.6.7.8"
-    assert held.folder().target == held.host.login
+    assert held.folder().login == held.host.login
 
 
 @pytest.mark.parametrize(

@@ -3,53 +3,89 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.values import JOB
 
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.remote.job import (
     JobStatus,
     forward_options,
     job_files,
     new_job_id,
-    parse_status,
+    read_status,
     shares_terminal,
 )
+from ec2tasks.remote.protocol import ProtocolError, read_message
 
-LINE = "r tmux stop {} yes - 1700000000 {} 10 0 {}"
+LINE = "job version=1 id=r multi=tmux final_state=stop {} terminal=yes started=1700000000 out=10 {}"
+COMMAND = "command=base64:bWFrZSB0cmFpbg=="
+
+
+def status(line: str) -> JobStatus | None:
+    message = read_message(line, "job")
+    return read_status(message) if message else None
 
 
 @pytest.mark.parametrize(
-    ("code", "ended", "known", "lost", "state"),
-    [("-", "-", None, False, "running"), ("7", "9", 7, False, "ended"), ("lost", "-", None, True, "lost")],
+    ("fields", "code", "ended", "state"),
+    [
+        ("state=running", None, None, "running"),
+        ("state=ended code=7 ended=9", 7, 9, "ended"),
+        ("state=lost", None, None, "lost"),
+    ],
 )
-def test_what_the_instance_says_of_a_run(
-    code: str, ended: str, known: int | None, lost: bool, state: str
+def test_what_the_instance_says_of_a_job(
+    fields: str, code: int | None, ended: int | None, state: str
 ) -> None:
-    run = parse_status(LINE.format(code, ended, "bWFrZSB0cmFpbg=="))
-    assert run == JobStatus(
+    job = status(LINE.format(fields, COMMAND))
+    assert job == JobStatus(
         job_id="r",
         multi="tmux",
-        final_state="stop",
-        code=known,
-        lost=lost,
+        final_state=FinalState.STOP,
+        code=code,
+        lost=state == "lost",
         terminal=True,
         fed=False,
         started=1700000000,
-        ended=None if ended == "-" else int(ended),
+        ended=ended,
         kept=(10, 0),
         command="make train",
     )
-    assert run.state == state
-    assert run.over is (state != "running")
+    assert job.state == state
+    assert job.over is (state != "running")
+
+
+def test_a_field_more_changes_nothing_and_one_less_has_its_default() -> None:
+    job = status(LINE.format("gpu=7 state=running", COMMAND))
+    assert job == status(LINE.format("state=running", COMMAND))
+    least = status("job version=1 id=r state=running started=1")
+    assert least
+    assert (least.multi, least.final_state, least.command) == ("none", FinalState.LEAVE, None)
 
 
 @pytest.mark.parametrize(
-    "line", ["", "Welcome to Ubuntu", LINE.format("x", "-", "-"), LINE.format("1", "-", "é")]
+    ("fields", "missing"),
+    [("", "state"), ("state=ended", "code"), ("state=ended code=x", "code=x")],
 )
-def test_what_else_a_login_may_print_is_no_run(line: str) -> None:
-    assert parse_status(line) is None
+def test_a_job_of_which_too_little_is_said_is_an_error_not_no_job(fields: str, missing: str) -> None:
+    with pytest.raises(ProtocolError, match=f"`{missing}`"):
+        status(LINE.format(fields, COMMAND))
+
+
+@pytest.mark.parametrize("line", ["", "Welcome to Ubuntu", "job 7 of 9 done"])
+def test_what_else_a_login_may_print_is_no_job(line: str) -> None:
+    assert status(line) is None
+
+
+@given(st.text(max_size=50))
+def test_the_files_hold_the_command_as_it_is(command: str) -> None:
+    files = job_files(replace(JOB, command=command))
+    assert files["command"] == command
 
 
 def test_what_is_handed_over_is_quoted() -> None:
@@ -58,12 +94,12 @@ def test_what_is_handed_over_is_quoted() -> None:
     assert shlex.split(files["variables"]) == ["export", "TOKEN=it's $5"]
 
 
-def test_a_run_with_ports_has_a_connection_of_its_own() -> None:
+def test_a_job_with_ports_has_a_connection_of_its_own() -> None:
     assert forward_options(JOB)[:2] == ["-o", "ControlPath=none"]
     assert forward_options(JOB)[-2:] == ["-L", "8888:localhost:8888"]
 
 
-def test_run_ids_sort_by_time() -> None:
+def test_job_ids_sort_by_time() -> None:
     early = new_job_id(datetime(2026, 9, 1, tzinfo=timezone.utc))
     late = new_job_id(datetime(2026, 11, 1, tzinfo=timezone.utc))
     assert early < late

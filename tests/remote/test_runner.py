@@ -12,7 +12,8 @@ from support.instance_scripts import instance_script_argv
 from support.values import JOB
 from support.waiting import until
 
-from ec2tasks.remote.job import Job, JobStatus, job_files, parse_status
+from ec2tasks.remote.job import Job, JobStatus, job_files, read_status
+from ec2tasks.remote.protocol import Value, read_message
 from ec2tasks.remote.stream import Output
 
 
@@ -35,17 +36,17 @@ class Keeper:
         self.begun.append(job.job_id)
         assert self.ask("begin", job.job_id).returncode == 0
 
-    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
-        argv = instance_script_argv("follow.sh", *words)
+    def ask(self, verb: str, job: str = "", **fields: Value) -> subprocess.CompletedProcess[str]:
+        argv = instance_script_argv("follow.sh", verb, job=job, **fields)
         environ = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "TERM": "dumb"}
         return subprocess.run(
             argv, env=environ, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
 
     def state(self, job_id: str = "") -> JobStatus:
-        found = parse_status(self.ask("state", job_id).stdout)
-        assert found
-        return found
+        message = read_message(self.ask("state", job_id).stdout.strip(), "job")
+        assert message
+        return read_status(message)
 
     def wait(self, job_id: str) -> JobStatus:
         until(lambda: self.state(job_id).over, "over")
@@ -58,7 +59,7 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
     yield found
     for job_id in found.begun:
         if not found.state(job_id).over:
-            found.ask("signal", job_id, "KILL")
+            found.ask("signal", job_id, name="KILL")
 
 
 PLAIN = replace(JOB, ports=(), env="none")
@@ -81,7 +82,7 @@ def test_ctrl_c_that_comes_before_the_command_is_not_lost(keeper: Keeper) -> Non
     (keeper.home / ".profile").write_text(f"{settings}\n")
     keeper.begin(replace(PLAIN, command="echo began"))
     until((keeper.home / "reading").exists, "its settings")
-    assert keeper.ask("signal", "r", "INT").returncode == 0
+    assert keeper.ask("signal", "r", name="INT").returncode == 0
     (keeper.home / "go-on").touch()
     assert keeper.wait("r").code == 130
     assert (keeper.runs / "r" / "out").read_text() == ""
@@ -110,7 +111,7 @@ def test_what_neither_runs_nor_ended_was_lost(keeper: Keeper) -> None:
     ).stdout.split()
     subprocess.run(["kill", "-9", *holders], check=True)
     until(lambda: keeper.state().lost, "lost")
-    keeper.ask("signal", "r", "KILL")
+    keeper.ask("signal", "r", name="KILL")
 
 
 def test_the_one_to_come_back_to(keeper: Keeper) -> None:
@@ -119,7 +120,7 @@ def test_the_one_to_come_back_to(keeper: Keeper) -> None:
         keeper.begin(replace(PLAIN, job_id=job_id, command="true"))
         keeper.wait(job_id)
     assert keeper.state().job_id == "1"  # it runs
-    keeper.ask("signal", "1", "KILL")
+    keeper.ask("signal", "1", name="KILL")
     keeper.wait("1")
     (keeper.runs / "3" / "told").touch()
     assert keeper.state().job_id == "2"  # nobody has been told
@@ -160,7 +161,7 @@ def test_of_more_output_than_is_kept_the_last_stays(keeper: Keeper) -> None:
     keeper.wait("r")
     view = Output()
     view.reopen("w")
-    shown = view.take(keeper.ask("follow", "r", "w", "0", "0", "dump").stdout.encode()).decode()
+    shown = view.take(keeper.ask("follow", "r", marker="w", dump=True).stdout.encode()).decode()
     assert (whole + "last\n").endswith(shown)
     assert len(shown) >= 1 << 20
     assert view.missing == len(whole) + len("last\n") - len(shown)

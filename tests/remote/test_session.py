@@ -12,14 +12,22 @@ from pathlib import Path
 import pytest
 from support.instance_scripts import instance_script_argv
 
-from ec2tasks.remote.session import Leaving, handover, parse_leaving
+from ec2tasks.base.final_state import FinalState
+from ec2tasks.remote.protocol import ProtocolError, message_line, read_message
+from ec2tasks.remote.session import Departure, read_departure
+
+FINAL_STATES = {state.value for state in FinalState}
 
 
 class Client:
     """One client's session.sh."""
 
     def __init__(self, home: Path, end: str, job_id: str) -> None:
-        argv = instance_script_argv("session.sh", end, job_id, "shop")
+        mode = None if end in FINAL_STATES else end
+        final_state = end if end in FINAL_STATES else None
+        argv = instance_script_argv(
+            "session.sh", job=job_id, folder="shop", mode=mode, final_state=final_state
+        )
         self.process = subprocess.Popen(
             argv,
             env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
@@ -28,7 +36,9 @@ class Client:
         )
 
     def join(self, **files: str) -> str:
-        self.send(handover(files))
+        for name, text in files.items():
+            self.send(message_line("file", name=name, body=text))
+        self.send(b"start\n")
         return self.answer()
 
     def send(self, text: bytes) -> None:
@@ -38,7 +48,7 @@ class Client:
 
     def answer(self) -> str:
         assert self.process.stdout
-        return self.process.stdout.readline().decode().strip()
+        return self.process.stdout.readline().decode().strip().replace(" version=1", "")
 
     def leave(self) -> str:
         self.send(b"leave\n")
@@ -78,42 +88,42 @@ class ClientMaker:
 
 def test_alone_a_client_is_the_last(clients: ClientMaker) -> None:
     client = clients("stop")
-    assert client.leave() == "last stop"
+    assert client.leave() == "last final_state=stop"
 
 
 def test_with_others_there_it_is_not_and_the_last_one_is(clients: ClientMaker) -> None:
     first, second = clients("terminate"), clients("leave")
     assert first.leave() == "others"
-    assert second.leave() == "last leave"
+    assert second.leave() == "last final_state=leave"
 
 
 def test_the_later_end_counts_whoever_leaves_last(clients: ClientMaker) -> None:
     first, second = clients("terminate"), clients("leave")
     assert second.leave() == "others"
     second.end()
-    assert first.leave() == "last leave"
+    assert first.leave() == "last final_state=leave"
 
 
 def test_a_client_that_asks_for_nothing_leaves_the_others_end_standing(clients: ClientMaker) -> None:
-    first, second = clients("terminate"), clients("keep")
+    first, second = clients("terminate"), clients("work")
     assert first.leave() == "others"
     first.end()
-    assert second.leave() == "last terminate"
+    assert second.leave() == "last final_state=terminate"
 
 
 def test_an_end_is_forgotten_once_it_was_applied(clients: ClientMaker) -> None:
     first = clients("stop")
-    assert first.leave() == "last stop"
+    assert first.leave() == "last final_state=stop"
     first.end()
-    second = clients("keep")
-    assert second.leave() == "last -"
+    second = clients("work")
+    assert second.leave() == "last"
 
 
 def test_a_client_that_dies_stops_counting(clients: ClientMaker) -> None:
     first, second = clients(), clients()
     second.process.kill()
     second.process.wait()
-    assert first.leave() == "last terminate"
+    assert first.leave() == "last final_state=terminate"
 
 
 def test_files_arrive_as_they_are_and_are_the_user_s_alone(clients: ClientMaker, home: Path) -> None:
@@ -129,7 +139,7 @@ def test_an_end_that_a_dead_client_left_is_not_asked_for_any_more(clients: Clien
     dead = clients("terminate")
     dead.process.kill()
     dead.process.wait()
-    assert clients("keep").leave() == "last -"
+    assert clients("work").leave() == "last"
 
 
 def test_a_command_that_ended_after_the_fetch_began_is_unfetched(clients: ClientMaker, home: Path) -> None:
@@ -143,46 +153,78 @@ def test_a_command_that_ended_after_the_fetch_began_is_unfetched(clients: Client
     (runs / "meanwhile" / "ended").touch()
     # Of the same tick of the kernel's clock, at worst.
     shutil.copystat(runs / "run1" / "fetching", runs / "meanwhile" / "ended")
-    assert client.leave() == "last terminate unfetched"
+    assert client.leave() == "last final_state=terminate unfetched=yes"
     client.end()
     again = clients("terminate")
     again.send(b"fetching\n")
     until_there(runs / "run2" / "fetching")
-    assert again.leave() == "last terminate"
+    assert again.leave() == "last final_state=terminate"
 
 
 def test_who_only_looks_leaves_the_mark_of_the_fetch(clients: ClientMaker, home: Path) -> None:
     mark = home / ".ec2tasks" / "folders" / "shop" / "fetched"
     first = clients("terminate")
-    first.send(b"leave fetched\n")
-    assert first.answer() == "last terminate"
+    first.send(b"leave fetched=yes\n")
+    assert first.answer() == "last final_state=terminate"
     first.end()
     looking = clients("look")
-    assert looking.leave() == "last -"
+    assert looking.leave() == "last"
     assert mark.exists()
     looking.end()
-    clients("keep")
+    clients("work")
     assert not mark.exists()
 
 
 @pytest.mark.parametrize(
-    ("answer", "meant"),
+    ("fields", "departure"),
     [
-        ("last terminate", Leaving(last=True, final_state="terminate")),
-        ("last -", Leaving(last=True, final_state=None)),
-        ("last stop unfetched", Leaving(last=True, final_state="stop", unfetched=True)),
-        ("last - left=tmux", Leaving(last=True, left="tmux")),
-        ("last - unfetched left=tmux", Leaving(last=True, unfetched=True, left="tmux")),
-        ("last - elsewhere=YSBiL2M=", Leaving(last=True, elsewhere="a b/c")),
-        ("last leave untold=r1,r2", Leaving(last=True, final_state="leave", untold=("r1", "r2"))),
-        ("others", Leaving(last=False)),
-        ("others run=r1", Leaving(last=False, run="r1")),
-        ("", None),
-        ("bash: no such thing", None),
+        ("last final_state=terminate", Departure(last=True, final_state=FinalState.TERMINATE)),
+        ("last", Departure(last=True)),
+        ("last unfetched=yes left=tmux", Departure(last=True, unfetched=True, left="tmux")),
+        ("last elsewhere=base64:YSBiL2M=", Departure(last=True, elsewhere="a b/c")),
+        ("last untold=r1,r2 colour=blue", Departure(last=True, untold=("r1", "r2"))),
+        ("others", Departure(last=False)),
+        ("others job=r1", Departure(last=False, job_id="r1")),
     ],
 )
-def test_the_answer_to_who_leaves(answer: str, meant: Leaving | None) -> None:
-    assert parse_leaving(answer.split()) == meant
+def test_the_answer_to_who_leaves(fields: str, departure: Departure) -> None:
+    assert departure_of(fields) == departure
+
+
+def departure_of(answer: str) -> Departure:
+    verb, _, fields = answer.partition(" ")
+    message = read_message(f"{verb} version=1 {fields}", "last", "others")
+    assert message
+    return read_departure(message)
+
+
+def test_a_final_state_that_is_not_known_is_an_error_that_names_it() -> None:
+    with pytest.raises(ProtocolError, match="`final_state=hibernate`"):
+        departure_of("last final_state=hibernate")
+
+
+@pytest.mark.parametrize("missing", ["job", "folder"])
+def test_a_client_that_does_not_say_what_is_needed_is_told_so(home: Path, missing: str) -> None:
+    fields: dict[str, str] = {"job": "r", "folder": "shop"}
+    fields.pop(missing)
+    argv = instance_script_argv("session.sh", **fields)
+    done = subprocess.run(argv, env={"HOME": str(home)}, capture_output=True, text=True, input="start\n")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert f"`{missing}`" in done.stderr
+    assert not (home / ".ec2tasks").exists()
+
+
+def test_what_the_session_does_not_know_it_ignores(home: Path) -> None:
+    argv = instance_script_argv("session.sh", job="r", folder="shop", colour="blue")
+    said = b"file name=a body=1 mode=x\nstart\nwhistle loud=yes\nleave fetched=yes speed=3\n"
+    done = subprocess.run(
+        argv, env={"HOME": str(home), "PATH": "/usr/bin:/bin"}, capture_output=True, input=said
+    )
+    assert done.stdout.decode().splitlines() == [
+        f"joined version=1 home={home} guarded=yes",
+        "last version=1",
+    ]
+    assert (home / ".ec2tasks" / "folders" / "shop" / "fetched").exists()
 
 
 def test_each_folder_is_marked_by_who_fetches_it_whatever_the_others_hold(
@@ -191,14 +233,13 @@ def test_each_folder_is_marked_by_who_fetches_it_whatever_the_others_hold(
     folders = home / ".ec2tasks" / "folders"
     (folders / "an%other").mkdir(parents=True)
     client = clients("terminate")
-    client.send(b"leave fetched\n")
-    assert parse_leaving(client.answer().split()) == Leaving(
-        last=True, final_state="terminate", elsewhere="an/other"
-    )
+    client.send(b"leave fetched=yes\n")
+    answer = departure_of(client.answer())
+    assert answer == Departure(last=True, final_state=FinalState.TERMINATE, elsewhere="an/other")
     assert (folders / "shop" / "fetched").exists()
     client.end()
     (folders / "an%other" / "fetched").touch()
-    assert clients("terminate").leave() == "last terminate"
+    assert clients("terminate").leave() == "last final_state=terminate"
 
 
 def test_a_command_whose_end_nobody_saw_is_named(clients: ClientMaker, home: Path) -> None:
@@ -209,12 +250,12 @@ def test_a_command_whose_end_nobody_saw_is_named(clients: ClientMaker, home: Pat
         (folder / "exit").write_text("1\n")
         if told:
             (folder / "told").touch()
-    assert client.leave() == "last terminate untold=b,c"
+    assert client.leave() == "last final_state=terminate untold=b,c"
 
 
 def test_who_watches_is_nobody_that_others_wait_for(clients: ClientMaker) -> None:
     watching, working = clients("watch"), clients("terminate")
-    assert working.leave() == "last terminate"
+    assert working.leave() == "last final_state=terminate"
     assert watching.leave() == "others"
 
 

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2tasks.remote.stream import FRAME, KEYS_LIMIT, WINDOW, Input, Output, Presses, frames
+from ec2tasks.remote.stream import FRAME, KEYS_LIMIT, WINDOW, Input, InterruptKeys, Output, frames
 
 CUTS = st.lists(st.integers(min_value=0, max_value=400), max_size=6)
 
@@ -23,7 +23,7 @@ def test_every_byte_is_shown_once_however_often_it_breaks(
     stream, shown = Output(), b""
     for cut in [*cuts, 10_000]:
         stream.reopen("w0rd")
-        line = before.replace(b"w0rd", b"") + b"w0rd %d 0\n" % stream.offset
+        line = before.replace(b"w0rd", b"") + b"w0rd version=1 offset=%d taken=0\n" % stream.offset
         for chunk in chunks((line + data[stream.offset :])[:cut], size):
             shown += stream.take(chunk)
     assert shown == data
@@ -33,7 +33,7 @@ def test_every_byte_is_shown_once_however_often_it_breaks(
 def test_what_is_no_longer_kept_is_counted() -> None:
     stream = Output(offset=10)
     stream.reopen("w")
-    assert stream.take(b"w 25 7\nrest") == b"rest"
+    assert stream.take(b"w version=1 offset=25 taken=7 colour=blue\nrest") == b"rest"
     assert (stream.offset, stream.missing, stream.taken) == (29, 15, 7)
 
 
@@ -61,17 +61,18 @@ def test_frames_hold_all_of_the_input(data: bytes) -> None:
     found = b""
     for frame in frames(data):
         head, _, body = frame.partition(b"\n")
-        word, count, *text = head.split()
-        octal = [int(one, 8) for one in re.findall(rb"\\(\d{3})", text[0])] if text else []
-        part = bytes(octal) if word == b"keys" else body
-        assert len(part) == int(count)
+        verb, *words = head.split()
+        fields = dict(word.split(b"=") for word in words)
+        octal = [int(number, 8) for number in re.findall(rb"\\(\d{3})", fields.get(b"text", b""))]
+        part = bytes(octal) if verb == b"keys" else body
+        assert len(part) == int(fields[b"count"])
         found += part
     assert found == data
 
 
 @given(st.lists(st.sampled_from([b"\x03", b"a", b"\x03a", b"\x03\x03b"])))
 def test_two_ctrl_c_in_a_row_and_nothing_else_leave(parts: list[bytes]) -> None:
-    presses, passed, left = Presses(), b"", False
+    presses, passed, left = InterruptKeys(), b"", False
     for part in parts:
         keys, left = presses.upto_detach(part)
         passed += keys

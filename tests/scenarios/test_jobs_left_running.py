@@ -28,7 +28,7 @@ def detached(project: ScratchProject, command: str, *words: str) -> str:
     """A run that was left there, by its id."""
     said = project.ec2tasks("run", "--detach", *words, command)
     assert said.code == 0, said.err
-    return str(runs(project)[0]["run"])
+    return str(runs(project)[0]["job"])
 
 
 def test_what_a_restart_ended_is_fetched_and_ended_by_finish(local_project: ScratchProject, aws: Aws) -> None:

@@ -18,7 +18,7 @@ from ec2tasks.sync import pull
 from ec2tasks.sync.engine import SyncOptions, differences, sync_files
 from ec2tasks.sync.pull import LivePull
 from ec2tasks.sync.reconcile import Change
-from support.instance_scripts import instance_script_argv
+from support.instance_scripts import in_home
 
 OWN = ".ec2tasks"
 
@@ -47,9 +47,9 @@ class Sides:
         (self.remote / OWN / "incoming").mkdir(parents=True, exist_ok=True)
         return RemoteFolder(
             instance_id=self.instance_id,
-            target="there",
+            login="there",
             shell=str(self.shell),
-            script=lambda name, words: ["env", f"HOME={self.home}", *instance_script_argv(name, *words)],
+            remotely=lambda argv: in_home(self.home, argv),
             folder="project",
             home=str(self.home),
             empty=not set(names) - {OWN},

@@ -130,9 +130,8 @@ def test_links_that_lead_somewhere_lose_nothing(
 
 def test_nothing_is_deleted_or_put_through_a_link(sides: Sides) -> None:
     (sides.remote / "way").symlink_to("store")
-    stayed = ask_tree(
-        sides.way(), Tools(), "clear", "20260101-000000-abc", stdin=encode_paths(["way/m", "", "way/m"])
-    )
+    paths = encode_paths(["way/m", "", "way/m"])
+    stayed = ask_tree(sides.way(), Tools(), "clear", job_id="20260101-000000-abc", stdin=paths)
     assert stayed == b"way/m\0"
     assert (sides.remote / "store/m").read_text() == "stored"
     put(sides.local / "out/m", "file one")
@@ -161,7 +160,7 @@ def _wrap(sides: Sides, words: list[str]) -> None:
 
     def way() -> RemoteFolder:
         remote = plain()
-        return replace(remote, script=lambda name, given: [*words, *remote.script(name, given)])
+        return replace(remote, remotely=lambda argv: [*words, *remote.remotely(argv)])
 
     sides.way = way  # type: ignore[method-assign]
 

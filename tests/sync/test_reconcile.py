@@ -101,6 +101,6 @@ def test_the_page_names_what_arrives_beside(tmp_path: Path) -> None:
     put(sides.local / "a.ipynb", "file mine!")
     put(sides.remote / "a.ipynb", "file theirs!!")
     job_id = sides.sync(push=False)
-    assert re.search(r"`NAME\.ec2-RUN`", PAGE.read_text(encoding="utf-8"))
+    assert re.search(r"`NAME\.ec2-JOB`", PAGE.read_text(encoding="utf-8"))
     assert (sides.local / f"a.ipynb.ec2-{job_id}").read_text() == "theirs!!"
     assert (sides.local / "a.ipynb").read_text() == "mine!"

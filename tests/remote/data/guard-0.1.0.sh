@@ -1,0 +1,284 @@
+# Ends this instance when nobody and nothing is on it any more, or when its time is over: `guard.sh FOLDER`.
+#
+# FOLDER holds `settings` (lines `idle_stop SECONDS`, `max_seconds SECONDS`, `spot 1`; 0 is never) and `spent`,
+# the time that counts for max_seconds. A client changes them for its instance in ~/.ec2tasks/limits. What will
+# happen, when and why is in /run/ec2tasks-guard/state. Time is the kernel's since boot: no clock can be wrong.
+# It needs no room on the disk, no network and no AWS rights. docs/guard.md has the rule in words.
+set -u
+folder=$1
+here=/run/ec2tasks-guard
+tick=5
+first_visit=30   # seconds that the first one to come after a boot has at least, however short idle_stop is
+boot_limit=900   # seconds that a boot, with what the user put into it, keeps the instance at most
+window=60        # seconds over which the work of processes without a session is measured
+force_after=180  # seconds that an orderly power off may take
+umask 022
+mkdir -p "$here" 2>/dev/null
+
+uptime_now() { IFS=' .' read -r now _ </proc/uptime; }
+
+# The lines `NAME NUMBER` of a file, what is no number left out: a user may have written it.
+take() {
+    local name number
+    [ -f "$1" ] || return 0
+    while read -r name number _; do
+        case $name in
+        idle_stop | max_seconds | spot) [[ $number =~ ^[0-9]{1,9}$ ]] && limit[$name]=$((10#$number)) ;;
+        reset) [[ $number =~ ^[0-9A-Za-z.:+-]{1,40}$ ]] && limit[reset]=$number ;;
+        esac
+    done <"$1" 2>/dev/null
+}
+
+# The homes that ec2tasks has been to; users may come and go.
+find_homes() {
+    local name _ home
+    homes=()
+    while IFS=: read -r name _ _ _ _ home _; do
+        [ -d "$home/.ec2tasks" ] && homes+=("$home/.ec2tasks")
+    done </etc/passwd
+}
+
+take_limits() {
+    declare -gA limit=([idle_stop]=0 [max_seconds]=0 [spot]=0 [reset]=-)
+    local home
+    take "$folder/settings"
+    for home in "${homes[@]}"; do take "$home/limits"; done
+}
+
+# Sessions and commands of ec2tasks hold a lock, shared; the kernel frees it however they end. Who decides by
+# that lock holds the folder's meanwhile, so that trying it here is never taken for somebody.
+in_use() {
+    local home
+    for home in "${homes[@]}"; do
+        [ -f "$home/sessions.lock" ] || continue
+        timeout 5 flock --timeout 4 "$home" flock --exclusive --nonblock "$home/sessions.lock" true || return 0
+    done
+    return 1
+}
+
+# A session shorter than the time between two looks leaves a trace all the same: its folder among the runs.
+passed_by() {
+    local before=$traces
+    traces=$(stat -c %y "${homes[@]}" "${homes[@]/%//runs}" 2>/dev/null)
+    [ "$traces" != "$before" ]
+}
+
+# Someone is logged in where an SSH connection has a process: one kept open for later has none, though sshd
+# may still call it USER@notty. OpenSSH 9.8 renamed the process.
+logged_in() {
+    local pid parent state words
+    declare -A names=() parents=()
+    while read -r pid parent state words; do
+        [[ $state == Z* ]] && continue
+        if [[ $words =~ ^sshd(-session)?:\ ([^ ]+)$ ]]; then names[$pid]=${BASH_REMATCH[2]}; fi
+        [[ $words == *ssm-session-worker* ]] && who="someone (by SSM)" && return 0
+        parents[$parent]=1
+    done < <(ps -eo pid=,ppid=,stat=,args=)
+    for pid in "${!names[@]}"; do
+        [ -n "${parents[$pid]-}" ] && who=${names[$pid]} && return 0
+    done
+    return 1
+}
+
+# What a command of ec2tasks left behind, with nohup or in a tmux of its own, counts while it works: its
+# processes took a twentieth of a core's time since the last look. An idle daemon does not count.
+left_working() {
+    local path line used=0 elapsed
+    while read -r path; do
+        { read -r line <"${path%environ}stat"; } 2>/dev/null || continue
+        # shellcheck disable=SC2086  # numbers; user and system time, its own and its ended children's
+        set -- ${line##*) }
+        used=$((used + ${12} + ${13} + ${14} + ${15}))
+    done < <(grep -lsaz '^EC2TASKS_RUN=' /proc/[0-9]*/environ)
+    elapsed=$((now - looked_at))
+    if [ "$looked_at" -ge 0 ] && [ "$elapsed" -lt "$look_every" ]; then return "$left"; fi
+    left=1
+    # In hundredths of a second, as the kernel counts them.
+    [ "$looked_at" -ge 0 ] && [ $((used - work)) -ge $((elapsed * 5)) ] && left=0
+    looked_at=$now work=$used
+    return "$left"
+}
+
+# cloud-init is not through with this boot, the user's own script included.
+starting() {
+    [ -d /run/cloud-init ] && [ ! -e /run/cloud-init/result.json ] && [ $((now - armed)) -lt "$boot_limit" ]
+}
+
+# What keeps the instance, as `reason`; success where something does.
+active() {
+    if passed_by || in_use; then
+        reason="a session or a command of ec2tasks is on it" strangers=0
+        return 0
+    fi
+    if logged_in; then
+        reason="$who is logged in"
+    elif left_working; then
+        reason="what a command of ec2tasks left behind is working"
+    elif starting; then
+        reason="it is still starting" strangers=0
+        return 0
+    else
+        reason="nobody is on it, and no command runs" strangers=0
+        return 1
+    fi
+    # What others do may leave results that nobody has fetched; a single look may be ours.
+    strangers=$((strangers + 1))
+    [ "$strangers" -ge 2 ] && unfetched
+    return 0
+}
+
+unfetched() {
+    local home
+    : >"$here/seen"
+    for home in "${homes[@]}"; do rm -f "$home"/folders/*/fetched; done
+} 2>/dev/null
+
+# Whether all that is on it was fetched, or nothing ever came.
+nothing_to_lose() {
+    local home path
+    for home in "${homes[@]}"; do
+        for path in "$home"/folders/*/; do
+            [ ! -d "$path" ] || [ -e "$path/fetched" ] || return 1
+        done
+    done
+    [ "${#homes[@]}" -gt 0 ] || [ ! -e "$here/seen" ]
+}
+
+# The time that counts for max_seconds: `since` a moment of this boot, and `before` it. Of this boot it is
+# known from /run; a reboot goes on with what the disk says, and leaves a client time to say it is a new start.
+remember() {
+    printf '%s\n' "$before $since $counted $start" >"$here/counted"
+} 2>/dev/null
+
+recall() {
+    before=0 since=$now counted=- start=-
+    local used=0
+    if [ -s "$here/counted" ]; then
+        read -r before since counted start <"$here/counted"
+    elif [ -s "$folder/spent" ]; then
+        read -r used counted start _ <"$folder/spent"
+        [[ $used =~ ^[0-9]+$ && $counted =~ ^[0-9]+$ ]] || { used=0 counted=-; }
+        local grace=$((${counted/-/0} / 10))
+        [ "$grace" -le 600 ] || grace=600
+        [ "$counted" = 0 ] || [ "$used" -le $((${counted/-/0} - grace)) ] || used=$((counted - grace))
+        before=$used
+        remember
+    fi
+}
+
+# Written over, not anew: a full disk takes that.
+spent() {
+    printf '%-80s\n' "$1 $counted $start" 1<>"$folder/spent"
+} 2>/dev/null
+
+count() {
+    if [ "${limit[max_seconds]}" != "$counted" ]; then
+        # Another limit was chosen: it counts from that moment, not from hours ago.
+        [ "$counted" = - ] || since=$now
+        before=0 counted=${limit[max_seconds]} saved=-60
+        remember
+    fi
+    if [ "${limit[reset]}" != "$start" ]; then
+        before=0 start=${limit[reset]} saved=-60
+        remember
+    fi
+    used=$((before + now - since))
+    [ $((now - saved)) -lt 60 ] || { spent "$used"; saved=$now; }
+}
+
+# When it will end and why, as `ends_in` (`-`: never as things stand) and `because`; `over` is what has come.
+foresee() {
+    local idle=$1 left patience=${limit[idle_stop]}
+    [ -e "$here/visited" ] || [ "$patience" -ge "$first_visit" ] || patience=$first_visit
+    ends_in=- because="idle_stop and max_hours are never" over=
+    if [ "${limit[idle_stop]}" -gt 0 ]; then
+        because="idle_stop counts once nobody is on it and no command runs"
+        if [ "$idle" = 1 ] && [ "${limit[spot]}" = 1 ] && ! nothing_to_lose; then
+            because="a spot instance can't be stopped, only terminated, and what is on it has not been fetched"
+        elif [ "$idle" = 1 ]; then
+            ends_in=$((last + patience - now)) because="idle_stop: $reason"
+        fi
+    fi
+    if [ "$counted" -gt 0 ]; then
+        left=$((counted - used))
+        if [ "$ends_in" = - ] || [ "$left" -lt "$ends_in" ]; then ends_in=$left because="max_hours"; fi
+    fi
+    [ "$ends_in" = - ] || [ "$ends_in" -gt 0 ] || { ends_in=0 over=$because; }
+}
+
+tell() {
+    printf '%s\n' "armed $armed" "now $now" "last_active $last" "reason $reason" "ends_in $ends_in" \
+        "because $because" "end $end" "idle_stop ${limit[idle_stop]}" "max_seconds $counted" >"$here/state.new" &&
+        mv -f "$here/state.new" "$here/state"
+} 2>/dev/null
+
+# Nobody gets on while it goes: the locks stay with this process. False where somebody just came.
+bar_the_door() {
+    local home door doors=()
+    for home in "${homes[@]}"; do
+        [ -f "$home/sessions.lock" ] || continue
+        { exec {door}<"$home/sessions.lock"; } 2>/dev/null && doors+=("$door") &&
+            timeout 5 flock --timeout 4 "$home" flock --exclusive --nonblock "$door" && continue
+        for door in "${doors[@]}"; do exec {door}<&-; done
+        return 1
+    done
+}
+
+# Each tick until it is off; by force where that takes too long.
+power_off() {
+    if [ -z "$going" ]; then
+        going=$now
+        # The next start has all its time again.
+        spent 0
+        echo "ec2tasks-guard: powering off after $used s: $over"
+        systemctl -i poweroff || shutdown -h now || poweroff
+    elif [ $((now - going)) -gt "$force_after" ]; then
+        systemctl poweroff --force --force 2>/dev/null
+        echo o >/proc/sysrq-trigger
+    fi
+} 2>/dev/null
+
+# A shutdown that others ask for: after a power off, unlike a reboot, all the time is there again.
+on_term() {
+    case $(tr '\0' ' ' </proc/1/cmdline) in
+    *systemd-shutdown\ poweroff* | *systemd-shutdown\ halt*) spent 0 ;;
+    *) uptime_now && { [ "$saved" -lt 0 ] || spent $((before + now - since)); } ;;
+    esac
+    exit 0
+}
+
+used=0
+trap on_term TERM
+uptime_now
+armed=$now last=$now saved=-60 looked_at=-1 work=0 left=1 strangers=0 going='' who='' reason='' traces=''
+# A guard that was killed goes on where it was.
+while read -r name value; do
+    [[ $name =~ ^(armed|last_active)$ && $value =~ ^[0-9]{1,9}$ && $value -le $now ]] || continue
+    if [ "$name" = armed ]; then armed=$value; else last=$value; fi
+done 2>/dev/null <"$here/state"
+recall
+find_homes
+passed_by
+
+while :; do
+    uptime_now
+    if [ -z "$going" ]; then
+        find_homes
+        take_limits
+        if [ "${limit[spot]}" = 1 ]; then end=terminate; else end=stop; fi
+        # A short limit is looked at more often.
+        pause=$tick look_every=$window
+        if [ "${limit[idle_stop]}" -gt 0 ] && [ "${limit[idle_stop]}" -lt 60 ]; then pause=1 look_every=2; fi
+        idle=1
+        if active; then
+            last=$now idle=0
+            [ "$reason" = "it is still starting" ] || [ -e "$here/visited" ] || : >"$here/visited"
+        fi
+        count
+        foresee "$idle"
+        [ "$over" != "idle_stop: $reason" ] || bar_the_door || { last=$now over=''; }
+        tell
+    fi
+    [ -z "$over" ] || power_off
+    sleep "$pause"
+done
