@@ -265,16 +265,16 @@ def forward(value: object) -> str:
 
 
 variable_name = matching(r"[A-Za-z_][A-Za-z0-9_]*", "WANDB_API_KEY")  # of an environment variable
-OWN_TAGS = ("aws:", "ec2tasks")  # a tag whose key begins so is only AWS's or ec2tasks' to set
-OTHER_TAG = f"(?!{_any_case(OWN_TAGS)})"
-PAIR_PATTERN = rf"{OTHER_TAG}[^=]{{1,{TAG_KEY_LIMIT}}}=[\s\S]{{0,{TAG_VALUE_LIMIT}}}"
+RESERVED_PREFIXES = ("aws:", "ec2tasks")  # of tags that only AWS or ec2tasks sets
+NOT_RESERVED = f"(?!{_any_case(RESERVED_PREFIXES)})"
+PAIR_PATTERN = rf"{NOT_RESERVED}[^=]{{1,{TAG_KEY_LIMIT}}}=[\s\S]{{0,{TAG_VALUE_LIMIT}}}"
 
 
 @parser(
     rf"(?=\S){PAIR_PATTERN}",
     {
         "type": "object",
-        "propertyNames": {"minLength": 1, "maxLength": TAG_KEY_LIMIT, "pattern": f"^{OTHER_TAG}"},
+        "propertyNames": {"minLength": 1, "maxLength": TAG_KEY_LIMIT, "pattern": f"^{NOT_RESERVED}"},
         "additionalProperties": {"maxLength": TAG_VALUE_LIMIT},
     },
     {"type": "array", "items": {"type": "string", "pattern": f"^{PAIR_PATTERN}$"}},
@@ -292,6 +292,6 @@ def tags(value: object) -> dict[str, str]:
     for key, item in own_tags.items():
         if not key or len(key) > TAG_KEY_LIMIT or len(item) > TAG_VALUE_LIMIT:
             raise ValueError(f"`{key}` is empty or too long for AWS (128 characters, its value 256)")
-        if key.lower().startswith(OWN_TAGS):
+        if key.lower().startswith(RESERVED_PREFIXES):
             raise ValueError(f"`{key}` is a tag that only AWS or ec2tasks sets")
     return own_tags
