@@ -2,7 +2,8 @@
 #
 # FOLDER holds `settings` (lines `idle_stop SECONDS`, `max_seconds SECONDS`, `spot 1`; 0 is never) and `spent`,
 # the time that counts for max_seconds. A client changes them for its instance in ~/.ec2tasks/limits. What will
-# happen, when and why is in /run/ec2tasks-guard/state. Time is the kernel's since boot: no clock can be wrong.
+# happen, when and why is in /run/ec2tasks-guard/state. Clients of other versions write the one and read the other, and
+# keep sessions.lock, runs/ and folders/ beside it and EC2TASKS_RUN in the environment: these names stay. Time is the kernel's since boot: no clock can be wrong.
 # It needs no room on the disk, no network and no AWS rights. docs/guard.md has the rule in words.
 set -u
 folder=$1

@@ -9,9 +9,12 @@ from datetime import datetime, timezone
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.console import console_output
 from ec2tasks.aws.instances import HALTED, UP, Instance
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import Tools
 from ec2tasks.config.parsers import duration
+from ec2tasks.remote.protocol import ProtocolError
 from ec2tasks.ssh.host import Host, ssh_argv
 from ec2tasks.ssh.host_keys import is_pinned
 
@@ -29,26 +32,39 @@ REASONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class GuardStatus:
-    """The guard's own words; `ends_in` in seconds, None for never as things stand."""
+    """What the guard says: who or what is on its instance, in how many seconds it will end, and why.
+
+    `ends_in` None is never as things stand; `end` is what it does then, stop or terminate.
+    """
 
     reason: str
     ends_in: int | None
     because: str
-    end: str
+    end: FinalState
 
 
 def read_state(text: str) -> GuardStatus | None:
-    """The outlook in the guard's state file; None where there is none, or no whole one."""
+    """What the guard's state file says, lines of a name and its value; None where no guard wrote it.
+
+    The guard is as old as its instance, and may be newer than this client: lines with other names are
+    ignored, and those that are missing are empty, the end a stop. Raises ProtocolError where `ends_in`, which
+    is needed, is missing or can't be read.
+    """
     lines = (line.partition(" ") for line in text.splitlines())
-    found = {name: value.strip() for name, _, value in lines}
-    ends_in = found.get("ends_in", "")
-    if not re.fullmatch(r"-|\d{1,10}", ends_in) or not {"reason", "because", "end"} <= set(found):
+    values = {name: value.strip() for name, _, value in lines}
+    if "armed" not in values:
         return None
+    ends_in = values.get("ends_in", "")
+    if not re.fullmatch(r"-|[0-9]{1,10}", ends_in):
+        raise ProtocolError(
+            f"the instance's guard does not say `ends_in` as ec2tasks here knows it: `{ends_in}`",
+            hint="`pip install --upgrade ec2tasks`; `ec2tasks down` ends the instance",
+        )
     return GuardStatus(
-        reason=found["reason"],
+        reason=values.get("reason", ""),
         ends_in=None if ends_in == "-" else int(ends_in),
-        because=found["because"],
-        end="terminate" if found["end"] == "terminate" else "stop",
+        because=values.get("because", ""),
+        end=FinalState.TERMINATE if values.get("end") == "terminate" else FinalState.STOP,
     )
 
 
@@ -65,7 +81,11 @@ def ask(host: Host, tools: Tools) -> GuardStatus | None:
         done = tools.capture(ssh_argv(host, "cat", STATE_FILE, options=options), timeout=ASK_LIMIT)
     except Failure:
         return None
-    return read_state(done.stdout.decode(errors="replace")) if done.returncode == 0 else None
+    try:
+        return read_state(done.stdout.decode(errors="replace")) if done.returncode == 0 else None
+    except ProtocolError as error:
+        output.warning(error.what, hint=error.hint)
+        return None
 
 
 def last_words(aws: Aws, found: Instance) -> str | None:
@@ -89,7 +109,7 @@ def words(found: Instance, outlook: GuardStatus | None, said: str | None = None)
 def _running(outlook: GuardStatus | None) -> list[str]:
     if outlook is None:
         return ["its guard could not be asked when it will end"]
-    verb = "terminates itself" if outlook.end == "terminate" else "stops itself"
+    verb = "terminates itself" if outlook.end is FinalState.TERMINATE else "stops itself"
     if outlook.ends_in is None:
         return [outlook.reason, f"it does not end by itself as things stand: {outlook.because}"]
     return [outlook.reason, f"it {verb} in {duration(outlook.ends_in)} ({outlook.because.partition(':')[0]})"]
@@ -97,7 +117,7 @@ def _running(outlook: GuardStatus | None) -> list[str]:
 
 def described(outlook: GuardStatus | None, lines: list[str]) -> dict[str, object]:
     """The same as JSON can hold it."""
-    return {"guard": asdict(outlook) if outlook else None, "outlook": lines}
+    return {"guard": {**asdict(outlook), "end": outlook.end.value} if outlook else None, "outlook": lines}
 
 
 def facts(instance: Instance, *, now: datetime | None = None) -> dict[str, object]:

@@ -18,9 +18,11 @@ from support.values import settings
 from ec2tasks.aws import user_data as guard
 from ec2tasks.aws.client import Aws
 from ec2tasks.base.errors import UsageError
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.local.layout import Layout
 from ec2tasks.local.userdata import runnable_parts
 from ec2tasks.remote import guard_status as outlook
+from ec2tasks.remote.protocol import ProtocolError
 
 LINES = st.text(st.characters(codec="utf-8"), max_size=300)
 BEGINNINGS = st.sampled_from(["#!/bin/sh\n", "#cloud-config\n", "From me\n", "#include\nhttps://x/\n", ""])
@@ -89,13 +91,14 @@ STATE = "armed 3\nnow 100\nlast_active 90\nreason x is y\nends_in {}\nbecause z\
 @pytest.mark.parametrize(("word", "ends_in"), [("-", None), ("0", 0), ("1800", 1800)])
 def test_the_guard_s_words_are_read(word: str, ends_in: int | None) -> None:
     found = outlook.read_state(STATE.format(word))
-    assert found == outlook.GuardStatus(reason="x is y", ends_in=ends_in, because="z", end="stop")
+    assert found == outlook.GuardStatus(reason="x is y", ends_in=ends_in, because="z", end=FinalState.STOP)
 
 
 @given(st.text())
 def test_words_that_are_not_the_guard_s_are_no_outlook(text: str) -> None:
     assert outlook.read_state(text) is None
-    assert outlook.read_state(STATE.format("soon")) is None
+    with pytest.raises(ProtocolError, match="`soon`"):
+        outlook.read_state(STATE.format("soon"))
 
 
 # On the local EC2: seconds in place of minutes.

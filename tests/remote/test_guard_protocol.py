@@ -1,0 +1,129 @@
+"""An earlier version's guard, which stays on its instance, beside this version's scripts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.instance_scripts import instance_script_argv
+from support.values import JOB
+from support.waiting import until
+
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.final_state import FinalState
+from ec2tasks.remote.guard_status import GuardStatus, read_state
+from ec2tasks.remote.job import job_files
+from ec2tasks.remote.protocol import message_line
+
+DATA = Path(__file__).parent / "data"
+STATES = DATA / "guard_state"
+# What the guard would do to this machine, and where it looks.
+OFF = ("systemctl", "shutdown", "poweroff")
+
+
+class Guard:
+    """The guard of 0.1.0 with a home to watch, unable to power off this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.here = folder / "home", folder / "run"
+        tools, settings = folder / "bin", folder / "guard"
+        for path in (self.home, self.here, tools, settings):
+            path.mkdir(exist_ok=True)
+        for name in OFF:
+            (tools / name).write_text("#!/bin/sh\n")
+            (tools / name).chmod(0o755)
+        (folder / "passwd").write_text(f"kim:x:1000:1000::{self.home}:/bin/bash\n")
+        (settings / "settings").write_text("idle_stop 1800\nmax_seconds 0\n")
+        text = (DATA / "guard-0.1.0.sh").read_text()
+        for old, new in (
+            ("/run/ec2tasks-guard", self.here),
+            ("/etc/passwd", folder / "passwd"),
+            ("/proc/sysrq-trigger", folder / "sysrq"),
+            ("tick=5", "tick=0.2"),
+        ):
+            assert old in text
+            text = text.replace(old, str(new))
+        environ = {"PATH": f"{tools}:{os.environ['PATH']}"}
+        self.process = subprocess.Popen(
+            ["bash", "-c", text, "guard.sh", str(settings)], env=environ, stdin=subprocess.DEVNULL
+        )
+
+    def state(self) -> dict[str, str]:
+        path = self.here / "state"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return {name: value for name, _, value in (line.partition(" ") for line in lines)}
+
+    def says(self, name: str, value: str) -> None:
+        until(lambda: self.state().get(name) == value, f"{name} {value}, but {self.state()}")
+
+
+@pytest.fixture
+def guard(tmp_path: Path) -> Iterator[Guard]:
+    instance_script_argv("session.sh")  # skips where it can't run
+    watching = Guard(tmp_path)
+    yield watching
+    (watching.home / "over").touch()  # a job that a failure left waits for it
+    watching.process.kill()
+    watching.process.wait()
+
+
+def environ(guard: Guard) -> dict[str, str]:
+    return {"HOME": str(guard.home), "PATH": "/usr/bin:/bin", "TERM": "dumb"}
+
+
+IN_USE = "a session or a command of ec2tasks is on it"
+
+
+def test_an_earlier_guard_sees_this_version_s_session_limits_and_job(guard: Guard) -> None:
+    guard.says("idle_stop", "1800")
+    limits = {"idle_stop": "7000", "max_seconds": "9000", "start": "s2"}
+    argv = instance_script_argv("session.sh", job="r", folder="shop", **limits)
+    session = subprocess.Popen(argv, env=environ(guard), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert session.stdin
+    assert session.stdout
+    job = replace(JOB, command="until [ -e ~/over ]; do sleep 0.1; done", env="none")
+    for name, text in job_files(job).items():
+        session.stdin.write(message_line("file", name=name, body=text))
+    session.stdin.write(b"start\n")
+    session.stdin.flush()
+    assert session.stdout.readline().startswith(b"joined ")
+    guard.says("reason", IN_USE)
+    guard.says("idle_stop", "7000")
+    guard.says("max_seconds", "9000")
+    assert (guard.home / ".ec2tasks" / "limits").read_text().splitlines() == [
+        "idle_stop 7000",
+        "max_seconds 9000",
+        "reset s2",
+    ]
+    subprocess.run(
+        instance_script_argv("follow.sh", "begin", job="r"), env=environ(guard), check=True, timeout=60
+    )
+    session.communicate(b"leave\n", timeout=90)
+    # The job alone keeps the instance.
+    guard.says("reason", IN_USE)
+    first = guard.state()["last_active"]
+    until(lambda: guard.state()["last_active"] != first, "still in use")
+    (guard.home / "over").touch()
+    until(lambda: guard.state()["reason"] != IN_USE, "nobody on it")
+
+
+def test_an_earlier_guard_s_state_is_understood() -> None:
+    status = read_state((STATES / "0.1.0.txt").read_text())
+    assert status == GuardStatus(
+        reason="kim is logged in", ends_in=1800, because="max_hours", end=FinalState.STOP
+    )
+    assert read_state((STATES / "more_lines.txt").read_text()) == status
+
+
+def test_what_a_state_leaves_out_has_a_default() -> None:
+    status = read_state((STATES / "only_ends_in.txt").read_text())
+    assert status == GuardStatus(reason="", ends_in=1800, because="", end=FinalState.STOP)
+
+
+def test_a_state_without_what_is_needed_is_an_error_that_names_it() -> None:
+    with pytest.raises(Failure, match="`ends_in`"):
+        read_state((STATES / "without_ends_in.txt").read_text())
