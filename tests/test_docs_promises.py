@@ -12,7 +12,7 @@ from botocore import xform_name
 from botocore.session import get_session
 from support.repository import REPO
 
-from ec2tasks.commands import transfer as moving
+from ec2tasks.commands import fetch
 from ec2tasks.config import schema
 from ec2tasks.config.parsers import USER_DATA_LIMIT
 from ec2tasks.sync import engine as sync
@@ -58,8 +58,8 @@ NUMBERS = [
     ("sync.md", "for the last ten runs", 10, sync.KEPT_REPLACED),
     ("sync.md", "has stood still for two seconds", 2, incoming.STILL),
     ("sync.md", "one of up to 64 MB that", 64_000_000, incoming.LOG_LIMIT),
-    ("sync.md", "by itself, tried six times", 6, len(moving.PAUSES)),
-    ("reliability.md", "is tried again (six times", 6, len(moving.PAUSES)),
+    ("sync.md", "by itself, tried six times", 6, len(fetch.PAUSES)),
+    ("reliability.md", "is tried again (six times", 6, len(fetch.PAUSES)),
     ("reliability.md", "every `pull_every` (60 s)", 60, DEFAULTS["pull_every"]),
     ("user.md", "every `pull_every` (a minute)", 60, DEFAULTS["pull_every"]),
     ("user.md", "`reap_after` (7 days)", 7 * 86400, DEFAULTS["reap_after"]),

@@ -7,9 +7,9 @@ from dataclasses import replace
 from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE, Failure
 from ec2tasks.base.final_state import FinalState
+from ec2tasks.commands.fetch import fetch, while_fetching
 from ec2tasks.commands.history import pick_job
 from ec2tasks.commands.supervise import supervise
-from ec2tasks.commands.transfer import fetch, while_fetching
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease

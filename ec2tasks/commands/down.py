@@ -7,7 +7,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.project import check_syncable
-from ec2tasks.commands.transfer import fetch
+from ec2tasks.commands.fetch import fetch
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.acquire import Acquired, check_local_tools
 from ec2tasks.lifecycle.context import CallContext

@@ -13,9 +13,9 @@ from functools import partial
 from ec2tasks.aws.capacity import NoCapacityError
 from ec2tasks.base import output
 from ec2tasks.base.final_state import FinalState
+from ec2tasks.commands.fetch import fetch, move_files, while_fetching
 from ec2tasks.commands.preflight import check_run
 from ec2tasks.commands.supervise import supervise
-from ec2tasks.commands.transfer import fetch, move_files, while_fetching
 from ec2tasks.config.settings import Settings
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ec2tasks.base import output
 from ec2tasks.base.project import check_syncable
-from ec2tasks.commands.transfer import move_files
+from ec2tasks.commands.fetch import move_files
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.commands import transfer
+from ec2tasks.commands import fetch as fetch_module
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
 
@@ -38,8 +38,8 @@ def test_a_fetch_tells_where_the_results_are_and_keeps_the_exit_code(
         if error:
             raise error
 
-    monkeypatch.setattr(transfer, "move_files", move_files)
-    outcome = transfer.fetch(lease(), Outcome(code=3), verbose=False)
+    monkeypatch.setattr(fetch_module, "move_files", move_files)
+    outcome = fetch_module.fetch(lease(), Outcome(code=3), verbose=False)
     assert (outcome.code, outcome.results, outcome.end) == (3, results, end)
     assert ("the disk is full" in capsys.readouterr().err) == isinstance(error, Failure)
 
@@ -52,7 +52,7 @@ def fetching(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threadin
         begun.set()
         let_go.wait(60)
 
-    monkeypatch.setattr(transfer, "_keep_fetching", keep_fetching)
+    monkeypatch.setattr(fetch_module, "_keep_fetching", keep_fetching)
     return begun, let_go
 
 
@@ -65,7 +65,7 @@ def test_a_job_that_is_left_running_does_not_wait_for_the_fetch_beside_it(
         begun.wait(60)
         return Outcome(end=End.DETACHED)
 
-    assert transfer.while_fetching(lease(), work).left_running
+    assert fetch_module.while_fetching(lease(), work).left_running
     assert not let_go.is_set()
     let_go.set()
 
@@ -85,7 +85,7 @@ def test_an_ended_job_waits_for_the_fetch_beside_it_and_so_does_an_error(
 
     def to_the_end() -> None:
         with contextlib.suppress(Failure):
-            transfer.while_fetching(lease(), work)
+            fetch_module.while_fetching(lease(), work)
         ended.set()
 
     thread = threading.Thread(target=to_the_end)
@@ -98,4 +98,4 @@ def test_an_ended_job_waits_for_the_fetch_beside_it_and_so_does_an_error(
 
 
 def test_nothing_is_fetched_meanwhile_where_that_is_switched_off() -> None:
-    assert transfer.while_fetching(lease(0), lambda: Outcome(code=5)).code == 5
+    assert fetch_module.while_fetching(lease(0), lambda: Outcome(code=5)).code == 5
