@@ -17,6 +17,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.cli.options import JSON_OPTION, PLACE_OPTIONS, Option
 from ec2tasks.cli.task import ec2_task, is_dry, make_context
+from ec2tasks.commands.status import guard_json, instance_json, status_lines
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.find import find_instance, host_of
@@ -29,7 +30,7 @@ from ec2tasks.lifecycle.reap import (
     regions_to_look_in,
     tidy,
 )
-from ec2tasks.remote import guard_status as outlook
+from ec2tasks.remote.guard_status import GuardStatus, ask_guard, last_words
 
 ALL_REGIONS = Option(names=("all_regions",), kind=bool, help="in every region of the account")
 
@@ -48,7 +49,7 @@ def status(c: Context, given: Mapping[str, Any]) -> None:
         return
     guard, lines = _forecast(context, instance)
     if given["json"]:
-        values = {**outlook.facts(instance), **outlook.described(guard, lines)}
+        values = {**instance_json(instance), **guard_json(guard, lines)}
         output.data(json.dumps(values, indent=2))
     else:
         _show_table([instance])
@@ -56,14 +57,14 @@ def status(c: Context, given: Mapping[str, Any]) -> None:
             output.data(line)
 
 
-def _forecast(context: CallContext, instance: Instance) -> tuple[outlook.GuardStatus | None, list[str]]:
+def _forecast(context: CallContext, instance: Instance) -> tuple[GuardStatus | None, list[str]]:
     """What the instance's guard says of its end, and that in words; nothing is started for it."""
-    guard, last_words = None, None
+    guard, words = None, None
     if instance.state == "running" and instance.address and (context.settings.user or instance.user):
-        guard = outlook.ask(host_of(context, instance), context.tools)
+        guard = ask_guard(host_of(context, instance), context.tools)
     elif instance.state in instances.HALTED:
-        last_words = outlook.last_words(context.aws, instance)
-    return guard, outlook.words(instance, guard, last_words)
+        words = last_words(context.aws, instance)
+    return guard, status_lines(instance, guard, words)
 
 
 @ec2_task(
@@ -82,7 +83,7 @@ def ls(c: Context, given: Mapping[str, Any]) -> None:
     with ThreadPoolExecutor(max_workers=8) as pool:
         listed = [instance for some in pool.map(ask, regions) for instance in some]
     if given["json"]:
-        output.data(json.dumps([outlook.facts(instance) for instance in listed], indent=2))
+        output.data(json.dumps([instance_json(instance) for instance in listed], indent=2))
     elif listed:
         _show_table(listed)
     else:
@@ -140,7 +141,7 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
 def _forgotten_as_json(forgotten: Forgotten) -> dict[str, object]:
     region = forgotten.context.aws.region
     return {
-        **outlook.facts(forgotten.instance),
+        **instance_json(forgotten.instance),
         "region": region,
         "ends": forgotten.decision.ends,
         "why": forgotten.decision.why,

@@ -9,7 +9,7 @@ import pytest
 from support.values import INSTANCE
 
 from ec2tasks.cli.instances import _show_table
-from ec2tasks.remote.guard_status import facts, words
+from ec2tasks.commands.status import instance_json, status_lines
 
 
 def test_time_and_cost_are_those_since_the_start(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,8 +23,8 @@ def test_time_and_cost_are_those_since_the_start(capsys: pytest.CaptureFixture[s
     assert "$1.0" in rows[0]
     assert "stopped for 1.0 h" in rows[1]
     assert [row.split()[-1] for row in rows[1:]] == ["-", "-"]
-    assert facts(stopped)["age_seconds"] is None
-    assert str(facts(stopped)["stopped"]).startswith("20")
+    assert instance_json(stopped)["age_seconds"] is None
+    assert str(instance_json(stopped)["stopped"]).startswith("20")
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ def test_time_and_cost_are_those_since_the_start(capsys: pytest.CaptureFixture[s
     ],
 )
 def test_why_it_stopped_is_said_in_words(reason: str, said: str) -> None:
-    (line,) = words(replace(INSTANCE, state="stopped", reason=reason), None)
+    (line,) = status_lines(replace(INSTANCE, state="stopped", reason=reason), None)
     assert said in line

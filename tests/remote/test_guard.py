@@ -18,11 +18,8 @@ from support.values import settings
 from ec2tasks.aws import user_data as guard
 from ec2tasks.aws.client import Aws
 from ec2tasks.base.errors import UsageError
-from ec2tasks.base.final_state import FinalState
 from ec2tasks.local.layout import Layout
 from ec2tasks.local.userdata import runnable_parts
-from ec2tasks.remote import guard_status as outlook
-from ec2tasks.remote.protocol import ProtocolError
 
 LINES = st.text(st.characters(codec="utf-8"), max_size=300)
 BEGINNINGS = st.sampled_from(["#!/bin/sh\n", "#cloud-config\n", "From me\n", "#include\nhttps://x/\n", ""])
@@ -83,22 +80,6 @@ def test_the_guard_leaves_room_for_the_user_and_knows_the_limits() -> None:
     text = guard.user_data(settings(idle_stop="90 s", max_hours="2", spot=True))
     assert len(text) < 10_500
     assert "\nidle_stop 90\nmax_seconds 7200\nspot 1\n" in text
-
-
-STATE = "armed 3\nnow 100\nlast_active 90\nreason x is y\nends_in {}\nbecause z\nend stop\n"
-
-
-@pytest.mark.parametrize(("word", "ends_in"), [("-", None), ("0", 0), ("1800", 1800)])
-def test_the_guard_s_words_are_read(word: str, ends_in: int | None) -> None:
-    found = outlook.read_state(STATE.format(word))
-    assert found == outlook.GuardStatus(reason="x is y", ends_in=ends_in, because="z", end=FinalState.STOP)
-
-
-@given(st.text())
-def test_words_that_are_not_the_guard_s_are_no_outlook(text: str) -> None:
-    assert outlook.read_state(text) is None
-    with pytest.raises(ProtocolError, match="`soon`"):
-        outlook.read_state(STATE.format("soon"))
 
 
 # On the local EC2: seconds in place of minutes.

@@ -13,14 +13,10 @@ from support.instance_scripts import instance_script_argv
 from support.values import JOB
 from support.waiting import until
 
-from ec2tasks.base.errors import Failure
-from ec2tasks.base.final_state import FinalState
-from ec2tasks.remote.guard_status import GuardStatus, read_state
 from ec2tasks.remote.job import job_files
 from ec2tasks.remote.protocol import message_line
 
 DATA = Path(__file__).parent / "data"
-STATES = DATA / "guard_state"
 # What the guard would do to this machine, and where it looks.
 OFF = ("systemctl", "shutdown", "poweroff")
 
@@ -109,21 +105,3 @@ def test_an_earlier_guard_sees_this_version_s_session_limits_and_job(guard: Guar
     until(lambda: guard.state()["last_active"] != first, "still in use")
     (guard.home / "over").touch()
     until(lambda: guard.state()["reason"] != IN_USE, "nobody on it")
-
-
-def test_an_earlier_guard_s_state_is_understood() -> None:
-    status = read_state((STATES / "0.1.0.txt").read_text())
-    assert status == GuardStatus(
-        reason="kim is logged in", ends_in=1800, because="max_hours", end=FinalState.STOP
-    )
-    assert read_state((STATES / "more_lines.txt").read_text()) == status
-
-
-def test_what_a_state_leaves_out_has_a_default() -> None:
-    status = read_state((STATES / "only_ends_in.txt").read_text())
-    assert status == GuardStatus(reason="", ends_in=1800, because="", end=FinalState.STOP)
-
-
-def test_a_state_without_what_is_needed_is_an_error_that_names_it() -> None:
-    with pytest.raises(Failure, match="`ends_in`"):
-        read_state((STATES / "without_ends_in.txt").read_text())
