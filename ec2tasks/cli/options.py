@@ -159,6 +159,30 @@ class Ec2Task(Task[Callable[..., None]]):
         ordered = sorted(self.options, key=lambda option: not option.positional)
         return [_argument(option) for option in ordered]
 
+    def __call__(self, *args: Any, **given: Any) -> Any:
+        """Call it as Invoke does beside another task, or as Python code does: `run(c, "make eval")`.
+
+        Options that are not given have the values that the parser gives them. Raises UsageError for what the
+        parser would refuse.
+        """
+        caller = f"`ec2tasks {self.name}`"
+        needed = [option.names[0] for option in self.options if option.positional]
+        named = dict(zip(needed, args[1:], strict=False))
+        twice = sorted(named.keys() & given.keys())
+        if twice or len(args) - 1 > len(needed):
+            what = f"`{twice[0]}` twice" if twice else f"{len(args) - 1} values without a name"
+            raise UsageError(f"{caller} is given {what}", hint=f"it takes {len(needed)} without a name")
+        values = from_code({**named, **given}, self.options, caller=caller)
+        for name in needed:
+            if name not in values:
+                raise UsageError(f"{caller} needs `{name}`", hint=f'{self.name}(c, {name}="…")')
+        defaults = {option.names[0]: _default(option) for option in self.options}
+        return super().__call__(*args[:1], **{**defaults, **values})
+
+
+def _default(option: Option) -> object:
+    return {bool: False, list: []}.get(option.kind)
+
 
 def _argument(option: Option) -> Argument:
     names = tuple(name.replace("_", "-") for name in option.names)
@@ -167,7 +191,7 @@ def _argument(option: Option) -> Argument:
         # A name that is an alias of itself sends the parser into an endless loop.
         attr_name=option.names[0] if option.names[0] != names[0] else None,
         kind=option.kind,
-        default=False if option.kind is bool else None,
+        default=None if option.kind is list else _default(option),
         help=option.help or (KEYS_BY_NAME[option.setting].about if option.setting else ""),
         positional=option.positional,
     )
@@ -200,30 +224,45 @@ def as_typed(name: str) -> str:
     return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
 
 
-def from_code(given: Mapping[str, object]) -> dict[str, object]:
-    """What Python code gives `connect`, each value under its option's first name.
+def from_code(
+    given: Mapping[str, object], options: Sequence[Option] = CONNECT_OPTIONS, *, caller: str = "`connect`"
+) -> dict[str, object]:
+    """What Python code gives a task or `connect`, each value under its option's first name.
 
-    An option goes by any of its names or by that of its setting. Raises UsageError for any other name, and
-    for two names of one option.
+    An option goes by any of its names, with dashes or underscores, or by that of its setting. Raises
+    UsageError for any other name, for two names of one option, and for a value of the wrong kind.
     """
-    known = {
-        name: option.names[0]
-        for option in reversed(CONNECT_OPTIONS)
-        for name in (option.setting, *option.names)
-        if name
-    }
+    known = {name: option for option in reversed(options) for name in (option.setting, *option.names) if name}
     values: dict[str, object] = {}
     for name, value in given.items():
-        if name not in known:
+        option = known.get(name.replace("-", "_"))
+        if option is None:
             like = closest(name, known)
             raise UsageError(
-                f"connect knows no option `{name}`" + (f"; did you mean `{like}`?" if like else ""),
-                hint=f"it knows {', '.join(sorted(known))}; ec2.yaml takes every setting",
+                f"{caller} has no option `{name}`" + (f"; did you mean `{like}`?" if like else ""),
+                hint=f"it has {', '.join(sorted(known))}; ec2.yaml takes every setting",
             )
-        if known[name] in values:
-            raise UsageError(f"connect is given `{name}` under two names", hint="give one of them")
-        values[known[name]] = value
+        if option.names[0] in values:
+            raise UsageError(f"{caller} is given `{name}` under two names", hint="give one of them")
+        if value is not None:
+            values[option.names[0]] = _checked(option, name, value, caller)
     return values
+
+
+def _checked(option: Option, name: str, value: object, caller: str) -> object:
+    """The value as the parser hands it over. Raises UsageError for what it never would."""
+    if option.kind is list and not isinstance(value, Mapping):
+        value = list(value) if isinstance(value, (list, tuple)) else [value]
+    if option.setting:
+        return value  # what the setting takes is for the settings to say
+    words = value if isinstance(value, list) else [value]
+    kind = bool if option.kind is bool else str
+    if not isinstance(words if option.kind is list else value, option.kind) or not all(
+        isinstance(word, kind) for word in words
+    ):
+        form = "True or False" if kind is bool else "a text"
+        raise UsageError(f"{caller}: `{name}` takes {form}, not {value!r}")
+    return value
 
 
 def final_state(given: Mapping[str, Any]) -> str | None:

@@ -93,7 +93,7 @@ def status(_c: Context, json: bool = False) -> None:
     iterable=["set"],
     help={"set": "A fault, as `name: value` (YAML); give it again for more", "clear": "End all faults"},
 )
-def faults(_c: Context, set: Sequence[str], clear: bool = False) -> None:  # noqa: A002  # the option's name
+def faults(_c: Context, set: Sequence[str] | None = None, clear: bool = False) -> None:  # noqa: A002  # the option's name
     """Let things go wrong on the local EC2: show, set or clear its faults.
 
     --set 'capacity: [g5.xlarge]'   no capacity for that type (`g5.xlarge@eu-central-1a`: in that zone)
@@ -110,7 +110,7 @@ def faults(_c: Context, set: Sequence[str], clear: bool = False) -> None:  # noq
     What is set replaces all that was set before.
     """
     if clear or set:
-        control.set_faults(None if clear else read_faults(set))
+        control.set_faults(None if clear else read_faults(set or ()))
     output.data(json_format.dumps(control.current_faults(), indent=2))
 
 

@@ -51,6 +51,7 @@ def test_code_gives_options_by_their_names_or_their_settings() -> None:
     [
         ({"regoin": "eu-west-1"}, "`regoin`; did you mean `region`"),
         ({"stop": True}, "no option `stop`"),
+        ({"echo": "yes"}, "`echo` takes True or False, not 'yes'"),
         ({"type": "g5.xlarge", "instance_type": "g6.xlarge"}, "two names"),
     ],
 )
