@@ -57,10 +57,13 @@ def make_key(private: Path, tools: Tools) -> None:
     # Made under another name and linked into place, so that two first runs at once agree on one key.
     draft = private.with_name(f"{private.name}.{os.getpid()}")
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ec2tasks", "-f", str(draft)]
-    made = tools.capture(argv, timeout=30)
-    if made.returncode != 0:
-        raise Failure(f"no key could be made in `{private.parent}`: {made.stderr.decode().strip()}")
     try:
+        made = tools.capture(argv, timeout=30)
+        if made.returncode != 0:
+            raise Failure(
+                f"no key could be made in `{private.parent}`: {' '.join(made.stderr.decode().split())}",
+                hint=f"`df -h {private.parent}` shows whether there is room; -i FILE names a key of yours",
+            )
         os.link(public_file(draft), public_file(private))
         os.link(draft, private)
         output.step(f"made the SSH key {private}")

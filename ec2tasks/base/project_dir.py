@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.state import flock_within
+from ec2tasks.base.writable import check_folder, probe, writing
 
 OWN_FOLDER = ".ec2tasks"
+FOLDERS = ("logs", "replaced", "synced")
+SUDO = "it may be root's after a run with sudo: take it back with chown"
 PATIENCE = 2.0  # seconds of waiting for another sync of this project until that is said
+
+
+def check_writable(root: Path) -> None:
+    """Raise Failure where what comes back, or what a sync remembers, can't be written into the project."""
+    hint = "check the folder's rights and the disk; --no-rsync runs without its files"
+    own = root / OWN_FOLDER
+    with writing(root, hint=hint):
+        probe(root)
+    if os.path.lexists(own):
+        check_folder(own, folders=FOLDERS, files=("lock", "project"), hint=f"{hint}; {SUDO}")
 
 
 def make_own_folder(root: Path) -> Path:
@@ -57,7 +71,7 @@ def sync_lock(root: Path) -> Iterator[int]:
     except OSError as error:
         raise Failure(
             f"`{root / OWN_FOLDER / 'lock'}` can't be written: {error.strerror}",
-            hint="it may be root's after a run with sudo: take it back with chown",
+            hint=SUDO,
         ) from error
     with lock as file:
         if not flock_within(file.fileno(), fcntl.LOCK_EX, PATIENCE):

@@ -11,17 +11,18 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.retry import ticks
+from ec2tasks.base.writable import STATE_HINT, check_folder, writing
 
 # A socket's path must stay under 104 bytes on macOS: beside the folder it holds a slash, %C (40), seven of
 # the instance's id, and 17 that ssh adds while it makes one.
 SOCKET_FOLDER_LIMIT = 103 - 1 - 40 - 7 - 17
+FOLDERS = ("keys", "launches", "locks", "s", "seen")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +42,15 @@ def open_state(environ: Mapping[str, str] = os.environ) -> State:
     """Make the state folders where they are missing. Raises Failure where that can't be done."""
     home = Path(environ.get("HOME") or Path.home())
     folder = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "ec2tasks"
-    try:
+    with writing(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise Failure(
-            f"`{folder}` can't be made: {error.strerror}", hint="set XDG_STATE_HOME to a folder"
-        ) from error
     return State(folder=folder, sockets=_socket_folder(folder, environ))
+
+
+def check_state(state: State) -> None:
+    """Raise Failure where what this machine is to remember of an instance can't be kept here."""
+    check_folder(state.folder, folders=FOLDERS, files=(state.known_hosts.name,), hint=STATE_HINT)
+    check_folder(state.sockets, hint="set XDG_RUNTIME_DIR to a folder of yours")
 
 
 def _socket_folder(folder: Path, environ: Mapping[str, str]) -> Path:
@@ -55,17 +58,20 @@ def _socket_folder(folder: Path, environ: Mapping[str, str]) -> Path:
 
     Raises Failure where another user made it, or may enter it.
     """
-    runtime = environ.get("XDG_RUNTIME_DIR")
-    candidates = [Path(runtime) / "ec2tasks"] if runtime and Path(runtime).is_dir() else []
     short = hashlib.sha256(os.fspath(folder).encode()).hexdigest()[:8]
-    candidates += [
-        folder / "s",
-        Path(tempfile.gettempdir()) / f"ec2tasks-{os.getuid()}-{short}",
-        Path("/tmp") / f"ec2tasks-{os.getuid()}-{short}",  # noqa: S108  # made and checked below
-    ]
+    own = f"ec2tasks-{os.getuid()}-{short}"
+    last = "/tmp"  # noqa: S108  # made and checked below
+    places = (
+        (environ.get("XDG_RUNTIME_DIR"), "ec2tasks"),
+        (os.fspath(folder), "s"),
+        (environ.get("TMPDIR"), own),
+        (last, own),
+    )
+    candidates = [Path(place) / name for place, name in places if place and os.access(place, os.W_OK)]
     fitting = (folder for folder in candidates if len(os.fspath(folder)) <= SOCKET_FOLDER_LIMIT)
-    chosen = next(fitting, candidates[-1])
-    chosen.mkdir(mode=0o700, parents=True, exist_ok=True)
+    chosen = next(fitting, Path(last) / own)
+    with writing(chosen, hint="set XDG_RUNTIME_DIR to a folder of yours"):
+        chosen.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = chosen.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise Failure(f"`{chosen}` is not a folder of yours alone", hint=f"remove it: rm -r {chosen}")
@@ -79,9 +85,11 @@ def lock(state: State, name: str, *, shared: bool = False, patience: float | Non
     Yields whether it is held: without `patience` (seconds) it always is, however long that takes.
     """
     folder = state.folder / "locks"
-    folder.mkdir(mode=0o700, exist_ok=True)
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    with (folder / digest(name)).open("w") as file:
+    with writing(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        opened = (folder / digest(name)).open("w")
+    with opened as file:
         if patience is None:
             fcntl.flock(file, kind)
             yield True
@@ -113,23 +121,36 @@ def read_cached(state: State, key: str) -> dict[str, object] | None:
 
 
 def write_cached(state: State, key: str, values: Mapping[str, object]) -> None:
-    """Keep what is known of an instance, by which the next call may find it without asking AWS."""
-    write_atomically(state.folder / "seen" / key, json.dumps(values))
+    """Keep what is known of an instance, by which the next call may find it without asking AWS.
+
+    Where it can't be kept, the next call asks.
+    """
+    with contextlib.suppress(Failure):
+        write_atomically(state.folder / "seen" / key, json.dumps(values))
 
 
 def write_atomically(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write a file in one piece, for this user alone; with `durable`, it then survives a power cut."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    """Write a file in one piece, for this user alone; with `durable`, it then survives a power cut.
+
+    Raises Failure where it can't be written; what stood there is as it was.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        draft.chmod(0o600)
-        file.write(text)
-        file.flush()
+    with writing(path):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            with draft.open("w", encoding="utf-8") as file:
+                draft.chmod(0o600)
+                file.write(text)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
         if durable:
-            os.fsync(file.fileno())
-    draft.replace(path)
-    if durable:
-        # The name is the folder's to keep, and survives a power cut only once that is on the disk too.
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+            # The name is the folder's to keep, and survives a power cut only once that is on the disk too.
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)

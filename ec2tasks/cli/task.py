@@ -19,6 +19,7 @@ from ec2tasks.base.errors import INTERRUPTED_CODE, CommandFailed
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project import find_project
 from ec2tasks.base.state import open_state
+from ec2tasks.base.writable import explain_refusal
 from ec2tasks.cli.options import RUN_OPTIONS, Ec2Task, Option, setting_values, typed
 from ec2tasks.config.layers import Kind, plain_values
 from ec2tasks.config.schema import KEYS_BY_NAME
@@ -56,7 +57,7 @@ def translated(work: Callable[[], Result]) -> Result:
     except KeyboardInterrupt as error:
         raise Exit(message="ec2tasks: interrupted", code=INTERRUPTED_CODE) from error
     except Exception as error:
-        failure = explain(error)
+        failure = explain_refusal(error) or explain(error)
         if failure is None:
             raise
         raise failure from error

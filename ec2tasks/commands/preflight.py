@@ -5,6 +5,8 @@ from __future__ import annotations
 from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import check_syncable
+from ec2tasks.base.project_dir import check_writable
+from ec2tasks.base.state import check_state
 from ec2tasks.config.layers import dotenv_content
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
@@ -22,6 +24,7 @@ def check_run(context: CallContext, *, sync: bool) -> None:
     """Raise UsageError or Failure for what a run can't begin with, as far as this machine alone can tell."""
     settings = context.settings
     check_local_tools(context)
+    check_state(context.state)
     check_ports_free(settings.ports)
     if settings.spot and settings.final_state == "stop":
         raise UsageError("a spot instance can't be stopped", hint="--leave or --terminate; or without --spot")
@@ -30,8 +33,12 @@ def check_run(context: CallContext, *, sync: bool) -> None:
 
 
 def check_push(context: CallContext) -> None:
-    """Raise UsageError for a folder that is no project to send; say where AWS keys would travel with it."""
+    """Raise UsageError for a folder that is no project to send; say where AWS keys would travel with it.
+
+    Raises Failure where the project can't be written.
+    """
     check_syncable(context.project, context.home)
+    check_writable(context.project.root)
     names = [name for name in KEY_NAMES if dotenv_content(context.project.root / DOTENV).get(name)]
     if names and _travels(context, DOTENV):
         line = f"the line `{DOTENV}` in {IGNORE_FILE} keeps it here"

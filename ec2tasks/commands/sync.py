@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ec2tasks.base import output
 from ec2tasks.base.project import check_syncable
+from ec2tasks.base.project_dir import check_writable
+from ec2tasks.base.state import check_state
 from ec2tasks.commands.fetch import move_files
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
@@ -49,4 +51,6 @@ def differences(context: CallContext) -> list[Change]:
 
 def _check(context: CallContext) -> None:
     check_local_tools(context)
+    check_state(context.state)
     check_syncable(context.project, context.home)
+    check_writable(context.project.root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ec2tasks.aws.instances import Instance
+from ec2tasks.base.state import check_state
 from ec2tasks.lifecycle.acquire import acquire_without_session, check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
@@ -16,6 +17,7 @@ from ec2tasks.remote.session import SessionMode
 def up(context: CallContext) -> Instance:
     """Find, launch or start the instance and get it ready; it is left running."""
     check_local_tools(context)
+    check_state(context.state)
     lease = Lease(operation=Operation(context=context, mode=SessionMode.LOOK))
 
     def work() -> Outcome:

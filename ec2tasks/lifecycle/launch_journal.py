@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2tasks.base.state import State, write_atomically
+from ec2tasks.base.writable import writing
 
 # A lost launch shows in AWS's lists long before; until then its token is asked with again. AWS says of
 # tokens only that they are kept for some time: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
@@ -104,5 +105,6 @@ def sweep(state: State, clock: Callable[[], float] = time.time) -> None:
 
 def _folder(state: State) -> Path:
     folder = state.folder / "launches"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
     return folder

@@ -70,5 +70,5 @@ def test_a_lock_goes_with_its_owner(tmp_path: Path) -> None:
 
 def test_a_home_that_can_t_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Failure, match="can't be made"):
+    with pytest.raises(Failure, match="can't be written: Not a directory"):
         open_state({"HOME": str(tmp_path / "file")})
