@@ -12,12 +12,14 @@ from ec2tasks.aws import instances
 from ec2tasks.aws.errors import explain
 from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.prices import cost
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.lifecycle.acquire import Acquired
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome, Results
 from ec2tasks.remote.folder import RemoteFolder, remote_folder
+from ec2tasks.remote.protocol import ProtocolError
 from ec2tasks.remote.session import Departure, Session, join
 from ec2tasks.ssh.connect import close_master, open_master
 from ec2tasks.ssh.host import Host
@@ -121,10 +123,15 @@ class Lease:
         if self.session is None:
             return None
         fetched = outcome.results is Results.FETCHED
-        answer = self.session.leave(fetched=fetched)
-        if answer or outcome.left_running or self.acquired.host is None or not self.reconnect():
-            return answer
-        return self.session.leave(fetched=fetched)
+        try:
+            answer = self.session.leave(fetched=fetched)
+            if answer or outcome.left_running or self.acquired.host is None or not self.reconnect():
+                return answer
+            return self.session.leave(fetched=fetched)
+        except ProtocolError as error:
+            # Another version's answer: as good as none, by which nothing is terminated that may be needed.
+            output.warning(error.what, hint=error.hint)
+            return None
 
     def observe(self) -> Instance | None:
         """The instance as AWS knows it; as it was where AWS can't be asked, None where it is terminated."""

@@ -17,6 +17,8 @@ from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome
+from ec2tasks.remote.protocol import ProtocolError
+from ec2tasks.remote.session import Session
 from ec2tasks.ssh.host import Host
 
 HOST = Host(
@@ -99,3 +101,13 @@ def test_an_instance_that_aws_can_t_be_asked_about_is_taken_to_be_as_it_was(
 
 def test_without_a_session_nobody_can_be_asked_on_leaving() -> None:
     assert lease().leave(Outcome()) is None
+
+
+def test_an_answer_of_another_version_is_said_and_counts_as_none(capsys: pytest.CaptureFixture[str]) -> None:
+    def leave(*, fetched: bool) -> None:
+        raise ProtocolError("the instance does not say `last`", hint="`pip install --upgrade ec2tasks`")
+
+    held = lease()
+    held.session = cast(Session, SimpleNamespace(leave=leave))
+    assert held.leave(Outcome()) is None
+    assert "does not say `last`" in capsys.readouterr().err
