@@ -162,7 +162,7 @@ def test_the_local_ec2_s_own_modules_build_on_each_other_in_one_order() -> None:
 def test_the_local_ec2_knows_nothing_of_the_stages() -> None:
     modules = [module for module in MODULES if package(module) == "local"]
     known = {name for module in modules for name in own_imports(MODULES[module]) if package(name) != "local"}
-    assert known <= {"base.errors", "base.endpoint", "base.output"}
+    assert known <= {"base.errors", "base.endpoint", "base.output", "base.state"}
 
 
 def test_listing_the_tasks_imports_nothing_that_connects() -> None:

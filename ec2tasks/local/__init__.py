@@ -7,6 +7,7 @@ layout        the state folder and its paths
 requirements  what this machine needs, in one failure with what to type
 images        the Deep Learning images as data
 faults        what goes wrong on demand, as one switch
+peer          who opened a connection
 relay         an instance's public address: latency, cut and drop
 guestnet      an instance's network, and sockets made inside it
 rootfs        what an instance sees as its file system
@@ -15,7 +16,9 @@ host          one boot of one instance: files, network, processes, end
 metadata      the metadata service at 169.254.169.254
 answers       requests of the API read, errors written
 launch        what AWS refuses and moto lets pass
-cloud         the only module that knows moto's models
+signature     whether a request is signed with a key of this account
+keys          the keys that the account gives out
+cloud         moto's models of instances and images: nothing else knows their inside
 fleet         hosts follow what the account says: observe, decide, act
 api           moto's application, with the faults in and the gaps mended
 server        the process that serves it all

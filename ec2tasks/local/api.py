@@ -8,13 +8,13 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from ec2tasks.local import cloud, images, launch
+from ec2tasks.local import cloud, images, keys, launch, signature
 from ec2tasks.local.answers import Call, Refusal, error_body, read_call, throttle_refusal
 from ec2tasks.local.faults import ErrorFault, FaultFile
 from ec2tasks.local.fleet import Fleet
@@ -76,16 +76,19 @@ def _instance_ids(reply: Reply) -> list[str]:
 class Api:
     """The WSGI application: one call at a time where instances are concerned, as moto keeps no order."""
 
-    def __init__(self, fleet: Fleet, faults: FaultFile) -> None:
+    def __init__(self, fleet: Fleet, faults: FaultFile, own_keys: Mapping[str, str]) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._fleet = fleet
         self._faults = faults
+        self._own_keys = own_keys
         self._launches: dict[tuple[str, str], tuple[dict[str, str], Reply]] = {}
         self._seeding = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer one request, once it is known to be signed with a key of the account or of its user."""
         call = self._read(environ)
+        if refusal := signature.refusal(environ, call.service, self._secret_of):
+            return self._send(refusal_reply(call.service, refusal), start_response)
         if self._faults.throttles(call.action):
             return self._send(refusal_reply(call.service, throttle_refusal(call.service)), start_response)
         fault = self._faults.error_for(call.action)
@@ -102,6 +105,14 @@ class Api:
             if fault is None:
                 return self._send(reply, start_response)
         return self._fail(fault, call, environ, start_response)
+
+    def control_moto(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer what moto is asked beside AWS's services (`/moto-api/…`), which nobody signs."""
+        answered: Iterable[bytes] = self._moto(environ, start_response)
+        return answered
+
+    def _secret_of(self, access_key: str) -> str | None:
+        return self._own_keys.get(access_key) or keys.secret_of(access_key)
 
     def warm(self) -> None:
         """Make one call, so that the first caller need not wait while moto reads EC2's service model."""

@@ -1,4 +1,4 @@
-"""moto's models, as the local EC2 uses them: the only module that knows their inside.
+"""moto's models of instances and images, as the local EC2 uses them: nothing else knows their inside.
 
 moto says what the account holds; which hosts really run is the fleet's to say, and it is written back here.
 """
@@ -19,12 +19,11 @@ from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYP
 from moto.ec2.models.instances import StateReason
 from moto.iam.models import iam_backends
 from moto.ssm.models import Parameter, ssm_backends
-from moto.sts.models import sts_backends
 
 from ec2tasks.local import images
+from ec2tasks.local.keys import ACCOUNT, Credentials
 from ec2tasks.local.metadata import Facts
 
-ACCOUNT = "123456789012"
 STATE_CODES = {
     "pending": 0,
     "running": 16,
@@ -33,7 +32,6 @@ STATE_CODES = {
     "stopping": 64,
     "stopped": 80,
 }
-ROLE_SECONDS = 6 * 3600
 
 
 class LocalAmi(Ami):
@@ -287,36 +285,6 @@ def _profile(instance: Any) -> Any:
         return None
     profiles = iam_backends[ACCOUNT]["aws"].get_instance_profiles()
     return next((profile for profile in profiles if profile.arn == attached["Arn"]), None)
-
-
-class Credentials:
-    """The roles' temporary credentials, made when first asked for and again before they end."""
-
-    def __init__(self) -> None:
-        self._held: dict[tuple[str, str], Any] = {}
-
-    def of(self, instance_id: str, role: Any) -> dict[str, str]:
-        """What the metadata service says of the role's credentials."""
-        assumed = self._held.get((instance_id, role.arn))
-        if assumed is None or (assumed.expiration - utcnow()).total_seconds() < ROLE_SECONDS / 6:
-            assumed = sts_backends[ACCOUNT]["aws"].assume_role(
-                region_name="us-east-1",
-                role_session_name=instance_id,
-                role_arn=role.arn,
-                policy="",
-                duration=ROLE_SECONDS,
-                external_id="",
-            )
-            self._held[instance_id, role.arn] = assumed
-        return {
-            "Code": "Success",
-            "LastUpdated": utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "Type": "AWS-HMAC",
-            "AccessKeyId": assumed.access_key_id,
-            "SecretAccessKey": assumed.secret_access_key,
-            "Token": assumed.session_token,
-            "Expiration": assumed.expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
 
 
 def facts(instance_id: str, credentials: Credentials, interruption: Mapping[str, str] | None) -> Facts:

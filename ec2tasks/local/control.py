@@ -21,10 +21,9 @@ from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.base.errors import Failure
 from ec2tasks.local import faults as fault_names
 from ec2tasks.local import requirements
-from ec2tasks.local.layout import Layout, this_layout
+from ec2tasks.local.layout import ACCESS_KEY, Layout, make_private, this_layout
 from ec2tasks.local.tree import remove_tree
 
-ACCESS_KEY = SECRET_KEY = "ec2-local"  # noqa: S105  # no secret: moto takes any
 SSH_PORT = 22022
 UP_SECONDS = 30
 DOWN_SECONDS = 20
@@ -49,20 +48,21 @@ class LocalStatus:
     """A local EC2 that runs."""
 
     url: str
+    folder: str
     pid: int
     ssh_port: int
     instances: tuple[LocalInstance, ...]
 
 
-def endpoint(url: str, ssh_port: int) -> Endpoint:
-    """The local EC2 as the endpoint that the rest of ec2tasks works with."""
+def endpoint(server: Mapping[str, Any]) -> Endpoint:
+    """The local EC2 of that server file as the endpoint that the rest of ec2tasks works with."""
     return Endpoint(
         name="local",
-        api_url=url,
+        api_url=server["url"],
         access_key=ACCESS_KEY,
-        secret_key=SECRET_KEY,
-        ssh_port=ssh_port,
-        address_url=f"{url}/_ec2/address",
+        secret_key=server["secret_key"],
+        ssh_port=server["ssh_port"],
+        address_url=f"{server['url']}/_ec2/address",
     )
 
 
@@ -124,10 +124,10 @@ def _server_info(layout: Layout) -> dict[str, Any] | None:
     return info if info.get("pid") == pid else None
 
 
-def _get(port: int, path: str) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ASK_SECONDS)
+def _get(server: Mapping[str, Any], path: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", server["port"], timeout=ASK_SECONDS)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {server['secret_key']}"})
         return connection.getresponse().read().decode()
     finally:
         connection.close()
@@ -197,7 +197,7 @@ def up(*, port: int | None = None) -> Endpoint:
     server = _server_info(layout)
     if server is None:
         requirements.check_programs()
-        _make_root(layout)
+        make_private(layout, requirements.GUEST_ID)
         with _one_at_a_time(layout, UP_SECONDS):
             server = _server_info(layout)
             if server is None:
@@ -211,17 +211,7 @@ def up(*, port: int | None = None) -> Endpoint:
             hint=f"less {layout.log}",
         )
     _check_port(server, port)
-    return endpoint(server["url"], server["ssh_port"])
-
-
-def _make_root(layout: Layout) -> None:
-    try:
-        layout.root.mkdir(mode=0o755, parents=True, exist_ok=True)
-    except OSError as error:
-        raise Failure(
-            f"the local EC2 can't use the folder `{layout.root}`: {error.strerror}",
-            hint="EC2_LOCAL_DIR=/var/tmp/ec2-local",
-        ) from None
+    return endpoint(server)
 
 
 def _kill(pid: int, number: signal.Signals) -> None:
@@ -265,20 +255,27 @@ def down() -> bool:
 def running() -> Endpoint | None:
     """The endpoint of the local EC2 that runs, None where none does; nothing is started."""
     server = _server_info(this_layout())
-    return endpoint(server["url"], server["ssh_port"]) if server else None
+    return endpoint(server) if server else None
 
 
 def status() -> LocalStatus | None:
     """The local EC2 that runs, with its instances; None when none does."""
-    server = _server_info(this_layout())
+    layout = this_layout()
+    server = _server_info(layout)
     if server is None:
         return None
     try:
-        health = json.loads(_get(server["port"], "/_ec2/health"))
+        health = json.loads(_get(server, "/_ec2/health"))
     except (OSError, ValueError, http.client.HTTPException):
         return None
     instances = tuple(LocalInstance(**instance) for instance in health["instances"])
-    return LocalStatus(url=server["url"], pid=server["pid"], ssh_port=server["ssh_port"], instances=instances)
+    return LocalStatus(
+        url=server["url"],
+        folder=str(layout.root),
+        pid=server["pid"],
+        ssh_port=server["ssh_port"],
+        instances=instances,
+    )
 
 
 def set_faults(values: Mapping[str, Any] | None) -> None:
@@ -289,13 +286,13 @@ def set_faults(values: Mapping[str, Any] | None) -> None:
     """
     fault_names.parse(values)
     layout = this_layout()
-    _make_root(layout)
+    make_private(layout, requirements.GUEST_ID)
     draft: Path = layout.faults.with_suffix(".new")
     draft.write_text(json.dumps(dict(values or {}), indent=2))
     draft.replace(layout.faults)
     server = _server_info(layout)
     if server is not None:
-        _get(server["port"], "/_ec2/faults")
+        _get(server, "/_ec2/faults")
 
 
 def current_faults() -> dict[str, Any]:

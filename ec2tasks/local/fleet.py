@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from ec2tasks.local import cloud
+from ec2tasks.local import cloud, keys, peer
 from ec2tasks.local.faults import FaultFile
 from ec2tasks.local.host import Guest
 from ec2tasks.local.layout import Layout
@@ -94,7 +94,7 @@ class Fleet:
         self._uid = uid
         self._pool = addresses()
         self._machines: dict[str, Machine] = {}
-        self._credentials = cloud.Credentials()
+        self._credentials = keys.Credentials()
         self._interruptions: dict[str, Mapping[str, str]] = {}
         self._closing = False
 
@@ -122,7 +122,7 @@ class Fleet:
         if record.public:
             address, sock = bind_free_address(self._pool, self._ssh_port)
             cloud.set_address(record.id, address)
-            relay = Relay(sock, self._faults)
+            relay = Relay(sock, self._faults, admits=peer.is_own)
         machine = Machine(id=record.id, relay=relay)
         self._machines[record.id] = machine
         spec = self._spec(record)

@@ -132,9 +132,12 @@ class Connection:
 class Relay:
     """An instance's public address: listens while its sshd answers and carries what connects."""
 
-    def __init__(self, sock: socket.socket, faults: FaultFile) -> None:
+    def __init__(
+        self, sock: socket.socket, faults: FaultFile, admits: Callable[[socket.socket], bool] = lambda _: True
+    ) -> None:
         self._sock = sock
         self._faults = faults
+        self._admits = admits
         self._connections: list[Connection] = []
         self._lock = threading.Lock()
         self._connect: Callable[[], socket.socket] | None = None
@@ -186,7 +189,7 @@ class Relay:
         if delay := self._faults.current().latency_ms / 1000:
             time.sleep(delay)
         try:
-            if connect is None:
+            if connect is None or not self._admits(client):
                 raise ConnectionRefusedError
             guest = connect()
         except OSError:

@@ -7,9 +7,11 @@ owner. It answers as soon as its port is open; calls wait for the moment that mo
 from __future__ import annotations
 
 import fcntl
+import hmac
 import json
 import os
 import resource
+import secrets
 import shutil
 import signal
 import socket
@@ -23,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from ec2tasks.base.state import write_atomically
 from ec2tasks.local.faults import FaultFile
-from ec2tasks.local.layout import Layout
+from ec2tasks.local.layout import ACCESS_KEY, Layout
 
 if TYPE_CHECKING:
     from ec2tasks.local.api import Api
@@ -44,11 +47,16 @@ class QuietHandler(WSGIRequestHandler):
 
 
 class Application:
-    """The WSGI application: our own paths at once, the AWS API once it is loaded."""
+    """The WSGI application: our own paths at once, the AWS API once it is loaded.
 
-    def __init__(self, layout: Layout, faults: FaultFile, ssh_port: int) -> None:
+    Every user of this machine and every instance can connect. So a request of AWS must be signed, and any
+    other carry the secret key that only this user can read, but for the page of the caller's address.
+    """
+
+    def __init__(self, layout: Layout, faults: FaultFile, ssh_port: int, secret_key: str) -> None:
         self._layout = layout
         self._faults = faults
+        self._secret_key = secret_key
         self._ssh_port = ssh_port
         self._loaded = threading.Event()
         self._api: Api | None = None
@@ -63,7 +71,7 @@ class Application:
             where = ("127.0.0.1", port)
             uid = os.geteuid()
             self.fleet = Fleet(self._layout, self._faults, ssh_port=self._ssh_port, api=where, uid=uid)
-            self._api = Api(self.fleet, self._faults)
+            self._api = Api(self.fleet, self._faults, {ACCESS_KEY: self._secret_key})
         except BaseException:  # noqa: BLE001  # whatever it is, nobody waits for this thread
             traceback.print_exc()
             os._exit(1)
@@ -77,12 +85,20 @@ class Application:
             return self._own_page(path.removeprefix("/_ec2/"), environ, start_response)
         self._loaded.wait()
         assert self._api is not None
+        if path.startswith("/moto-api/") and self._has_secret(environ):
+            return self._api.control_moto(environ, start_response)
         return self._api(environ, start_response)
+
+    def _has_secret(self, environ: dict[str, Any]) -> bool:
+        said = environ.get("HTTP_AUTHORIZATION", "").encode()
+        return hmac.compare_digest(said, f"Bearer {self._secret_key}".encode())
 
     def _own_page(self, name: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         status, text = "200 OK", ""
         if name == "address":
             text = f"{environ.get('REMOTE_ADDR', '127.0.0.1')}\n"
+        elif not self._has_secret(environ):
+            status, text = "403 Forbidden", "this local EC2 is another user's: ec2tasks local.up\n"
         elif name == "health":
             text = self._health()
         elif name == "faults":
@@ -107,7 +123,7 @@ class Application:
 
 def take_lock(layout: Layout) -> int | None:
     """The lock's file descriptor; None if another server holds it. Askers hold it for a moment each."""
-    descriptor = os.open(layout.server_lock, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(layout.server_lock, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -136,12 +152,11 @@ def clear_leftovers(layout: Layout) -> None:
     layout.instances.mkdir(mode=0o755)
 
 
-def write_server_file(layout: Layout, port: int, ssh_port: int) -> None:
-    """Write the pid, URL and SSH port by which clients find the server, in one piece."""
-    info = {"pid": os.getpid(), "port": port, "url": f"http://127.0.0.1:{port}", "ssh_port": ssh_port}
-    draft = layout.server_file.with_suffix(".new")
-    draft.write_text(json.dumps(info))
-    draft.replace(layout.server_file)
+def write_server_file(layout: Layout, port: int, ssh_port: int, secret_key: str) -> None:
+    """Write the pid, URL, SSH port and secret key by which clients find the server, for this user alone."""
+    url = f"http://127.0.0.1:{port}"
+    info = {"pid": os.getpid(), "port": port, "url": url, "ssh_port": ssh_port, "secret_key": secret_key}
+    write_atomically(layout.server_file, json.dumps(info))
 
 
 def open_port(port: int) -> socket.socket:
@@ -156,7 +171,8 @@ def open_port(port: int) -> socket.socket:
 def serve(layout: Layout, sock: socket.socket, ssh_port: int, ready_fd: int) -> None:
     """Answer until a signal ends it; then end all hosts."""
     port = sock.getsockname()[1]
-    application = Application(layout, FaultFile(layout.faults), ssh_port)
+    secret_key = secrets.token_urlsafe(30)
+    application = Application(layout, FaultFile(layout.faults), ssh_port, secret_key)
     server: BaseWSGIServer = make_server(
         "127.0.0.1", port, application, threaded=True, request_handler=QuietHandler, fd=sock.fileno()
     )
@@ -166,7 +182,7 @@ def serve(layout: Layout, sock: socket.socket, ssh_port: int, ready_fd: int) -> 
     # Nothing ends this loop but the process, so it need not look around: an idle server sleeps.
     threading.Thread(target=server.serve_forever, args=(3600,), daemon=True).start()
     threading.Thread(target=application.load, args=(port,), daemon=True).start()
-    write_server_file(layout, port, ssh_port)
+    write_server_file(layout, port, ssh_port, secret_key)
     os.write(ready_fd, READY)
     os.close(ready_fd)
     stop.wait()

@@ -79,12 +79,13 @@ def status(_c: Context, json: bool = False) -> None:
     local_ec2 = control.status()
     if json:
         output.data(json_format.dumps(dataclasses.asdict(local_ec2) if local_ec2 else None, indent=2))
-    elif local_ec2 is None:
+    elif local_ec2 is None or (endpoint := control.running()) is None:
         output.step("no local EC2 runs")
         output.hint("ec2tasks local.up")
     else:
-        output.data(export_lines(control.endpoint(local_ec2.url, local_ec2.ssh_port)))
-        output.step(f"{local_ec2.url}, pid {local_ec2.pid}, {len(local_ec2.instances)} instances")
+        output.data(export_lines(endpoint))
+        count = len(local_ec2.instances)
+        output.step(f"{local_ec2.url}, pid {local_ec2.pid}, {count} instances, in {local_ec2.folder}")
         if local_ec2.instances:
             output.step("\n" + status_text(local_ec2))
 

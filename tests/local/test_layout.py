@@ -12,8 +12,9 @@ from ec2tasks.local.layout import Layout, state_folder
     [
         ({"EC2_LOCAL_DIR": "/x/y"}, 0, "/x/y"),
         ({"EC2_LOCAL_DIR": "/x/y"}, 1000, "/x/y"),
-        ({}, 0, "/var/lib/ec2tasks/local"),
-        ({"EC2_LOCAL_DIR": ""}, 0, "/var/lib/ec2tasks/local"),
+        ({"HOME": "/root"}, 0, "/var/lib/ec2tasks/local-4771ec93"),
+        ({"HOME": "/root", "EC2_LOCAL_DIR": ""}, 0, "/var/lib/ec2tasks/local-4771ec93"),
+        ({"HOME": "/h", "XDG_STATE_HOME": "/root/.local/state"}, 0, "/var/lib/ec2tasks/local-4771ec93"),
         ({"XDG_STATE_HOME": "/s"}, 1000, "/s/ec2tasks/local"),
         ({"HOME": "/h"}, 1000, "/h/.local/state/ec2tasks/local"),
     ],

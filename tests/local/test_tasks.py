@@ -29,7 +29,7 @@ def test_up_prints_lines_for_a_shell_and_nothing_else_on_stdout(
     assert capsys.readouterr().out.splitlines() == [
         f"export AWS_ENDPOINT_URL={endpoint.api_url}",
         "export AWS_ACCESS_KEY_ID=ec2-local",
-        "export AWS_SECRET_ACCESS_KEY=ec2-local",
+        f"export AWS_SECRET_ACCESS_KEY={endpoint.secret_key}",
     ]
     run("local.status", "--json")
     said = json.loads(capsys.readouterr().out)
@@ -72,7 +72,7 @@ def test_instances_are_a_table() -> None:
     instance = control.LocalInstance(
         id="i-1", name="n", state="running", type="t", region="r", address="127.77.0.1"
     )
-    status = control.LocalStatus(url="u", pid=1, ssh_port=22022, instances=(instance,))
+    status = control.LocalStatus(url="u", folder="f", pid=1, ssh_port=22022, instances=(instance,))
     assert tasks.status_text(status).splitlines() == [
         "INSTANCE  NAME  STATE    TYPE  REGION  SSH",
         "i-1       n     running  t     r       127.77.0.1:22022",

@@ -185,8 +185,9 @@ def worker(
     given = {"HOME": str(account.home), "USER": "worker", "EC2_LOCAL_DIR": str(account.folder)}
     for name, value in {**given, "EC2_LOCAL": "1"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(control, "ACCESS_KEY", account.keys[0])
-    monkeypatch.setattr(control, "SECRET_KEY", account.keys[1])
+    access, secret = account.keys
+    own = replace(account.endpoint, access_key=access, secret_key=secret)
+    monkeypatch.setattr(control, "endpoint", lambda _: own)
     monkeypatch.setattr(BaseClient, "_make_api_call", account.guarded(BaseClient._make_api_call))  # type: ignore[attr-defined]
     account.hold(WHOLE, whole_rules=True)
     yield Worker(world=account, capture=capfd)

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,7 +61,8 @@ def start_local_ec2(folder: Path) -> Endpoint:
 def tell_moto(endpoint: Endpoint, path: str, body: bytes = b"") -> None:
     """Ask moto, which is behind the API, for what AWS does not offer: a reset, or IAM to be enforced."""
     connection = http.client.HTTPConnection(urlsplit(str(endpoint.api_url)).netloc, timeout=PATIENCE)
-    connection.request("POST", path, body, {"Content-Type": "text/plain"})
+    headers = {"Content-Type": "text/plain", "Authorization": f"Bearer {endpoint.secret_key}"}
+    connection.request("POST", path, body, headers)
     answer = json.loads(connection.getresponse().read())
     connection.close()
     assert answer["status"] == "ok", answer
@@ -70,8 +70,8 @@ def tell_moto(endpoint: Endpoint, path: str, body: bytes = b"") -> None:
 
 def api(folder: Path) -> Aws:
     """The API of the running local EC2 with this folder."""
-    said = json.loads(Layout(root=folder).server_file.read_text(encoding="utf-8"))
-    return Aws(endpoint=control.endpoint(said["url"], said["ssh_port"]), region="eu-central-1")
+    server = json.loads(Layout(root=folder).server_file.read_text(encoding="utf-8"))
+    return Aws(endpoint=control.endpoint(server), region="eu-central-1")
 
 
 def until_state(project: ScratchProject, state: str) -> None:
@@ -83,13 +83,9 @@ def until_state(project: ScratchProject, state: str) -> None:
 def faults(place: ScratchProject | Path, **asked: object) -> None:
     """Let these things go wrong on a running local EC2 from now on; nothing ends all of them."""
     folder = Path(place.environ["EC2_LOCAL_DIR"]) if isinstance(place, ScratchProject) else place
-    layout = Layout(root=folder)
-    draft = layout.faults.with_suffix(".draft")
-    draft.write_text(json.dumps(asked))
-    draft.replace(layout.faults)
-    url = json.loads(layout.server_file.read_text())["url"]
-    with urllib.request.urlopen(f"{url}/_ec2/faults", timeout=PATIENCE):  # noqa: S310  # it acts at once
-        pass
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EC2_LOCAL_DIR", str(folder))
+        control.set_faults(asked)
 
 
 @dataclass(frozen=True, kw_only=True)
