@@ -36,8 +36,8 @@ def user_data(settings: Settings) -> str:
     Raises UsageError where both together are more than AWS takes.
     """
     own = settings.user_data or ""
-    found = multipart([_part(boothook(settings), "text/cloud-boothook"), *([own_part(own)] if own else [])])
-    size = len(found.encode())
+    text = multipart([_part(boothook(settings), "text/cloud-boothook"), *([own_part(own)] if own else [])])
+    size = len(text.encode())
     if size > USER_DATA_LIMIT:
         rest = size - len(own.encode())
         raise UsageError(
@@ -45,7 +45,7 @@ def user_data(settings: Settings) -> str:
             f" AWS takes {USER_DATA_LIMIT} for both",
             hint="let the script fetch its bigger half, from S3 for instance",
         )
-    return found
+    return text
 
 
 def settings_text(settings: Settings) -> str:

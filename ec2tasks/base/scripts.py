@@ -6,5 +6,5 @@ from importlib import resources
 
 
 def remote_script(name: str) -> str:
-    """The text of one of them, by its file's name."""
+    """The text of one of the scripts, by its file's name."""
     return resources.files("ec2tasks").joinpath("remote", name).read_text(encoding="utf-8")

@@ -2,9 +2,11 @@
 #
 # FOLDER holds `settings` (lines `idle_stop SECONDS`, `max_seconds SECONDS`, `spot 1`; 0 is never) and `spent`,
 # the time that counts for max_seconds. A client changes them for its instance in ~/.ec2tasks/limits. What will
-# happen, when and why is in /run/ec2tasks-guard/state. Clients of other versions write the one and read the other, and
-# keep sessions.lock, runs/ and folders/ beside it and EC2TASKS_RUN in the environment: these names stay. Time is the kernel's since boot: no clock can be wrong.
+# happen, when and why is in /run/ec2tasks-guard/state. Time is the kernel's since boot: no clock can be wrong.
 # It needs no room on the disk, no network and no AWS rights. docs/guard.md has the rule in words.
+#
+# Clients of other versions write limits and read state, and this guard goes by what they keep in ~/.ec2tasks
+# (sessions.lock, runs/, folders/) and by EC2TASKS_RUN in the environment: these names and lines stay.
 set -u
 folder=$1
 here=/run/ec2tasks-guard
@@ -209,7 +211,8 @@ foresee() {
 
 tell() {
     printf '%s\n' "armed $armed" "now $now" "last_active $last" "reason $reason" "ends_in $ends_in" \
-        "because $because" "end $end" "idle_stop ${limit[idle_stop]}" "max_seconds $counted" >"$here/state.new" &&
+        "because $because" "end $end" "idle_stop ${limit[idle_stop]}" "max_seconds $counted" \
+        "version 1" >"$here/state.new" &&
         mv -f "$here/state.new" "$here/state"
 } 2>/dev/null
 

@@ -1,4 +1,4 @@
-"""What tells, on an instance, whether anybody has ever been there."""
+"""Whether anybody has ever used an instance, by the traces that sessions and logins leave on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ec2tasks.ssh.host_keys import is_pinned, pin_from_console
 MARK = ".ec2tasks/used"  # in the home there
 LIMIT = 15.0  # seconds for an answer
 # A session leaves its lock file; who came by hand leaves a shell history, or is still logged in.
-LOOK = (
+USED_TEST = (
     f'if [ -e {MARK} ] || [ -e .ec2tasks/sessions.lock ] || [ -e .bash_history ] || [ -n "$(who)" ];'
     " then echo used; else echo unused; fi"
 )
@@ -25,5 +25,5 @@ def was_used(host: Host, aws: Aws, tools: Tools) -> bool | None:
     """Whether anybody has ever been on a running instance; None where it gives no answer."""
     strict = is_pinned(host) or pin_from_console(aws, host)
     options = ["-o", "ConnectTimeout=5", *([] if strict else ["-o", "StrictHostKeyChecking=accept-new"])]
-    said = tools.capture(ssh_argv(host, "sh", "-c", LOOK, options=options), timeout=LIMIT)
-    return {b"used": True, b"unused": False}.get(said.stdout.strip())
+    answer = tools.capture(ssh_argv(host, "sh", "-c", USED_TEST, options=options), timeout=LIMIT)
+    return {b"used": True, b"unused": False}.get(answer.stdout.strip())
