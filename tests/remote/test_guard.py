@@ -181,7 +181,8 @@ def test_what_a_command_left_on_purpose_is_left_to_the_guard(
     local_project: ScratchProject, local_folder: Path
 ) -> None:
     project = local_project
-    wait = "until [ -e ~/over ]; do sleep 0.2; done; touch made"
+    # It works, so that the guard leaves it the time that this machine may take to say that it is over.
+    wait = "until [ -e ~/over ]; do :; done; touch made"
     left = f'nohup sh -c "{wait}" >/dev/null 2>&1 &'
     done = project.ec2tasks("run", "--terminate", "--idle-stop", "5 s", left)
     assert done.code == 0
