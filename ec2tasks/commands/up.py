@@ -6,6 +6,7 @@ from ec2tasks.aws.instances import Instance
 from ec2tasks.base.state import check_state
 from ec2tasks.lifecycle.acquire import acquire_without_session, check_local_tools
 from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.first_boot import has_first_boot, wait_for_user_data
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome, attempt
@@ -26,6 +27,8 @@ def up(context: CallContext) -> Instance:
             # It takes a session to hand the guard its new limits.
             with lease.held():
                 lease.join(host, {})
+        if has_first_boot(lease):
+            wait_for_user_data(lease)
         return Outcome()
 
     with interruptible():

@@ -12,6 +12,7 @@ from ec2tasks.base.signals import handled
 from ec2tasks.base.state import lock
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.acquire import acquire
+from ec2tasks.lifecycle.first_boot import has_first_boot, wait_for_user_data
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import Outcome, attempt
 from ec2tasks.lifecycle.release import release, release_after_failure
@@ -48,6 +49,9 @@ def with_instance(
     def acquired_work() -> Outcome:
         with timings.time("found"):
             _acquire_and_join(lease, files or {}, may_launch=may_launch)
+        if may_launch and has_first_boot(lease):
+            with timings.time("user_data"):
+                wait_for_user_data(lease)
         return work()
 
     with interruptible(), lease.held():
