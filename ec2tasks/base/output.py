@@ -6,6 +6,7 @@ A command's own output is `follow`'s to write, an error's text Invoke's; the loc
 from __future__ import annotations
 
 import os
+import select
 import sys
 import termios
 from collections.abc import Mapping, Sequence
@@ -68,12 +69,15 @@ def data(text: str) -> None:
     _say(text, sys.stdout)
 
 
-def ask(question: str) -> bool | None:
-    """Ask for a yes on the terminal; None where there is none to ask on."""
+def ask(question: str, *, patience: float | None = None) -> bool | None:
+    """Ask for a yes on the terminal; None where there is none to ask on, and no answer in so many seconds."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     sys.stderr.write(paint("ec2: ", "cyan") + f"{question} [y/N] ")
     sys.stderr.flush()
+    if not select.select([sys.stdin], [], [], patience)[0]:
+        sys.stderr.write("\n")
+        return None
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

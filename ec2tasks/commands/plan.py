@@ -28,6 +28,13 @@ def pull_line(context: CallContext) -> str:
     return f"pull ~/{context.settings.remote_dir}/ to {context.project.root}/"
 
 
+def end_line(context: CallContext) -> str:
+    """What would become of the instance; an end that nobody asked for is for what the call launches."""
+    asked = context.settings.given("final_state")
+    found = "" if asked else ", if it is launched for this; else leave it as it was found"
+    return f"{context.settings.final_state} the instance{found}"
+
+
 def sync_lines(context: CallContext, *, push: bool, pull: bool) -> list[str]:
     """What `sync` would move."""
     return [*([push_line(context)] if push else []), *([pull_line(context)] if pull else [])]
@@ -41,7 +48,7 @@ def run_lines(context: CallContext, command: str | None, *, sync: bool) -> list[
         *([push_line(context)] if sync else []),
         f"run in {where}: {command or 'a shell'}",
         *([pull_line(context)] if sync else []),
-        f"{context.settings.final_state} the instance",
+        end_line(context),
     ]
 
 

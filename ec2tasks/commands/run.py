@@ -82,9 +82,12 @@ def remaining(settings: Settings, used: float) -> Settings:
 
 
 def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, str], resumed: int) -> int:
+    settings = context.settings
+    final_state = FinalState(settings.final_state)
     operation = Operation(
         context=context,
-        final_state=FinalState(context.settings.final_state),
+        final_state=final_state if settings.given("final_state") else None,
+        default_end=final_state,
         detaches=request.detach,
         fetches=request.sync,
     )
@@ -96,7 +99,10 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
             _push(lease, request)
         return _run_and_fetch(lease, request, job, timings)
 
-    outcome = with_instance(lease, work, timings, files=jobs.job_files(job), may_launch=True)
+    def files() -> Mapping[str, str]:
+        return jobs.job_files(replace(job, final_state=lease.final_state or FinalState.LEAVE))
+
+    outcome = with_instance(lease, work, timings, files=files, may_launch=True)
     if not outcome.left_running:
         output.step(timings.line(lease.cost()))
     return outcome.exit_code(fetches=request.sync)
@@ -173,7 +179,6 @@ def _job(
         ports=settings.ports,
         reverse_ports=settings.reverse_ports,
         multi=multi,
-        final_state=FinalState(settings.final_state),
         terminal=terminal,
         fed=terminal or (not request.detach and has_input()),
         log_mb=settings.log_mb,

@@ -14,6 +14,7 @@ from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.prices import cost
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.lifecycle.acquire import Acquired
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.operation import Operation
@@ -69,6 +70,12 @@ class Lease:
         return self.job_begun or not self.acquired.launched
 
     @property
+    def final_state(self) -> FinalState | None:
+        """The final state that the operation asks of this instance; None for as it was found."""
+        acquired = self.acquired
+        return self.operation.final_state_of(launched=acquired.launched, started=acquired.started)
+
+    @property
     def spot_notice(self) -> str:
         """When AWS takes this spot instance back, as the instance has been told; empty for never."""
         return self.session.notice if self.session else ""
@@ -97,7 +104,8 @@ class Lease:
     def join(self, host: Host, files: Mapping[str, str]) -> Session:
         """Begin a session on this host; it ends with the lease. Raises Failure where it is not let in."""
         with self.lock:
-            request = self.operation.session_request(self.instance, launched=self.acquired.launched)
+            launched = self.acquired.launched
+            request = self.operation.session_request(self.instance, self.final_state, launched=launched)
             self.session = self.sessions.enter_context(join(host, self.context.tools, request, files))
             return self.session
 

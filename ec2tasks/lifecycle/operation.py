@@ -17,13 +17,15 @@ from ec2tasks.remote.session import SessionMode, SessionRequest
 class Operation:
     """What one call asks of the project's instance.
 
-    `final_state` None asks for none of its own; `explicit` asks for nothing else, as `down` does. `detaches`:
-    it leaves a job running, whose final state is not for the other sessions to apply. `mode` is that of its
-    session. `fetches`: the results are to come here, else they are given up.
+    `final_state` None asks for none of its own; `default_end` is one that nobody asked for, for what this
+    operation launches. `explicit` asks for nothing else, as `down` does. `detaches`: it leaves a job running,
+    whose final state is not for the other sessions to apply. `mode` is that of its session. `fetches`: the
+    results are to come here, else they are given up.
     """
 
     context: CallContext
     final_state: FinalState | None = None
+    default_end: FinalState | None = None
     explicit: bool = False
     detaches: bool = False
     mode: SessionMode = SessionMode.WORK
@@ -41,10 +43,21 @@ class Operation:
         """Whether a stopped instance is started for it: not for who only watches what runs."""
         return self.mode is not SessionMode.WATCH
 
-    def session_request(self, instance: Instance, *, launched: bool) -> SessionRequest:
+    def final_state_of(self, *, launched: bool, started: bool) -> FinalState | None:
+        """The final state of an instance that this operation launched, started or found; None for as it was.
+
+        A default changes nothing that was there before: what was found stopped is stopped again.
+        """
+        if self.final_state or not self.default_end:
+            return self.final_state
+        return self.default_end if launched else FinalState.STOP if started else None
+
+    def session_request(
+        self, instance: Instance, final_state: FinalState | None, *, launched: bool
+    ) -> SessionRequest:
         """What its session asks of the instance; a default limit leaves standing what an earlier call set."""
         settings = self.context.settings
-        final_state = None if self.detaches else self.final_state
+        final_state = None if self.detaches else final_state
         return SessionRequest(
             job_id=self.job_id,
             remote_dir=settings.remote_dir,

@@ -16,6 +16,7 @@ from ec2tasks.base.signals import uninterrupted
 from ec2tasks.base.state import lock
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.find import host_of
+from ec2tasks.lifecycle.ignored import with_ignored_files
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
 from ec2tasks.lifecycle.release_decision import ENDS, Decision, Facts, decide
@@ -62,7 +63,10 @@ def release(lease: Lease, outcome: Outcome) -> FinalState | None:
             return None  # what becomes of it is not for who only watched
         others = _others(lease, answer)
         all_here = outcome.results is Results.FETCHED and answer is not None and answer.bare
-        decision = decide(release_facts(lease, outcome, answer, others=others))
+        facts = release_facts(lease, outcome, answer, others=others)
+        decision = decide(facts)
+        if decision.final_state is FinalState.TERMINATE:
+            decision = decide(with_ignored_files(lease, facts))
         if answer and decision.final_state is FinalState.TERMINATE:
             _tell_unseen_ends(lease, answer.untold)
         return apply(lease, decision, fetched=all_here)
@@ -84,7 +88,8 @@ def release_facts(lease: Lease, outcome: Outcome, answer: Departure | None, *, o
     # A later session's final state replaces an earlier one's: the instance knows which came last.
     asked = answer.final_state if answer else None
     as_found = FinalState.STOP if acquired.started else FinalState.LEAVE
-    wanted = asked or outcome.final_state or operation.final_state or as_found
+    wanted = asked or outcome.final_state or lease.final_state or as_found
+    by_default = operation.default_end and not (operation.final_state or acquired.launched)
     return Facts(
         wanted=FinalState.LEAVE if outcome.left_running else wanted,
         explicit=operation.explicit,
@@ -97,6 +102,7 @@ def release_facts(lease: Lease, outcome: Outcome, answer: Departure | None, *, o
         can_stop=not lease.instance.spot,
         job=answer.job_id if answer else "",
         other_folder=answer.elsewhere if answer else "",
+        as_found=bool(by_default) and wanted is as_found,
         background=answer.left if answer else "",
         end=outcome.end,
     )

@@ -28,8 +28,10 @@ class Facts:
     whether other clients are on it, None where it could not be asked; `job`: the job that runs on, where that
     is who else is there.
 
-    `other_folder`: one on it, another project's, that nobody has fetched. `background`: the program that a
-    job left working there on purpose.
+    `as_found`: it is to be left as this operation found it, for nobody asked for another final state.
+    `ignored`: files on it that never come here, and that nobody has agreed to lose. `other_folder`: one on
+    it, another project's, that nobody has fetched. `background`: the program that a job left working there on
+    purpose.
     """
 
     wanted: FinalState
@@ -41,6 +43,8 @@ class Facts:
     results_here: bool
     others: bool | None
     can_stop: bool
+    as_found: bool = False
+    ignored: str = ""
     job: str = ""
     other_folder: str = ""
     background: str = ""
@@ -67,6 +71,8 @@ def _decide(facts: Facts) -> Decision:
             return _stopped(facts, "its results could not be fetched whole")
         if facts.other_folder:
             return _stopped(facts, f"nobody has fetched what is in `~/{facts.other_folder}` there")
+        if facts.ignored:
+            return _stopped(facts, f"{facts.ignored} would be lost, and no option or setting asks for that")
         if facts.others is None:
             return _stopped(facts, "it could not be asked whether another session is on it")
     if facts.wanted is FinalState.STOP:
@@ -97,6 +103,7 @@ def _stopped(facts: Facts, reason: str | None) -> Decision:
     return Decision(final_state=FinalState.LEAVE, reason=", and ".join(reasons))
 
 
+FOUND = "it was found {state}, and no option or setting asks for another end; {}"
 ENDS = "`ec2tasks down` ends it"
 GIVES_UP = "`ec2tasks down --no-rsync` gives it up"
 FINISHES = "`ec2tasks finish` waits for its end, fetches its results and applies its end of life"
@@ -118,4 +125,9 @@ def _next_command(facts: Facts, decision: Decision) -> str | None:
     if decision.reason and facts.other_folder and not facts.others:
         down = f"`ec2tasks down --remote-dir {shlex.quote(facts.other_folder)}`"
         return f"{down} in that project's folder fetches it and ends the instance; {GIVES_UP}"
-    return ENDS if decision.final_state is FinalState.LEAVE else f"the next run starts it again; {ENDS}"
+    if facts.ignored and decision.reason:
+        return f"`ec2tasks shell` looks at them, without their line in .rsyncignore they come here; {ENDS}"
+    found = FOUND if facts.as_found and not decision.reason else "{}"
+    if decision.final_state is FinalState.LEAVE:
+        return found.format(ENDS, state="running")
+    return found.format(f"the next run starts it again; {ENDS}", state="stopped")

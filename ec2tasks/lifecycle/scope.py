@@ -37,18 +37,18 @@ def with_instance(
     work: Callable[[], Outcome],
     timings: Timings,
     *,
-    files: Mapping[str, str] | None = None,
+    files: Callable[[], Mapping[str, str]] = dict,
     may_launch: bool = False,
 ) -> Outcome:
     """Acquire the instance, join it, do the work, release it: the work's outcome, with what became of it.
 
-    `files` are handed to the instance for the job, by name. Whatever fails on the way, the release follows;
-    then the first error is raised, and one more on the way out is only said.
+    `files` are handed to the instance for the job, by name, and asked for once it is acquired. Whatever fails
+    on the way, the release follows; then the first error is raised, and one more on the way out is only said.
     """
 
     def acquired_work() -> Outcome:
         with timings.time("found"):
-            _acquire_and_join(lease, files or {}, may_launch=may_launch)
+            _acquire_and_join(lease, files, may_launch=may_launch)
         if may_launch and has_first_boot(lease):
             with timings.time("user_data"):
                 wait_for_user_data(lease)
@@ -62,7 +62,7 @@ def with_instance(
         return replace(outcome, released=release(lease, outcome))
 
 
-def _acquire_and_join(lease: Lease, files: Mapping[str, str], *, may_launch: bool) -> None:
+def _acquire_and_join(lease: Lease, files: Callable[[], Mapping[str, str]], *, may_launch: bool) -> None:
     """Acquire and join. An instance that another client ends in this very moment is left for the next."""
     context = lease.context
     may_start = lease.operation.may_start
@@ -71,7 +71,7 @@ def _acquire_and_join(lease: Lease, files: Mapping[str, str], *, may_launch: boo
         with lock(context.state, f"arriving-{context.key}", shared=True):
             host = acquire(context, lease.acquired, may_launch=may_launch, may_start=may_start)
             try:
-                session = lease.join(host, files)
+                session = lease.join(host, files())
             except Failure:
                 if attempts_left == 0:
                     raise

@@ -103,4 +103,25 @@ is_empty() {
     [ -n "$(find . -mindepth 1 -maxdepth 1 ! -name .ec2tasks -print -quit)" ] || printf yes
 }
 
+# How many files are at and below each path on stdin (ended by zero bytes), and how big they are: `COUNT BYTES PATH`,
+# ended likewise. What tools make again does not count: repositories, environments, caches.
+weigh() {
+    local path files=()
+    while IFS= read -r -d '' path; do
+        if [ -d "$path" ] && [ ! -L "$path" ]; then weigh_folder "$path"; else files+=("$path"); fi
+    done
+    [ ${#files[@]} = 0 ] ||
+        printf '%s\0' "${files[@]}" | xargs -0 sh -c 'find "$@" -maxdepth 0 -printf "1 %s %p\0"; true' find
+} 2>/dev/null
+
+weigh_folder() {
+    local folder made_again=(-name .git -o -name node_modules -o -name __pycache__)
+    while IFS= read -r -d '' folder; do
+        made_again+=(-o -samefile "$folder")
+    done < <(find "$1" \( -name pyvenv.cfg -o -name conda-meta -o -name CACHEDIR.TAG \) -printf '%h\0')
+    find "$1" -type d \( "${made_again[@]}" \) -prune -o ! -type d -printf '%s\n' |
+        awk '{ bytes += $1 } END { printf "%d %.0f ", NR, bytes }'
+    printf '%s\0' "$1"
+}
+
 "$verb"

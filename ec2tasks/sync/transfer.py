@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -40,7 +41,7 @@ class Transfer:
         return f"{OWN_FOLDER}/replaced/{self.job_id}" + (f".{round_}" if round_ else "")
 
 
-def names_text(names: list[str]) -> str:
+def names_text(names: Sequence[str]) -> str:
     """The first names of a list, and how many more there are."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -22,6 +22,8 @@ USUAL = {
     "results_here": True,
     "others": False,
     "can_stop": True,
+    "as_found": False,
+    "ignored": "",
     "job": "",
     "other_folder": "",
     "background": "",
@@ -39,7 +41,7 @@ def test_the_final_state_and_what_is_said_of_it(case: dict[str, object]) -> None
     assert str(case.get("hint", "")) in str(decision.hint)
 
 
-WORDS = ("job", "other_folder", "background")
+WORDS = ("ignored", "job", "other_folder", "background")
 FACTS = st.builds(
     Facts,
     wanted=st.sampled_from(FinalState),
@@ -53,6 +55,12 @@ FACTS = st.builds(
 @given(FACTS)
 def test_unfetched_results_are_never_terminated(facts: Facts) -> None:
     if facts.used and (not facts.results_here or (facts.other_folder and facts.joined)):
+        assert decide(facts).final_state is not FinalState.TERMINATE
+
+
+@given(FACTS)
+def test_what_nobody_gave_up_is_never_terminated(facts: Facts) -> None:
+    if facts.used and facts.ignored and facts.joined:
         assert decide(facts).final_state is not FinalState.TERMINATE
 
 

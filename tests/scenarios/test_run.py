@@ -105,12 +105,11 @@ def test_ctrl_c_while_it_boots_leaves_nothing(local_project: ScratchProject) -> 
 
 
 def test_the_last_client_to_leave_ends_the_instance(local_project: ScratchProject) -> None:
-    assert local_project.ec2tasks("up").code == 0
     long = start(
         local_project, "ec2tasks", "run", "echo here; while [ ! -e done ]; do sleep 0.1; done; echo ended"
     )
     assert long.line() == "here"
-    short = local_project.ec2tasks("run", "true")
+    short = local_project.ec2tasks("run", "--terminate", "true")
     assert short.code == 0
     assert "goes on" in short.err
     assert (local_project.status() or {})["state"] == "running"
