@@ -15,6 +15,7 @@ from support.repository import REPO
 from ec2tasks.commands import fetch
 from ec2tasks.config import schema
 from ec2tasks.config.parsers import USER_DATA_LIMIT
+from ec2tasks.lifecycle.ignored import WORTH_ASKING
 from ec2tasks.sync import engine as sync
 from ec2tasks.sync import pull as incoming
 
@@ -62,6 +63,7 @@ NUMBERS = [
     ("reliability.md", "is tried again (six times", 6, len(fetch.PAUSES)),
     ("reliability.md", "every `pull_every` (60 s)", 60, DEFAULTS["pull_every"]),
     ("user.md", "every `pull_every` (a minute)", 60, DEFAULTS["pull_every"]),
+    ("user.md", "Over 100 MB that nobody", 100_000_000, WORTH_ASKING),
     ("user.md", "`reap_after` (7 days)", 7 * 86400, DEFAULTS["reap_after"]),
     ("user.md", "no command runs for 30 minutes", 1800, DEFAULTS["idle_stop"]),
     ("user.md", "the last 50 jobs", 50, word("runner.sh", "KEPT_JOBS")),

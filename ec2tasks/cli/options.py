@@ -35,7 +35,11 @@ END_OPTIONS = (
         kind=bool,
         help="stop it afterwards: its disk stays, the next run starts it again",
     ),
-    Option(names=("terminate", "t"), kind=bool, help="terminate it afterwards (the default)"),
+    Option(
+        names=("terminate", "t"),
+        kind=bool,
+        help="terminate it afterwards (the default for what the call launched)",
+    ),
 )
 HOLD_OPTIONS = (
     Option(names=("detach", "d"), kind=bool, help="start the command and return at once; the instance stays"),
