@@ -13,6 +13,7 @@ from functools import partial
 from ec2tasks.aws.capacity import NoCapacityError
 from ec2tasks.base import output
 from ec2tasks.base.final_state import FinalState
+from ec2tasks.base.terminal import has_input, on_terminal, terminal_size
 from ec2tasks.commands.fetch import fetch, move_files, while_fetching
 from ec2tasks.commands.preflight import check_run
 from ec2tasks.commands.supervise import supervise
@@ -25,8 +26,7 @@ from ec2tasks.lifecycle.scope import with_instance
 from ec2tasks.lifecycle.spot import check_taken, named_as_taken
 from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.remote import job as jobs
-from ec2tasks.remote.follow import has_input, terminal_size
-from ec2tasks.remote.job import Job, forwarded, on_terminal
+from ec2tasks.remote.job import Job, forwarded
 from ec2tasks.sync.engine import SyncOptions
 
 CAPACITY_PAUSE = 30.0  # seconds until a resumed run asks AWS for an instance again

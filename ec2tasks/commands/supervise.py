@@ -9,18 +9,18 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import INTERRUPTED_CODE, Failure
 from ec2tasks.base.process import exit_code
 from ec2tasks.base.signals import handled
+from ec2tasks.base.terminal import has_input, on_terminal, shares_terminal
 from ec2tasks.commands.reconnect import JobConnection
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome
 from ec2tasks.remote import job as jobs
-from ec2tasks.remote.follow import Detached, View, follow_argv, has_input, leave
+from ec2tasks.remote.ctrl_c import Detached, detach
+from ec2tasks.remote.follow import View, follow_argv
 from ec2tasks.remote.job import (
     BROKEN,
     MISSING,
     Job,
     forward_options,
-    on_terminal,
-    shares_terminal,
 )
 from ec2tasks.remote.protocol import script_argv
 from ec2tasks.ssh.packages import install_missing
@@ -128,8 +128,8 @@ def _attached(connection: JobConnection) -> int:
     argv = script_argv(connection.host, "follow.sh", "attach", job=connection.job.job_id, options=options)
     with (
         handled((signal.SIGINT,), connection.interrupt),
-        handled((signal.SIGTERM,), lambda: leave(128 + signal.SIGTERM)),
-        handled((signal.SIGHUP,), lambda: leave(128 + signal.SIGHUP)),
+        handled((signal.SIGTERM,), lambda: detach(128 + signal.SIGTERM)),
+        handled((signal.SIGHUP,), lambda: detach(128 + signal.SIGHUP)),
         connection.lease.context.tools.start(argv) as ssh,
     ):
         try:

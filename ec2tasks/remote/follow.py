@@ -13,9 +13,7 @@ import select
 import selectors
 import signal
 import subprocess
-import termios
 import threading
-import tty
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,38 +21,16 @@ from dataclasses import dataclass, field
 from ec2tasks.base import output
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.signals import handled
+from ec2tasks.base.terminal import raw_terminal, terminal_size, write_all
+from ec2tasks.remote.ctrl_c import HUNG_UP, INTERRUPT_KEY, INTERRUPTED, InterruptKeys, detach
 from ec2tasks.remote.protocol import Value, message_line, script_argv
-from ec2tasks.remote.stream import FRAME, INTERRUPT_KEY, Input, InterruptKeys, Output, frames
+from ec2tasks.remote.stream import FRAME, Input, Output, frames
 from ec2tasks.ssh.host import Host
 
 HEARTBEAT = 15.0  # seconds; the instance takes a client that says nothing for 60 for gone
 BLOCK = 256 * 1024
 SENDING_LIMIT = 5.0  # seconds
-INTERRUPTED, HUNG_UP = 128 + signal.SIGINT, 128 + signal.SIGHUP
 MEBIBYTE = 1024 * 1024
-
-
-class Detached(BaseException):  # no error: the user's way to leave a command running
-    """The user, or what ends this process, leaves the command running; `code` is this client's exit code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-def has_input(stdin: int = 0) -> bool:
-    """Whether there is input to hand on: an input that is closed or /dev/null needs no pipe there."""
-    try:
-        given, nothing = os.fstat(stdin), os.stat(os.devnull)  # noqa: PTH116  # a file descriptor
-    except OSError:
-        return False
-    return (given.st_mode, given.st_rdev) != (nothing.st_mode, nothing.st_rdev)
-
-
-def terminal_size() -> tuple[int, int]:
-    """The size of the terminal here, as rows and columns."""
-    columns, rows = os.get_terminal_size(0)
-    return rows, columns
 
 
 @dataclass(kw_only=True)
@@ -267,8 +243,8 @@ class View:
     def _signals(self) -> Iterator[None]:
         with (
             handled((signal.SIGINT,), self._on_interrupt),
-            handled((signal.SIGTERM,), lambda: leave(128 + signal.SIGTERM)),
-            handled((signal.SIGHUP,), lambda: leave(HUNG_UP)),
+            handled((signal.SIGTERM,), lambda: detach(128 + signal.SIGTERM)),
+            handled((signal.SIGHUP,), lambda: detach(HUNG_UP)),
             # Reading the terminal from the background is then an error rather than a stop.
             handled((signal.SIGTTIN,), lambda: None),
         ):
@@ -277,10 +253,10 @@ class View:
 
     def _on_interrupt(self) -> None:
         if self._leaving is not None:
-            leave(self._leaving)
+            detach(self._leaving)
         self.interrupts += 1
         if self.interrupts > 1 or (self.met and not self.connected):
-            leave(INTERRUPTED)
+            detach(INTERRUPTED)
         # Not here: it takes a connection, and its output goes on meanwhile.
         threading.Thread(target=self.interrupt, daemon=True).start()
 
@@ -308,39 +284,3 @@ def follow_argv(
         dump=dump,
         options=options,
     )
-
-
-def leave(code: int) -> None:
-    """Leave the command running."""
-    raise Detached(code)
-
-
-@contextlib.contextmanager
-def raw_terminal() -> Iterator[None]:
-    """Every key of the terminal here is for the command; afterwards it is as it was."""
-    before = termios.tcgetattr(0)
-
-    def take() -> None:
-        tty.setraw(0, termios.TCSADRAIN)
-
-    try:
-        # After a stop, the shell here has put its own settings back.
-        with handled((signal.SIGCONT,), take):
-            take()
-            yield
-    finally:
-        with contextlib.suppress(termios.error):
-            termios.tcsetattr(0, termios.TCSADRAIN, before)
-
-
-def write_all(descriptor: int, block: bytes) -> bool:
-    """Write all of these bytes to a file descriptor; False where its reader has gone."""
-    rest = memoryview(block)
-    while rest:
-        try:
-            rest = rest[os.write(descriptor, rest) :]
-        except BlockingIOError:
-            select.select([], [descriptor], [])
-        except OSError:
-            return False
-    return True

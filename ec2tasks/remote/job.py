@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shlex
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -135,25 +133,6 @@ def forward_options(job: Job) -> list[str]:
     words = [word for port in job.ports for word in ("-L", port)]
     words += [word for port in job.reverse_ports for word in ("-R", port)]
     return ["-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", *words] if words else []
-
-
-def on_terminal() -> bool:
-    """Whether the command gets a terminal: where all of its input and output is one here, and it is ours now.
-
-    A shell's background job that takes the terminal is stopped.
-    """
-    streams = (sys.stdin, sys.stdout, sys.stderr)
-    if not all(stream.isatty() for stream in streams):
-        return False
-    try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except OSError:
-        return True  # not this session's own terminal: no shell moves jobs to its background
-
-
-def shares_terminal(environ: Mapping[str, str]) -> bool:
-    """Whether other recipes of a parallel make may be at the same terminal: its keys are for all of them."""
-    return "--jobserver" in environ.get("MAKEFLAGS", "")
 
 
 def read_status(message: Message) -> JobStatus:

@@ -15,7 +15,6 @@ from ec2tasks.remote.protocol import message_line, read_message
 WINDOW = 8 * 1024 * 1024
 KEYS_LIMIT = 256  # bytes that go as one line, with no process there
 FRAME = 64 * 1024
-INTERRUPT_KEY = 0x03
 
 
 @dataclass(kw_only=True)
@@ -94,18 +93,3 @@ def frames(block: bytes) -> Iterator[bytes]:
             yield message_line("keys", count=len(part), text=octal)
         else:
             yield message_line("data", count=len(part)) + part
-
-
-@dataclass(kw_only=True)
-class InterruptKeys:
-    """Counts Ctrl-C among the keys: the second, with no other key in between, is not for the command."""
-
-    armed: bool = False
-
-    def upto_detach(self, keys: bytes) -> tuple[bytes, bool]:
-        """The keys that are for the command, and whether the user wants to leave it."""
-        for place, key in enumerate(keys):
-            if key == INTERRUPT_KEY and self.armed:
-                return keys[:place], True
-            self.armed = key == INTERRUPT_KEY
-        return keys, False

@@ -18,7 +18,6 @@ from ec2tasks.remote.job import (
     job_files,
     new_job_id,
     read_status,
-    shares_terminal,
 )
 from ec2tasks.remote.protocol import ProtocolError, read_message
 
@@ -104,17 +103,3 @@ def test_job_ids_sort_by_time() -> None:
     late = new_job_id(datetime(2026, 11, 1, tzinfo=timezone.utc))
     assert early < late
     assert new_job_id() != new_job_id()
-
-
-@pytest.mark.parametrize(
-    ("makeflags", "shared"),
-    [
-        ("", False),
-        ("k -- EPOCHS=3", False),
-        ("-j4 --jobserver-auth=3,4", True),
-        (" -j4 --jobserver-auth=fifo:/tmp/GMfifo1 -- A=1", True),
-        ("--jobserver-fds=3,4 -j", True),
-    ],
-)
-def test_in_a_parallel_make_the_terminal_is_for_all_recipes(makeflags: str, shared: bool) -> None:
-    assert shares_terminal({"MAKEFLAGS": makeflags}) is shared
