@@ -75,7 +75,7 @@ def test_a_client_killed_at_any_step_leaves_nothing_unfound(
         where = f"killed at {step}: {taken[-1]}"
         assert died.code == -signal.SIGKILL, where
         left = alive(aws, name)
-        again = local_project.ec2tasks("run", "true", USER=name)
+        again = local_project.ec2tasks("run", "--terminate", "true", USER=name)
         assert again.code == 0, f"{where}: {again.err}"
         # The next run goes on with what was left, so that there was never another beside it.
         assert all(one in again.err for one in left), where

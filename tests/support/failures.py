@@ -67,7 +67,7 @@ def away_for_good(play: Play) -> None:
 
 def passes_on(pid: int) -> bool:
     """Whether this client is about to send a signal to its command, by an ssh of its own."""
-    argv = ["pgrep", "-P", str(pid), "-f", " signal .* INT"]
+    argv = ["pgrep", "-P", str(pid), "-f", " signal .*name=INT"]
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
