@@ -38,7 +38,7 @@ demo: setup ## a recipe of examples/project on an instance of the local EC2
 test: $(VENV)/.test-tools ## set up, then all the checks: what CI runs
 	@$(MAKE) --no-print-directory check
 
-quick: $(VENV)/.quick-tools ## format, lint, types, every test that needs no local EC2 (under a minute)
+quick: $(VENV)/.quick-tools ## format, lint, types, every test that needs no local EC2
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary

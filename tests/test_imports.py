@@ -151,10 +151,11 @@ def test_the_local_ec2_is_imported_by_the_tasks_and_their_edge_alone() -> None:
     assert users == {"cli.task", "cli.tasks"}
 
 
-def test_the_local_ec2_s_own_modules_build_on_each_other_in_one_order() -> None:
-    page = ast.get_docstring(parsed(ROOT / "local" / "__init__.py")) or ""
-    order = [f"local.{line.split()[0]}" for line in page.splitlines() if "  " in line]
-    assert set(order) == {module for module in MODULES if package(module) == "local"}
+@pytest.mark.parametrize("name", ["config", "make", "sync", "lifecycle", "local"])
+def test_a_package_s_first_page_lists_its_modules_in_the_order_of_their_imports(name: str) -> None:
+    page = ast.get_docstring(parsed(ROOT / name / "__init__.py")) or ""
+    order = [f"{name}.{line.split()[0]}" for line in page.splitlines() if "  " in line]
+    assert set(order) == {module for module in MODULES if package(module) == name}
     for place, module in enumerate(order):
         assert not own_imports(MODULES[module]) & set(order[place:]), module
 

@@ -1,1 +1,23 @@
-"""An instance acquired and released around an operation, whatever happens in between."""
+"""An instance acquired and released around an operation, whatever happens in between.
+
+Start with `scope.with_instance`, which does that: `Operation` says what is asked, `Lease` is what is held
+meanwhile, `Outcome` how the work went. In order:
+
+    timing            how long each phase took
+    launch_journal    launches begun here that nobody got on yet
+    context           what one call knows before it asks AWS anything
+    instance_cache    an instance as this machine remembers it
+    drift             in which way an instance differs from what was asked for
+    find              the project's instance, in AWS or remembered
+    acquire           found, started or launched, until it takes commands
+    outcome           how the work went
+    operation         what is asked
+    lease             the connection and the session that are held
+    spot              whether AWS took a spot instance back
+    first_boot        the user's own user_data, waited for
+    release_decision  left, stopped or terminated: pure
+    ignored           ignored files that a termination takes
+    release           that decision, carried out and said
+    scope             all of it around the work
+    reap              instances that were forgotten
+"""
