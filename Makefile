@@ -7,6 +7,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 
+# Compiled modules are kept: without them each of the tests' thousand programs compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # uv trusts what the system trusts, as pip does: a company's own certificates too (its older name, then its newer).
 export UV_NATIVE_TLS = 1
 export UV_SYSTEM_CERTS = 1

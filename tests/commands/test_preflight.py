@@ -36,6 +36,7 @@ def test_a_whole_home_is_no_project_in_a_plan_either(project: ScratchProject) ->
     assert project.call("ec2tasks", "run", "--no-rsync", "--dry", "true", cwd=home).code == 0
 
 
+@pytest.mark.slow
 def test_a_plan_knows_the_types_that_boto3_knows(project: ScratchProject) -> None:
     said = project.ec2tasks("run", "--dry", "--type", "g4dm.xlarge", "true")
     assert said.code == 0  # there may be newer ones

@@ -264,6 +264,7 @@ def test_each_home_of_root_has_a_folder_of_its_own(homes: list[str]) -> None:
     assert all(folder.parent == Path("/var/lib/ec2tasks") for folder in folders)
 
 
+@pytest.mark.slow
 @needs_root
 def test_the_end_of_one_home_is_not_that_of_another(
     environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

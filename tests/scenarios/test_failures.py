@@ -68,6 +68,7 @@ def test_nothing_of_the_user_s_aws_is_looked_at_on_the_local_ec2(local_project: 
     assert said.code == 0, said.err
 
 
+@pytest.mark.slow
 def test_an_unreachable_api_is_said(project: ScratchProject) -> None:
     said = project.ec2tasks(
         "status",

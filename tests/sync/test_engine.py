@@ -181,6 +181,7 @@ exit 255
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("push", [True, False], ids=["push", "pull"])
 def test_after_a_cut_nothing_half_stands_and_the_next_sync_goes_on(sides: Sides, push: bool) -> None:
     root = sides.local if push else sides.remote
@@ -212,6 +213,7 @@ def test_two_syncs_at_once_wait_for_each_other(
     assert snapshot(sides.local) == snapshot(sides.remote)
 
 
+@pytest.mark.slow
 def test_beside_a_running_command_nothing_half_written_is_fetched(sides: Sides) -> None:
     put(sides.remote / "done", "file whole")
     deeds = "echo x >>growing; echo y >.new; mv .new replaced"

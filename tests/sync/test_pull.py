@@ -107,6 +107,7 @@ def alive(pid: str) -> bool:
     return subprocess.run(["ps", "-p", pid], stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_rsync_does_not_outlive_a_killed_client(sides: Sides) -> None:
     (sides.remote / "model").write_bytes(NEW)
     stall = f"{{ stdbuf -o0 head -c {SIZE // 2}; while [ ! -e go ]; do sleep 0.02; done; cat; }}"

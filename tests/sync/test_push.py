@@ -109,6 +109,7 @@ HISTORY = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(HISTORY)
 def test_links_that_lead_somewhere_lose_nothing(

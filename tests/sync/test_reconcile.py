@@ -73,6 +73,7 @@ History = list[tuple[list[tuple[str, str, str]], tuple[str, ...]]]
 HISTORIES = st.lists(st.tuples(st.lists(DEEDS, max_size=5), SYNCS), min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(HISTORIES)
 def test_no_history_loses_anything(
