@@ -36,15 +36,12 @@ WORKER = """
 import json, resource, shlex, sys, time
 from pathlib import Path
 from ec2tasks.base.process import Tools
-from ec2tasks.base.scripts import remote_script
 from ec2tasks.remote.folder import RemoteFolder
 from ec2tasks.remote.job import new_job_id
 from ec2tasks.sync.engine import SyncOptions, sync_files
 root, ssh, login, home, push, pull, empty = json.loads(sys.argv[1])
-remote = RemoteFolder(instance_id="i-bench", target=login, shell=ssh, folder="p", home=home, empty=empty,
-    script=lambda name, words: [
-        *shlex.split(ssh), login, shlex.join(["bash", "-c", remote_script(name), name, *words])
-    ])
+remote = RemoteFolder(instance_id="i-bench", login=login, shell=ssh, folder="p", home=home, empty=empty,
+    remotely=lambda argv: [*shlex.split(ssh), login, shlex.join(argv)])
 began = time.perf_counter()
 sync_files(Path(root), remote, new_job_id(), Tools(), SyncOptions(push=push, pull=pull))
 print(json.dumps([time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
