@@ -66,12 +66,14 @@ def rsync_options(folder: RemoteFolder) -> list[str]:
     return [*protect, f"--timeout={SILENCE}", f"--rsh={folder.shell}"]
 
 
-def ask_tree(folder: RemoteFolder, tools: Tools, verb: str, *, stdin: bytes = b"", job_id: str = "") -> bytes:
+def ask_tree(
+    folder: RemoteFolder, tools: Tools, verb: str, *, stdin: bytes = b"", job_id: str = "", since: str = ""
+) -> bytes:
     """Run a verb of `tree.sh` in the project's folder on the instance; its output.
 
     Raises BrokenConnectionError where the connection broke, Failure where it can't be done.
     """
-    argv = bash_argv("tree.sh", verb, folder=folder.folder, job=job_id)
+    argv = bash_argv("tree.sh", verb, folder=folder.folder, job=job_id, since=since)
     answer = tools.capture(folder.remotely(argv), stdin=stdin, timeout=600)
     if answer.returncode != 0:
         last = answer.stderr.decode(errors="replace").strip().splitlines()[-1:]

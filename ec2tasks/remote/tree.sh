@@ -1,5 +1,5 @@
-# The project's folder on the instance, beside what rsync does: `tree.sh VERB folder= [job=]`, words as protocol.sh
-# reads them; job= is the id of the one whose push this is.
+# The project's folder on the instance, beside what rsync does: `tree.sh VERB folder= [job=] [since=]`, words as
+# protocol.sh reads them; job= is the id of the one whose push this is, since= a time that `touched` has said before.
 # shellcheck disable=SC2154  # protocol.sh stands before it
 set -u
 verb=$1
@@ -8,17 +8,17 @@ need folder
 job=${fields[job]-}
 cd "$HOME/${fields[folder]}" || exit 1
 
-# What stands at the paths on stdin (each ended by a zero byte), links as links: `./PATH`, kind, mode, size, time
-# and inode, the link's target. What is not there is left out; a folder that can't be entered is of kind x.
+# What stands at the paths on stdin (each ended by a zero byte), links as links: `./PATH`, kind, mode, size, time,
+# inode and the time of its last change, the link's target. What is not there is left out; a folder that can't be entered is of kind x.
 look() {
-    xargs -0 -r sh -c 'find "$@" -maxdepth 0 -type d ! -executable -printf "%p\\0x 0 0 0 %i\\0\\0" \
-        -o -printf "%p\\0%y %m %s %T@ %i\\0%l\\0" 2>/dev/null; true' find
+    xargs -0 -r sh -c 'find "$@" -maxdepth 0 -type d ! -executable -printf "%p\\0x 0 0 0 %i %C@\\0\\0" \
+        -o -printf "%p\\0%y %m %s %T@ %i %C@\\0%l\\0" 2>/dev/null; true' find
 }
 
 # The same of what links lead to, and of all below it; a folder that can't be looked into is of kind x.
 look_behind() {
-    xargs -0 -r sh -c 'find -L "$@" -type d ! \( -readable -executable \) -printf "%p\\0x 0 0 0 %i\\0\\0" -prune \
-        -o -printf "%p\\0%y %m %s %T@ %i\\0\\0" 2>/dev/null; true' find
+    xargs -0 -r sh -c 'find -L "$@" -type d ! \( -readable -executable \) -printf "%p\\0x 0 0 0 %i %C@\\0\\0" -prune \
+        -o -printf "%p\\0%y %m %s %T@ %i %C@\\0\\0" 2>/dev/null; true' find
 }
 
 # Take away the files on stdin, then the folders after an empty name, deepest first, where they are empty. Each file
@@ -96,6 +96,26 @@ look_kept() {
     need job
     look
     prune
+}
+
+# This machine's time, those of the folders on stdin that are environments, an empty name, and the files whose inodes
+# were changed since then, all ended by zero bytes. Whose own time is that of the change is left out: it tells itself.
+touched() {
+    touch .ec2tasks/clock 2>/dev/null && find .ec2tasks/clock -printf '%C@\0' || printf '%s\0' "$(date +%s.%N)"
+    while IFS= read -r -d '' path; do
+        { [ -e "$path/pyvenv.cfg" ] || [ -d "$path/conda-meta" ]; } && printf '%s\0' "$path"
+    done
+    printf '\0'
+    [ -n "${fields[since]-}" ] || return 0
+    find . -path ./.ec2tasks -prune -o -type f -newerct "@${fields[since]}" -printf '%T@ %C@ %p\0' 2>/dev/null |
+        LC_ALL=C grep -zvE '^([^ ]*) \1 ' | LC_ALL=C sed -z 's/^[^ ]* [^ ]* //'
+    return 0
+}
+
+# How many kilobytes the folder on stdin takes.
+size() {
+    xargs -0 -r du -sk -- 2>/dev/null
+    return 0
 }
 
 # Whether nothing of the project is there.

@@ -6,10 +6,10 @@ What is replaced is copied to .ec2tasks/replaced/JOB.
 from __future__ import annotations
 
 import contextlib
-import errno
+import filecmp
 import itertools
 import os
-import shutil
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +17,14 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.sync.baseline import Baseline
-from ec2tasks.sync.entries import Entry, EntryKind, Pair, parents, read_entry, same_for_rsync
-from ec2tasks.sync.ignore import DRAFT, conflict_copy
+from ec2tasks.sync.below import Below, open_below
+from ec2tasks.sync.entries import Entry, EntryKind, Pair, entry_from_stat, is_copy, parents, read_entry
+from ec2tasks.sync.gate import NO_STAMP, Stamp
+from ec2tasks.sync.ignore import conflict_copy
+from ec2tasks.sync.reconcile import may_be_alike
 from ec2tasks.sync.transfer import Transfer
 
+STAGING = f"{OWN_FOLDER}/incoming"
 HINT = "`ec2tasks sync --pull` goes on from here"
 
 
@@ -28,8 +32,9 @@ HINT = "`ec2tasks sync --pull` goes on from here"
 class PullItem:
     """An entry to pull: from `source` on the instance, where `remote` stands, to `path`, where `local` stood.
 
-    `conflict`: it is to arrive under a name of its own beside what is here. `behind_link`: it is reached on
-    the instance through a link that leads out of the project. `replaced_by`: the inode of what has just
+    `conflict`: it is to arrive under a name of its own beside what is here. `altered`: it is another one than
+    its size and time say. `behind_link`: it is reached on the instance through a link that leads out of the
+    project. `stamp` tells it from others of its size and time. `replaced_by`: the inode of what has just
     replaced it as a whole there, and may be replaced itself at any moment; 0 where it stands still.
     """
 
@@ -39,6 +44,8 @@ class PullItem:
     local: Entry | None
     reason: str
     conflict: bool = False
+    altered: bool = False
+    stamp: Stamp = NO_STAMP
     behind_link: bool = False
     replaced_by: int = 0
 
@@ -47,18 +54,20 @@ class PullItem:
 class Pull:
     """A pull as it goes: the baseline it records in, and by path what to say of each conflict copy.
 
-    `vanished`: something went away on the instance while it was pulled.
+    `vanished`: something went away on the instance while it was pulled. `cleared`: something that was in the
+    way of a folder there is so no more.
     """
 
     transfer: Transfer
     baseline: Baseline
     conflict_copies: dict[str, str] = field(default_factory=dict)
     vanished: bool = False
+    cleared: bool = False
 
 
 def staging_folder(transfer: Transfer) -> Path:
     """Where what arrives waits until it is whole."""
-    return transfer.root / OWN_FOLDER / "incoming"
+    return transfer.root / STAGING
 
 
 def changes_mode_only(item: PullItem) -> bool:
@@ -66,17 +75,18 @@ def changes_mode_only(item: PullItem) -> bool:
     return (
         item.local is not None
         and not item.conflict
+        and not item.altered
         and item.local.mode != item.remote.mode
         and item.local == item.remote._replace(mode=item.local.mode)
     )
 
 
 def staged_entry(folder: Path, item: PullItem) -> Entry | None:
-    """The entry that has arrived of an item in the staging folder."""
+    """The entry that has arrived of an item in the staging folder; of a link all is known without."""
+    if item.remote.kind is EntryKind.LINK:
+        return item.remote
     try:
-        if item.remote.kind is EntryKind.LINK:
-            return Entry(EntryKind.LINK, target=os.readlink(folder / item.source))
-        return read_entry(folder, item.source)
+        return entry_from_stat(os.lstat(folder / item.source))
     except OSError:
         return None
 
@@ -88,21 +98,20 @@ def apply_item(pull: Pull, item: PullItem) -> None:
     """
     root = pull.transfer.root
     try:
-        local = read_entry(root, item.path)
-        conflict = item.conflict or (
-            local != item.local and not (local and same_for_rsync(local, item.remote))
-        )
-        kept = _path_above(root, item) or (item.path if conflict else _obstacle(root, item, local))
-        if changes_mode_only(item) and (conflict or kept is not None):
-            # There is nothing to put anywhere: behind a link the mode stays, else it is for the next time.
-            if not conflict:
-                pull.baseline.record(item.path, Pair(local, item.remote))
-            return
-        target = root / item.path
-        if kept is not None:
-            copy = conflict_copy(kept, _copy_ending(pull.transfer, kept, item))
-            target = root / (copy + item.path.removeprefix(kept))
-        written = _write(pull.transfer, item, target)
+        with open_below(root) as below:
+            local = read_entry(root, item.path)
+            conflict = item.conflict or (local != item.local and not _has_arrived(pull.transfer, item, local))
+            kept = _path_above(below, item) or (item.path if conflict else _obstacle(root, item, local))
+            if changes_mode_only(item) and (conflict or kept is not None):
+                # Nothing is to be put anywhere: behind a link the mode stays, else it is for the next time.
+                if not conflict:
+                    pull.baseline.record(item.path, Pair(local, item.remote))
+                return
+            target = item.path
+            if kept is not None:
+                copy = conflict_copy(kept, _copy_ending(pull.transfer, kept, item))
+                target = copy + item.path.removeprefix(kept)
+            written = _write(pull.transfer, below, item, target)
     except OSError as error:
         raise Failure(
             f"pull is not complete: `{item.path}` can't be written here: {error.strerror}", hint=HINT
@@ -114,12 +123,23 @@ def apply_item(pull: Pull, item: PullItem) -> None:
     base = item.remote if conflict else local if kept is not None else written
     pull.baseline.record(item.path, Pair(base, item.remote))
     if pull.transfer.verbose:
-        output.step(f"pull {target.relative_to(root)} ({item.reason})")
+        output.step(f"pull {target} ({item.reason})")
 
 
-def _path_above(root: Path, item: PullItem) -> str | None:
+def _has_arrived(transfer: Transfer, item: PullItem, local: Entry | None) -> bool:
+    """Whether what stands here is already the instance's version, say of a pull that was cut."""
+    if local is None or local.kind is not item.remote.kind:
+        return False
+    if is_copy(local, item.remote) and not item.altered:
+        return True
+    staged = staging_folder(transfer) / item.source
+    here = transfer.root / item.path
+    return may_be_alike(local, item.remote) and staged.is_file() and filecmp.cmp(here, staged, shallow=False)
+
+
+def _path_above(below: Below, item: PullItem) -> str | None:
     """The link or file above an item's path, through which nothing is put anywhere."""
-    return next((path for path in parents(item.path) if _is_no_folder(root / path)), None)
+    return next((path for path in parents(item.path) if _is_no_folder(below, path)), None)
 
 
 def _obstacle(root: Path, item: PullItem, local: Entry | None) -> str | None:
@@ -138,84 +158,70 @@ def _copy_ending(transfer: Transfer, kept: str, item: PullItem) -> str:
         return transfer.job_id
     for ending in (transfer.job_id, *(f"{transfer.job_id}.{number}" for number in range(2, 1000))):
         entry = read_entry(transfer.root, conflict_copy(kept, ending))
-        if entry is None or same_for_rsync(entry, item.remote):
+        if entry is None or (is_copy(entry, item.remote) and not item.altered):
             return ending
     return transfer.job_id
 
 
-def _write(transfer: Transfer, item: PullItem, target: Path) -> Entry:
+def _write(transfer: Transfer, below: Below, item: PullItem, target: str) -> Entry:
     """Write the item to `target`; return what it is then."""
     if item.remote.kind is EntryKind.FOLDER:
-        return _make_folder(transfer, item.remote.mode, target)
-    if changes_mode_only(item) and target == transfer.root / item.path:
-        target.chmod(item.remote.mode)
+        return _make_folder(transfer, below, item.remote.mode, target)
+    if changes_mode_only(item) and target == item.path:
+        below.set_mode(target, item.remote.mode)
         return item.remote
     staged = staged_entry(staging_folder(transfer), item)
     assert staged is not None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _back_up(transfer, target)
-    _rename(staging_folder(transfer) / item.source, target)
+    _back_up(transfer, below, target)
+    if item.remote.kind is EntryKind.LINK:
+        below.make_link(target, item.remote.target)
+    else:
+        below.move(f"{STAGING}/{item.source}", target)
     return staged
 
 
-def _make_folder(transfer: Transfer, mode: int, target: Path) -> Entry:
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        _back_up(transfer, target)
-        target.unlink()
-    target.mkdir(parents=True, exist_ok=True)
+def _make_folder(transfer: Transfer, below: Below, mode: int, target: str) -> Entry:
+    if _is_no_folder(below, target):
+        _back_up(transfer, below, target)
+        below.remove(target)
     # A folder that nobody may write would keep out what belongs into it.
-    target.chmod(mode | 0o700)
+    below.make_folder(target, mode | 0o700)
     return Entry(EntryKind.FOLDER, mode | 0o700)
 
 
-def _back_up(transfer: Transfer, target: Path) -> None:
+def _back_up(transfer: Transfer, below: Below, target: str) -> None:
     """Copy what is about to be replaced, as this job first found it; remove an empty folder instead."""
-    if not os.path.lexists(target) or f".ec2-{transfer.job_id}" in str(target):
+    mode = below.mode_at(target)
+    if mode is None or f".ec2-{transfer.job_id}" in target:
         return
-    if target.is_dir() and not target.is_symlink():
-        target.rmdir()
+    if stat.S_ISDIR(mode):
+        below.remove_folder(target)
         return
-    copy = _backup_path(transfer, str(target.relative_to(transfer.root)))
-    if copy is None:
-        return
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(target, copy, follow_symlinks=False)
-    except OSError:
-        shutil.copy2(target, copy, follow_symlinks=False)
+    copy = _backup_path(transfer, below, target)
+    if copy is not None:
+        below.copy(target, copy)
 
 
-def _backup_path(transfer: Transfer, path: str) -> Path | None:
+def _backup_path(transfer: Transfer, below: Below, path: str) -> str | None:
     """Where to copy what stands at a path, beside what else stood there during this job.
 
     None if there is a copy already.
     """
     for round_ in itertools.count():
-        folder = transfer.root / transfer.replaced_folder(round_)
-        if _is_no_folder(folder / path):
+        folder = transfer.replaced_folder(round_)
+        copy = f"{folder}/{path}"
+        if _is_no_folder(below, copy):
             return None
-        is_blocked = any(_is_no_folder(folder / above) for above in parents(path))
-        if not os.path.lexists(folder / path) and not is_blocked:
-            return folder / path
+        is_blocked = any(_is_no_folder(below, f"{folder}/{above}") for above in parents(path))
+        if below.mode_at(copy) is None and not is_blocked:
+            return copy
     raise AssertionError("there is always another round")
 
 
-def _is_no_folder(path: Path) -> bool:
+def _is_no_folder(below: Below, path: str) -> bool:
     """Whether something else than a folder stands at a path."""
-    return os.path.lexists(path) and (path.is_symlink() or not path.is_dir())
-
-
-def _rename(staged: Path, target: Path) -> None:
-    """Give a file its name in one step, also from another file system."""
-    try:
-        staged.replace(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        draft = target.with_name(target.name + DRAFT)
-        shutil.copy2(staged, draft, follow_symlinks=False)
-        draft.replace(target)
-        staged.unlink()
+    mode = below.mode_at(path)
+    return mode is not None and not stat.S_ISDIR(mode)
 
 
 def adopt_remote_time(root: Path, path: str, local: Entry, remote: Entry) -> Entry:
@@ -225,8 +231,8 @@ def adopt_remote_time(root: Path, path: str, local: Entry, remote: Entry) -> Ent
     """
     if local.kind is not EntryKind.FILE or local.mtime == remote.mtime:
         return local
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), open_below(root) as below:
         if read_entry(root, path) == local:
-            os.utime(root / path, ns=(remote.mtime, remote.mtime))
+            below.set_time(path, remote.mtime)
             return read_entry(root, path) or local
     return local

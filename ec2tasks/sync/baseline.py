@@ -21,7 +21,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.sync.entries import KINDS, NOTHING, Entry, Pair, same_on_both
 
-VERSION = 2
+VERSION = 3
 MOST_KEPT = 20  # baselines; the least recently used go
 
 SCHEMA = """
@@ -29,12 +29,14 @@ BEGIN;
 DROP TABLE IF EXISTS kept;
 DROP TABLE IF EXISTS settled;
 DROP TABLE IF EXISTS sending;
-CREATE TABLE kept (filters TEXT NOT NULL, moving INTEGER NOT NULL);
+DROP TABLE IF EXISTS noted;
+CREATE TABLE kept (filters TEXT NOT NULL, moving INTEGER NOT NULL, seen TEXT NOT NULL);
+CREATE TABLE noted (kind TEXT NOT NULL, path BLOB NOT NULL);
 CREATE TABLE settled (
     path BLOB PRIMARY KEY, kind TEXT, mode INTEGER, size INTEGER, mtime INTEGER, target BLOB, there TEXT
 ) WITHOUT ROWID;
 CREATE TABLE sending (path BLOB PRIMARY KEY, entry TEXT NOT NULL) WITHOUT ROWID;
-INSERT INTO kept VALUES ('{filters}', 1);
+INSERT INTO kept VALUES ('{filters}', 1, '');
 PRAGMA user_version = {version};
 COMMIT;
 """
@@ -52,6 +54,10 @@ class Baseline:
     `complete`: every path on both sides is recorded. False on first use, after an interrupted transfer, or
     when ignore patterns changed.
 
+    `seen`: the instance's time up to which its changes are known, but for those of the paths in `doubtful`,
+    whose size and time are as recorded though their content may not be. `environments`: the folders on either
+    side that never move.
+
     Where the database turns out to be damaged, each method that uses it raises DamagedError.
     """
 
@@ -61,6 +67,17 @@ class Baseline:
         self.transferring = False
         self.interrupted = database is not None and bool(self._value("SELECT path FROM sending LIMIT 1"))
         self.recorded: dict[str, Pair] = {}
+        self.seen = str(self._value("SELECT seen FROM kept") or "")
+        self.doubtful = self._noted("doubtful")
+        self.environments = self._noted("environment")
+        self._stored = self._told()
+
+    def _told(self) -> tuple[str, frozenset[str], frozenset[str]]:
+        return self.seen, frozenset(self.doubtful), frozenset(self.environments)
+
+    def _noted(self, kind: str) -> set[str]:
+        with _guarded():
+            return {_text(row[0]) for row in self._rows("SELECT path FROM noted WHERE kind = ?", kind)}
 
     def __getitem__(self, path: str) -> Pair:
         if path in self.recorded:
@@ -82,6 +99,7 @@ class Baseline:
 
     def record(self, path: str, pair: Pair) -> None:
         """Record the pair on which a path is in sync; `NOTHING` forgets the path."""
+        self.doubtful.discard(path)
         if self[path] != pair:
             self.recorded[path] = pair
 
@@ -96,9 +114,9 @@ class Baseline:
     def _pairs(self, query: str, *values: bytes) -> Iterator[tuple[str, Pair]]:
         with _guarded():
             for path, *row in self._rows(query, *values):
-                yield path.decode("utf-8", "surrogateescape"), _pair(*row)
+                yield _text(path), _pair(*row)
 
-    def _rows(self, query: str, *values: bytes) -> Iterable[tuple[Any, ...]]:
+    def _rows(self, query: str, *values: bytes | str) -> Iterable[tuple[Any, ...]]:
         with _guarded():
             return self.database.execute(query, values) if self.database is not None else ()
 
@@ -112,16 +130,22 @@ class Baseline:
 
     def save(self, *, whole: bool) -> None:
         """Store what was recorded. `whole`: nothing that moved is missing from it. Raises Failure."""
-        if self.recorded or (whole and (self.transferring or not self.complete)):
+        told = self._told()
+        if self.recorded or told != self._stored or (whole and (self.transferring or not self.complete)):
             rows = [(_blob(path), *_row(pair)) for path, pair in self.recorded.items() if pair != NOTHING]
             forgotten = [(_blob(path),) for path, pair in self.recorded.items() if pair == NOTHING]
             with self._writing() as database:
                 database.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
                 database.executemany("DELETE FROM settled WHERE path = ?", forgotten)
+                database.execute("UPDATE kept SET seen = ?", (self.seen,))
+                noted = [("doubtful", _blob(path)) for path in self.doubtful]
+                noted += [("environment", _blob(path)) for path in self.environments]
+                database.execute("DELETE FROM noted")
+                database.executemany("INSERT INTO noted VALUES (?, ?)", noted)
                 if whole:
                     database.execute("UPDATE kept SET moving = 0")
                     database.execute("DELETE FROM sending")
-            self.recorded = {}
+            self.recorded, self._stored = {}, told
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -150,6 +174,10 @@ def _blob(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
 def _row(pair: Pair) -> tuple[object, ...]:
     local = pair.local
     columns = (
@@ -162,9 +190,7 @@ def _row(pair: Pair) -> tuple[object, ...]:
 
 
 def _pair(letter: str | None, mode: int, size: int, mtime: int, target: bytes, there: str) -> Pair:
-    local = (
-        Entry(KINDS[letter], mode, size, mtime, target.decode("utf-8", "surrogateescape")) if letter else None
-    )
+    local = Entry(KINDS[letter], mode, size, mtime, _text(target)) if letter else None
     if there == SAME:
         return Pair(local, local)
     fields, blocked = json.loads(there)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ec2tasks.base.process import Tools, in_background
+from ec2tasks.base.process import in_background
 from ec2tasks.base.project_dir import file_system_time
-from ec2tasks.remote.folder import RemoteFolder
 from ec2tasks.sync.baseline import Baseline
 from ec2tasks.sync.entries import (
     NOTHING,
@@ -18,12 +17,15 @@ from ec2tasks.sync.entries import (
     Pair,
     is_own_folder,
     kind_of,
+    nowhere_above,
     read_entry,
     same_on_both,
 )
-from ec2tasks.sync.reconcile import Change, Resolution, needs_checksum, reconcile
-from ec2tasks.sync.scan import RemoteScan, list_differences, same_contents, scan_remote
-from ec2tasks.sync.transfer import Direction
+from ec2tasks.sync.overview import Overview, overview
+from ec2tasks.sync.reconcile import Change, Resolution, may_be_alike, reconcile
+from ec2tasks.sync.scan import RemoteScan, same_contents, scan_remote
+from ec2tasks.sync.transfer import Direction, Transfer
+from ec2tasks.sync.travelling import travelling
 
 PathState = tuple[str, Pair, Entry | None, Entry | None]  # a path, its merge base, what stands here and there
 
@@ -32,33 +34,27 @@ PathState = tuple[str, Pair, Entry | None, Entry | None]  # a path, its merge ba
 class Comparison:
     """What is to be done about every path that is not in sync.
 
-    `left_out` can't travel, `closed` can't be fetched though something stands there, both in words;
-    `vanished`: something was renamed or deleted while it was compared.
+    `left_out` can't travel, `closed` can't be fetched though something stands there, both in words; `nowhere`
+    are the links here that lead nowhere: they stay, and so does what is there under their names. `vanished`:
+    something was renamed or deleted while it was compared.
     """
 
-    changes: list[Change]
-    left_out: list[str]
-    closed: list[str]
+    changes: list[Change] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    nowhere: set[str] = field(default_factory=set)
     remote: RemoteScan
-    vanished: bool
+    vanished: bool = False
 
 
-def compare(
-    root: Path,
-    remote: RemoteFolder,
-    baseline: Baseline,
-    tools: Tools,
-    *,
-    direction: Direction,
-    thorough: bool,
-) -> Comparison:
+def compare(transfer: Transfer, baseline: Baseline, *, direction: Direction, thorough: bool) -> Comparison:
     """Compare both sides with the baseline. Raises Failure where the instance can't be asked.
 
     `thorough`: look also for what both sides changed alike since, which nothing but a third way between them
     can have done; it is recorded. Left out, a later change of it may be taken for a conflict.
     """
-    start, full = file_system_time(root), not baseline.complete
-    listed = in_background(lambda: list_differences(root, remote, tools, direction, full=full))
+    root, start = transfer.root, file_system_time(transfer.root)
+    seen = in_background(lambda: overview(transfer, baseline, direction))
     # Meanwhile: what is not here any more as it was in sync. What of it is the same there is recorded anew.
     own_folders: dict[str, bool] = {}
     changed = (
@@ -66,24 +62,64 @@ def compare(
         if thorough
         else set()
     )
-    listing, messages = listed()
-    paths = {*listing.differing, *listing.only_remote}
-    _record_same(root, baseline, set(listing.same if full else changed) - paths, start)
-    if full:
+    both = seen()
+    altered = _altered(transfer, baseline, both)
+    paths = {*both.listing.differing, *both.listing.only_remote, *altered}
+    same = both.listing.same if both.full else changed
+    _record_same(root, baseline, set(same) - paths, start)
+    if both.full:
         # What is not listed at all is gone from both sides, or ignored now.
-        _forget_gone(root, baseline, {path for path, _ in baseline} - set(listing.same) - paths)
-    remote_scan = scan_remote(remote, paths, tools)
-    closed = [f"{folder} (not readable there)" for folder in messages.closed_remote(remote.path)]
+        _forget_gone(root, baseline, {path for path, _ in baseline} - set(both.listing.same) - paths)
+    _remember(baseline, both, altered)
+    remote_scan = scan_remote(transfer.remote, paths, transfer.tools)
+    closed = [
+        f"{folder} (not readable there)" for folder in both.messages.closed_remote(transfer.remote.path)
+    ]
     comparison = Comparison(
-        changes=[],
-        left_out=messages.left_out(),
-        closed=[*closed, *remote_scan.closed],
-        remote=remote_scan,
-        vanished=False,
+        left_out=both.messages.left_out(), closed=[*closed, *remote_scan.closed], remote=remote_scan
     )
     states = _path_states(root, baseline, sorted(paths | remote_scan.behind), comparison)
-    comparison.changes = _reconciled(states, lambda doubtful: same_contents(root, remote, doubtful, tools))
+    changes = _reconciled(states, altered, lambda doubtful: same_contents(transfer, doubtful))
+    comparison.changes = _that_travel(transfer, both.filters, changes)
     return comparison
+
+
+def _altered(transfer: Transfer, baseline: Baseline, both: Overview) -> set[str]:
+    """The files on the instance that hold something else than when they were recorded, as far as is known.
+
+    What was touched there and is listed as the same is looked into; of what is listed as differing that can't
+    be told any more, for it is another one here.
+    """
+    touched = both.touched.paths | baseline.doubtful
+    listed = {*both.listing.differing, *both.listing.only_remote}
+    same = set(both.listing.same)
+    alike = [
+        path
+        for path in touched - listed
+        if (path in same if both.full else kind_of(baseline[path].remote) is EntryKind.FILE)
+    ]
+    differing = set(alike) - same_contents(transfer, alike) if alike else set[str]()
+    return differing | {path for path in touched & listed if kind_of(baseline[path].remote) is EntryKind.FILE}
+
+
+def _remember(baseline: Baseline, both: Overview, altered: set[str]) -> None:
+    """Let the baseline know up to when the instance's changes are known, and which are not recorded yet."""
+    baseline.doubtful = set(altered)
+    baseline.seen = both.touched.now
+    baseline.environments = set(both.environments)
+
+
+def _that_travel(transfer: Transfer, filters: list[str], changes: list[Change]) -> list[Change]:
+    """The changes of paths that are not ignored, whoever has named them, and behind links too."""
+    kinds = {
+        change.path: {
+            (change.path, entry.kind) for entry in (change.local, change.remote) if entry is not None
+        }
+        for change in changes
+    }
+    named = {named for both in kinds.values() for named in both}
+    allowed = travelling(transfer.root, filters, named, transfer.tools) if named else set()
+    return [change for change in changes if kinds[change.path] <= allowed]
 
 
 def _path_states(
@@ -99,6 +135,8 @@ def _path_states(
         remote = comparison.remote.entries.get(path)
         if folder := comparison.remote.closed_above(path):
             comparison.closed.append(f"{folder} (not readable there)")
+        elif unknown and (link := nowhere_above(root, path)):
+            comparison.nowhere.add(link)
         elif unknown:
             (comparison.closed if remote else comparison.left_out).append(f"{path} ({unknown})")
         elif kind_of(remote or local) is EntryKind.SPECIAL:
@@ -173,20 +211,32 @@ def _touched_since(root: Path, path: str, start: int) -> bool:
         return False
 
 
-def _reconciled(states: Iterable[PathState], find_same: Callable[[list[str]], set[str]]) -> list[Change]:
-    """The changes that ask for something; files that only a checksum can tell apart are looked into."""
-    first = [reconcile(path, base, local, remote) for path, base, local, remote in states]
+def _reconciled(
+    states: Iterable[PathState], altered: set[str], find_same: Callable[[list[str]], set[str]]
+) -> list[Change]:
+    """The changes that ask for something; files that only their content can tell apart are looked into."""
+    first = [
+        reconcile(path, base, local, remote, altered=path in altered and remote is not None)
+        for path, base, local, remote in states
+    ]
     doubtful = [
         change.path
         for change in first
         if change.resolution is Resolution.CONFLICT
         and change.local
         and change.remote
-        and needs_checksum(change.local, change.remote)
+        and may_be_alike(change.local, change.remote)
     ]
     same = find_same(doubtful) if doubtful else set()
     changes = (
-        reconcile(change.path, change.base, change.local, change.remote, same_content=same.__contains__)
+        reconcile(
+            change.path,
+            change.base,
+            change.local,
+            change.remote,
+            altered=change.altered,
+            same_content=same.__contains__,
+        )
         if change.path in same
         else change
         for change in first

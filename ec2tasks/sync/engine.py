@@ -33,16 +33,19 @@ from ec2tasks.sync.push import (
     Copies,
     delete_remote,
     first_push,
+    note_pushed,
     push_changes,
     say_biggest,
     say_left_out,
     unexpected_copies,
 )
 from ec2tasks.sync.reconcile import Change, Resolution
+from ec2tasks.sync.said import first_time
 from ec2tasks.sync.scan import RemoteScan
 from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer, names_text
 
 Result = TypeVar("Result")
+FREE = (None, EntryKind.FOLDER)  # what is in no folder's way
 KEPT_REPLACED = 10  # jobs whose replaced files are kept
 
 
@@ -123,21 +126,14 @@ def _sync(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> None:
             return
         _say_kept(comparison.changes)
         vanished = comparison.vanished or pull.vanished
-        if not (vanished and options.pull):
+        if not (vanished and options.pull) and not pull.cleared:
             break
     if options.pull:
         _check_whole(comparison, vanished=vanished)
 
 
 def _compare(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> Comparison:
-    return compare(
-        transfer.root,
-        transfer.remote,
-        baseline,
-        transfer.tools,
-        direction=options.direction,
-        thorough=options.pull,
-    )
+    return compare(transfer, baseline, direction=options.direction, thorough=options.pull)
 
 
 def _prepare(pull: Pull, comparison: Comparison, options: SyncOptions) -> None:
@@ -149,7 +145,17 @@ def _prepare(pull: Pull, comparison: Comparison, options: SyncOptions) -> None:
     if options.push:
         say_default_ignored(transfer.root)
         say_left_out(transfer.root, [*comparison.left_out, *comparison.closed])
-    clear_staging(transfer, pull_items(changes, comparison.remote.behind))
+    _say_nowhere(transfer.root, comparison.nowhere)
+    clear_staging(transfer, pull_items(changes, comparison.remote))
+
+
+def _say_nowhere(root: Path, links: Iterable[str]) -> None:
+    """Say once which links lead nowhere here."""
+    new = [link for link in sorted(links) if first_time(root, f"leads nowhere {link}")]
+    if new:
+        output.warning(
+            f"{names_text(new)} leads nowhere here: the link stays, and so does what is there under its name"
+        )
 
 
 def _check_whole(comparison: Comparison, *, vanished: bool) -> None:
@@ -168,7 +174,7 @@ def _push(pull: Pull, comparison: Comparison) -> None:
     """Push the changes; `pull` takes in what must come here for that: the conflicts' remote versions."""
     conflicts = [change for change in comparison.changes if change.resolution is Resolution.CONFLICT]
     # Theirs comes first: what yours replaces there is here by then.
-    fetch(pull, pull_items(conflicts, comparison.remote.behind))
+    fetch(pull, pull_items(conflicts, comparison.remote))
     to_push = _record_linked(pull.baseline, _changes_to_push(comparison.changes), comparison.remote)
     say_biggest({change.path: change.local for change in to_push if change.local})
     copies: Copies = {}
@@ -177,6 +183,12 @@ def _push(pull: Pull, comparison: Comparison) -> None:
         unblocked = [change for change in to_push if change.path not in blocked]
         if unblocked:
             push_changes(pull.transfer, unblocked, pull.baseline, copies)
+            # What could not be sent into a folder of yours, while something else stood in its place, now can.
+            pull.cleared = any(
+                kind_of(change.local) is EntryKind.FOLDER and kind_of(change.remote) not in FREE
+                for change in unblocked
+            )
+            note_pushed(pull.transfer, pull.baseline, [change.path for change in unblocked])
     finally:
         _pull_unexpected(pull, copies)
 
@@ -262,12 +274,13 @@ def _pull_unexpected(pull: Pull, copies: Copies) -> None:
         PullItem(
             source=copy,
             path=path,
-            remote=entry,
+            remote=seen.entry,
             local=None,
             reason="changed there while yours was sent",
             conflict=True,
+            stamp=seen.stamp,
         )
-        for copy, (path, entry) in unexpected_copies(pull.transfer, copies).items()
+        for copy, (path, seen) in unexpected_copies(pull.transfer, copies).items()
     ]
     # Yours is there by now: what both sides were recorded with stays.
     recorded = {item.path: pull.baseline[item.path] for item in items}
@@ -279,7 +292,7 @@ def _pull_unexpected(pull: Pull, copies: Copies) -> None:
 def _pull(pull: Pull, comparison: Comparison, options: SyncOptions) -> None:
     """Pull what was not pulled yet for the push, and delete what is staged or kept for too long."""
     transfer = pull.transfer
-    items = pull_items(comparison.changes, comparison.remote.behind)
+    items = pull_items(comparison.changes, comparison.remote)
     if options.live:
         # While a command runs, one version beside yours is enough.
         copies = {item.path: transfer.root / conflict_copy(item.path, transfer.job_id) for item in items}

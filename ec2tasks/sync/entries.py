@@ -1,8 +1,8 @@
 """What stands at a path of the project, on this machine or the instance, and whether it is still the same.
 
 A file is known by its size, mode and time to the nanosecond. Whether a side has changed is told by comparing
-it with what it was itself, so the two machines' clocks need not agree. Only `same_for_rsync` compares one
-side's times with the other's: a copy that rsync made has the time of its original.
+it with what it was itself, so the two machines' clocks need not agree. Only `is_copy` and `may_be_same`
+compare one side's times with the other's: a copy that rsync made has the time of its original.
 """
 
 from __future__ import annotations
@@ -55,14 +55,23 @@ def same_time(time: int, other: int) -> bool:
     )
 
 
-def same_for_rsync(entry: Entry, other: Entry) -> bool:
-    """Whether rsync takes two entries for the same: by kind, size, time and, of a link, its target."""
+def may_be_same(entry: Entry, other: Entry) -> bool:
+    """Whether one entry may be a copy of the other: by kind, size, a link's target, and a file's time.
+
+    Times are compared as far as the coarser of two file systems can tell: of a file, only its content decides
+    where they are not equal to the nanosecond.
+    """
     return (
         entry.kind == other.kind
         and entry.size == other.size
         and entry.target == other.target
         and same_time(entry.mtime, other.mtime)
     )
+
+
+def is_copy(entry: Entry, other: Entry) -> bool:
+    """Whether one entry is a copy of the other, as rsync makes it: to the nanosecond the same time."""
+    return entry.mtime == other.mtime and may_be_same(entry, other)
 
 
 def kind_of(entry: Entry | None) -> EntryKind | None:
@@ -94,7 +103,7 @@ def read_entry(root: Path, path: str, own_folders: dict[str, bool] | None = None
             return entry_from_stat(status)
         target = os.readlink(full)
     except (FileNotFoundError, NotADirectoryError):
-        if any(_is_dangling_outward(os.path.join(root, above), above) for above in parents(path)):
+        if nowhere_above(root, path):
             raise OSError(errno.ENOENT, "behind a link that leads nowhere") from None
         return None
     return (
@@ -116,6 +125,14 @@ def _is_inner_link(root: Path, path: str) -> bool:
     """Whether a path here is a link that stays in the project."""
     full = os.path.join(root, path)
     return os.path.islink(full) and not is_outward(path, os.readlink(full))
+
+
+def nowhere_above(root: Path, path: str) -> str | None:
+    """The link at a path here or above it that leads out of the project to nothing; None for none."""
+    return next(
+        (link for link in (*parents(path), path) if _is_dangling_outward(os.path.join(root, link), link)),
+        None,
+    )
 
 
 def _is_dangling_outward(full: str, path: str) -> bool:
@@ -148,36 +165,6 @@ def parents(path: str) -> list[str]:
 def encode_paths(paths: Iterable[str]) -> bytes:
     """Paths as rsync and xargs take them on stdin: each ended by a zero byte."""
     return b"".join(os.fsencode(path) + b"\0" for path in paths)
-
-
-def parse_inodes(answer: bytes) -> dict[str, int]:
-    """The inodes in an answer of `tree.sh look`: a file that was replaced as a whole has another one."""
-    fields = answer.split(b"\0")
-    return {
-        os.fsdecode(name[2:]): int(properties.split()[4])
-        for name, properties in zip(fields[0::3], fields[1::3], strict=False)
-    }
-
-
-def parse_entries(answer: bytes) -> dict[str, Entry]:
-    """The entries in an answer of `tree.sh look`, by path: `./PATH`, its properties, its link's target."""
-    fields = answer.split(b"\0")
-    entries = {}
-    for name, properties, target in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
-        letter, mode, size, mtime, _ = properties.split()
-        kind = KINDS.get(letter.decode(), EntryKind.SPECIAL)
-        entries[os.fsdecode(name[2:])] = _entry(kind, int(mode, 8), int(size), mtime, os.fsdecode(target))
-    return entries
-
-
-def _entry(kind: EntryKind, mode: int, size: int, mtime: bytes, target: str) -> Entry:
-    if kind is EntryKind.FILE:
-        seconds, _, fraction = mtime.decode().partition(".")
-        time = int(seconds) * SECOND + int(fraction[:9].ljust(9, "0"))
-        return Entry(kind, mode & 0o777, size, min(time, LAST_TIME))
-    if kind is EntryKind.LINK:
-        return Entry(kind, target=target)
-    return Entry(kind, mode & 0o777) if kind is EntryKind.FOLDER else Entry(kind)
 
 
 class Pair(NamedTuple):

@@ -5,14 +5,18 @@ Rsync alone reads its patterns (FILTER RULES of https://download.samba.org/pub/r
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project_dir import OWN_FOLDER
+from ec2tasks.sync.said import first_time
 
 IGNORE_FILE = ".rsyncignore"
+# It fits one machine only, as an environment does. Spelled so, messages tell it from a project's own pattern.
+MADE_AGAIN = "[n]ode_modules"
 DEFAULT_IGNORED = (
     ".git",
     ".venv",
@@ -26,8 +30,12 @@ DEFAULT_IGNORED = (
 # A conflict copy beside a file of yours, and what is being put in place: neither is part of the project.
 DRAFT = ".ec2tasks-draft"
 LONGEST_NAME, ROOM = 255, 16  # bytes of a file name, and what may follow the job id
+# Some file systems take names for the same whose letters differ in case alone.
+SPELLINGS = ("".join(letters) for letters in itertools.product("gG", "iI", "tT"))
 OWN_PATTERNS = (
     f"{OWN_FOLDER}/",
+    "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in OWN_FOLDER),
+    *(f".{spelling}" for spelling in SPELLINGS if spelling != "git"),
     "*.ec2-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]-[0-9a-f]*",
     f"*{DRAFT}",
     # A repository inside: half of one merged into half of another is none.
@@ -40,7 +48,8 @@ def filter_argv(root: Path) -> list[str]:
     own = [f"--exclude={pattern}" for pattern in OWN_PATTERNS]
     if (root / IGNORE_FILE).is_file():
         _check_patterns(root / IGNORE_FILE)
-        return [*own, f"--exclude-from={root / IGNORE_FILE}"]
+        # Last, so that the project's own file can want it.
+        return [*own, f"--exclude-from={root / IGNORE_FILE}", f"--exclude={MADE_AGAIN}"]
     return [*own, *(f"--exclude={pattern}" for pattern in DEFAULT_IGNORED)]
 
 
@@ -54,14 +63,23 @@ def _check_patterns(path: Path) -> None:
             )
 
 
+def pattern_of(folder: str) -> str:
+    """Rsync's pattern that fits this folder of the project alone."""
+    special = "*?["
+    if any(letter in folder for letter in special):
+        folder = "".join(f"\\{letter}" if letter in f"{special}\\" else letter for letter in folder)
+    return f"/{folder}/"
+
+
+def exclude_folder(folder: str) -> str:
+    """Rsync's option that ignores this folder of the project."""
+    return f"--exclude={pattern_of(folder)}"
+
+
 def say_default_ignored(root: Path) -> None:
     """Say once which paths are ignored by default, where the project has no ignore file."""
-    marker = root / OWN_FOLDER / "default-ignored"
-    if (root / IGNORE_FILE).is_file() or marker.exists():
-        return
-    output.step(f"no {IGNORE_FILE}: left out are {', '.join(DEFAULT_IGNORED)}")
-    if marker.parent.is_dir():
-        marker.touch()
+    if not (root / IGNORE_FILE).is_file() and first_time(root, "ignored by default"):
+        output.step(f"no {IGNORE_FILE}: left out are {', '.join(DEFAULT_IGNORED)}")
 
 
 def conflict_copy(path: str, job_id: str) -> str:

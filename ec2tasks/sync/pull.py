@@ -7,15 +7,16 @@ instance's version is put beside it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.remote.folder import ask_tree, rsync_options
+from ec2tasks.remote.folder import rsync_options
 from ec2tasks.sync.apply import (
     HINT,
     Pull,
@@ -25,14 +26,8 @@ from ec2tasks.sync.apply import (
     staged_entry,
     staging_folder,
 )
-from ec2tasks.sync.entries import (
-    Entry,
-    EntryKind,
-    encode_paths,
-    parse_entries,
-    parse_inodes,
-    same_for_rsync,
-)
+from ec2tasks.sync.entries import EntryKind, encode_paths, may_be_same
+from ec2tasks.sync.gate import NO_STAMP, Seen
 from ec2tasks.sync.progress import bar, shows_bar
 from ec2tasks.sync.reconcile import Change, Resolution
 from ec2tasks.sync.rsync import (
@@ -44,7 +39,7 @@ from ec2tasks.sync.rsync import (
     rsync_failure,
     run_rsync,
 )
-from ec2tasks.sync.scan import scan_remote
+from ec2tasks.sync.scan import RemoteScan, look, scan_remote
 from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer
 
 STILL = 2.0  # seconds for which a file must stand still to be fetched while a command runs
@@ -59,8 +54,8 @@ class LivePull:
     last: bool = False
 
 
-def pull_items(changes: Iterable[Change], behind: Container[str]) -> list[PullItem]:
-    """The items to pull for these changes; `behind`: the paths behind links that lead out."""
+def pull_items(changes: Iterable[Change], remote_scan: RemoteScan) -> list[PullItem]:
+    """The items to pull for these changes, as they were scanned on the instance."""
     return [
         PullItem(
             source=change.path,
@@ -69,7 +64,9 @@ def pull_items(changes: Iterable[Change], behind: Container[str]) -> list[PullIt
             local=change.local,
             reason=change.reason,
             conflict=change.resolution is Resolution.CONFLICT,
-            behind_link=change.path in behind,
+            altered=change.altered,
+            stamp=remote_scan.stamps.get(change.path, NO_STAMP),
+            behind_link=change.path in remote_scan.behind,
         )
         for change in changes
         if change.remote is not None and change.resolution in (Resolution.PULL, Resolution.CONFLICT)
@@ -98,12 +95,18 @@ def fetch(pull: Pull, items: list[PullItem], *, live: LivePull | None = None) ->
             raise rsync_failure(Direction.PULL, result, hint=HINT)
         left = [item for item in waiting if item.source not in arrived]
         pull.vanished |= any(item.source not in entries for item in left)
-        waiting = [replace(item, remote=entries[item.source]) for item in left if item.source in entries]
+        waiting = [_as_seen(item, seen) for item in left if (seen := entries.get(item.source))]
     if unwritten:
         raise _combined(unwritten)
     if waiting and not live:
         names = ", ".join(sorted(item.path for item in waiting)[:3])
         raise Failure(f"pull is not complete: {names} changes there all the time", hint=HINT)
+
+
+def _as_seen(item: PullItem, seen: Seen) -> PullItem:
+    """The item as it stands on the instance now: of the same size and time, it may be another."""
+    altered = item.altered or (seen.entry == item.remote and seen.stamp != item.stamp)
+    return replace(item, remote=seen.entry, stamp=seen.stamp, altered=altered)
 
 
 def _apply(pull: Pull, items: list[PullItem]) -> list[Failure]:
@@ -128,39 +131,43 @@ def _ready(transfer: Transfer, items: list[PullItem], live: LivePull) -> list[Pu
     A file that stands still for that moment, one that was replaced as a whole meanwhile, and one that has
     been growing since the last time, as a log does.
     """
-    paths = encode_paths(f"./{item.source}" for item in items)
-    before = parse_inodes(ask_tree(transfer.remote, transfer.tools, "look", stdin=paths))
+    sources = [item.source for item in items]
+    before = look(transfer.remote, sources, transfer.tools)
     time.sleep(0 if live.last else STILL)
-    answer = ask_tree(transfer.remote, transfer.tools, "look", stdin=paths)
-    entries, inodes = parse_entries(answer), parse_inodes(answer)
+    after = look(transfer.remote, sources, transfer.tools)
     ready, growing = [], set()
     for item in items:
-        entry = item.remote if item.behind_link else entries.get(item.source)
-        if entry is None:
+        seen = Seen(item.remote, item.stamp) if item.behind_link else after.get(item.source)
+        if seen is None:
             continue
-        inode = inodes.get(item.source, 0)
-        replaced = inode != before.get(item.source)
+        entry, inode = seen.entry, seen.stamp.inode
+        earlier = before.get(item.source)
+        replaced = not item.behind_link and inode != (earlier.stamp.inode if earlier else 0)
         is_log = item.source in live.growing and item.remote.size <= entry.size <= LOG_LIMIT
         if entry == item.remote or replaced or is_log or live.last:
-            ready.append(replace(item, remote=entry, replaced_by=inode if replaced else 0))
+            ready.append(replace(_as_seen(item, seen), replaced_by=inode if replaced else 0))
         if entry != item.remote and not replaced:
             growing.add(item.source)
     live.growing = growing
     return ready
 
 
-def pull_argv(transfer: Transfer, *, behind_links: bool, progress: bool) -> list[str]:
-    """The rsync that pulls into the staging folder. A big file goes on where it was cut."""
+def pull_argv(transfer: Transfer, *, behind_links: bool, altered: bool, progress: bool) -> list[str]:
+    """The rsync that pulls files and folders into the staging folder. A big file goes on where it was cut.
+
+    `altered`: what has the size and time of the file here is fetched all the same. No link is ever fetched,
+    nothing else than files and folders can come of it: links are made from what was scanned.
+    """
     return [
         "rsync",
-        *COMPARING,
+        *(option for option in COMPARING if option != "--links"),
         *(["--copy-links"] if behind_links else []),
+        *(["--ignore-times"] if altered else [f"--copy-dest={transfer.root.absolute()}"]),
         "--8-bit-output",
         "--inplace",
         "--partial",
         # What is put into a folder must be able to leave it again.
         "--chmod=Du+rwx,ug-s",
-        f"--copy-dest={transfer.root.absolute()}",
         "--no-implied-dirs",
         "--from0",
         "--files-from=-",
@@ -177,16 +184,20 @@ def pull_argv(transfer: Transfer, *, behind_links: bool, progress: bool) -> list
 def _stage(transfer: Transfer, items: list[PullItem]) -> RsyncResult:
     """Fetch items into the staging folder."""
     _prepare_staging(staging_folder(transfer), items)
-    # What has a mode alone to change needs no transfer.
-    wanted = [item for item in items if not changes_mode_only(item)]
+    # What has a mode alone to change needs no transfer, and of a link all is known.
+    wanted = [
+        item for item in items if not changes_mode_only(item) and item.remote.kind is not EntryKind.LINK
+    ]
     total = sum(item.remote.size for item in wanted)
     progress = not transfer.quiet and not transfer.verbose and shows_bar(total)
     result = RsyncResult(code=0, errors="")
     with bar("pull", total) if progress else contextlib.nullcontext(_ignore) as moved:
-        for behind_links in (False, True):
-            sources = [item.source for item in wanted if item.behind_link is behind_links]
+        for behind_links, altered in itertools.product((False, True), repeat=2):
+            sources = [
+                item.source for item in wanted if (item.behind_link, item.altered) == (behind_links, altered)
+            ]
             if sources and result.complete:
-                argv = pull_argv(transfer, behind_links=behind_links, progress=progress)
+                argv = pull_argv(transfer, behind_links=behind_links, altered=altered, progress=progress)
                 paths = encode_paths(f"./{source}" for source in sources)
                 result = run_rsync(argv, transfer.tools, stdin=paths, on_bytes=moved)
     return result
@@ -213,7 +224,7 @@ def _prepare_staging(folder: Path, items: Sequence[PullItem]) -> None:
 def _can_resume(staged: Path, item: PullItem) -> bool:
     """Whether rsync can go on with what has arrived of an item."""
     # Half of a version that is replaced by now would pass for a whole one, once nothing is there any more.
-    return not item.replaced_by and os.access(staged, os.W_OK)
+    return not item.replaced_by and not item.altered and os.access(staged, os.W_OK)
 
 
 def _unwritable(folder: Path, error: OSError) -> Failure:
@@ -238,12 +249,13 @@ def clear_staging(transfer: Transfer, wanted: Iterable[PullItem] = ()) -> None:
         raise _unwritable(folder, error) from error
 
 
-def _scan_again(transfer: Transfer, items: list[PullItem], result: RsyncResult) -> dict[str, Entry]:
+def _scan_again(transfer: Transfer, items: list[PullItem], result: RsyncResult) -> dict[str, Seen]:
     """The entries on the instance after they were fetched: what changed meanwhile may have arrived torn."""
     if result.code in BROKEN_CODES:
         # The way there broke: what has arrived with the size and time it had before is whole.
-        return {item.source: item.remote for item in items}
-    return scan_remote(transfer.remote, [item.source for item in items], transfer.tools).entries
+        return {item.source: Seen(item.remote, item.stamp) for item in items}
+    scan = scan_remote(transfer.remote, [item.source for item in items], transfer.tools)
+    return {path: Seen(entry, scan.stamps[path]) for path, entry in scan.entries.items()}
 
 
 def _as_arrived(transfer: Transfer, item: PullItem) -> PullItem:
@@ -253,7 +265,7 @@ def _as_arrived(transfer: Transfer, item: PullItem) -> PullItem:
 
 
 def _arrived(
-    transfer: Transfer, items: list[PullItem], entries: dict[str, Entry], *, finished: bool
+    transfer: Transfer, items: list[PullItem], entries: dict[str, Seen], *, finished: bool
 ) -> set[str]:
     """The sources of the items that have arrived whole; `finished`: no transfer was cut."""
     torn = _still_written(transfer, items) if finished else set()
@@ -269,24 +281,24 @@ def _still_written(transfer: Transfer, items: list[PullItem]) -> set[str]:
     replaced = {item.source: item for item in items if item.replaced_by}
     if not replaced:
         return set()
-    paths = encode_paths(f"./{source}" for source in replaced)
-    answer = ask_tree(transfer.remote, transfer.tools, "look", stdin=paths)
-    entries, inodes = parse_entries(answer), parse_inodes(answer)
+    after = look(transfer.remote, replaced, transfer.tools)
     return {
         source
         for source, item in replaced.items()
-        if inodes.get(source) == item.replaced_by and entries[source] != item.remote
+        if (seen := after.get(source)) and seen.stamp.inode == item.replaced_by and seen.entry != item.remote
     }
 
 
-def _is_whole(transfer: Transfer, item: PullItem, entry: Entry | None, *, finished: bool) -> bool:
+def _is_whole(transfer: Transfer, item: PullItem, seen: Seen | None, *, finished: bool) -> bool:
     """Whether all of an item has arrived: rsync sets a file's time once its last byte is here."""
     if item.replaced_by:
         # Any version of it is as good as the one scanned, but its size and time do not tell if it was cut.
         return finished and staged_entry(staging_folder(transfer), item) is not None
-    if entry != item.remote:
+    if seen is None or seen.entry != item.remote:
+        return False
+    if item.remote.kind is EntryKind.FILE and seen.stamp != item.stamp:
         return False
     if changes_mode_only(item) or item.remote.kind is EntryKind.FOLDER:
         return True
     staged = staged_entry(staging_folder(transfer), item)
-    return staged is not None and same_for_rsync(staged, item.remote)
+    return staged is not None and may_be_same(staged, item.remote)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ec2tasks.base import output
@@ -22,27 +22,26 @@ from ec2tasks.sync.entries import (
     EntryKind,
     encode_paths,
     kind_of,
-    parse_entries,
+    may_be_same,
     read_entry,
-    same_for_rsync,
     same_on_both,
     total_size,
 )
+from ec2tasks.sync.environments import (
+    environment_filters,
+    environments_in,
+    local_environments,
+    say_environments,
+)
+from ec2tasks.sync.gate import Seen, read_look, read_names
 from ec2tasks.sync.ignore import filter_argv
 from ec2tasks.sync.progress import WORTH_A_WORD, bar, biggest, shows_bar, size_text
 from ec2tasks.sync.reconcile import Change
-from ec2tasks.sync.rsync import (
-    COMPARING,
-    ITEMIZED,
-    RsyncResult,
-    is_item,
-    item_path,
-    left_out_text,
-    rsync_failure,
-    run_rsync,
-)
-from ec2tasks.sync.scan import RemoteScan, list_local_files
+from ec2tasks.sync.rsync import COMPARING, Items, RsyncResult, left_out_text, rsync_failure, run_rsync
+from ec2tasks.sync.scan import RemoteScan
+from ec2tasks.sync.touched import touched_since
 from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer, names_text
+from ec2tasks.sync.travelling import listed
 
 Copies = dict[
     str, tuple[str, Entry | None]
@@ -72,11 +71,11 @@ def delete_remote(
         return set()
     deepest_first = sorted(folders, key=lambda path: (-path.count("/"), path))
     paths = encode_paths(files) + b"\0" + encode_paths(deepest_first)
-    stayed = ask_tree(transfer.remote, transfer.tools, "clear", job_id=transfer.job_id, stdin=paths)
+    answer = ask_tree(transfer.remote, transfer.tools, "clear", job_id=transfer.job_id, stdin=paths)
     if transfer.verbose:
         for path in files:
             output.step(f"delete there {path} (deleted here)")
-    return {os.fsdecode(path) for path in stayed.split(b"\0") if path}
+    return read_names(answer, {*files, *folders})
 
 
 def push_argv(transfer: Transfer, *, progress: bool, round_: int = 0) -> list[str]:
@@ -90,7 +89,6 @@ def push_argv(transfer: Transfer, *, progress: bool, round_: int = 0) -> list[st
         f"--temp-dir={OWN_FOLDER}/incoming",
         f"--partial-dir={transfer.remote.path}/{OWN_FOLDER}/partial",
         "--debug=FILTER1",
-        ITEMIZED,
         *(["--info=progress2", "--no-inc-recursive", "--outbuf=L"] if progress else []),
         *rsync_options(transfer.remote),
     ]
@@ -113,18 +111,19 @@ def _send(
     progress = not transfer.quiet and not transfer.verbose and shows_bar(total)
     sent: list[str] = []
     messages: list[str] = []
+    items = Items()
 
     def take(line: bytes) -> None:
-        if not is_item(line):
+        item = items.read(line)
+        if item is None:
             messages.append(line.decode(errors="surrogateescape"))
             return
-        path = item_path(line)
-        sent.append(path)
-        on_path(path)
-        if transfer.verbose and (reason := reason_of(path)):
-            output.step(f"push {path} ({reason})")
+        sent.append(item.path)
+        on_path(item.path)
+        if transfer.verbose and (reason := reason_of(item.path)):
+            output.step(f"push {item.path} ({reason})")
 
-    argv = [*push_argv(transfer, progress=progress, round_=round_), *argv]
+    argv = [*push_argv(transfer, progress=progress, round_=round_), items.option, *argv]
     argv += ["--", f"{transfer.root}/", transfer.remote.rsync_path]
     with bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
         result = run_rsync(argv, transfer.tools, stdin=stdin, on_line=take, on_bytes=moved)
@@ -187,6 +186,8 @@ def _entry_or_none(root: Path, path: str) -> Entry | None:
 def _send_listed(transfer: Transfer, changes: dict[str, Change], round_: int) -> set[str]:
     """Send these paths and nothing below them; the paths that arrived."""
     argv = ["--no-implied-dirs", "--from0", "--files-from=-"]
+    if any(change.altered for change in changes.values()):
+        argv.append("--ignore-times")
     reasons = {path: change.reason for path, change in changes.items()}
     total = sum(change.local.size for change in changes.values() if change.local)
     paths = encode_paths(f"./{path}" for path in changes)
@@ -196,27 +197,48 @@ def _send_listed(transfer: Transfer, changes: dict[str, Change], round_: int) ->
 
 def first_push(transfer: Transfer, baseline: Baseline) -> bool:
     """Send everything to an empty folder; whether nothing changed meanwhile, on either side."""
-    root, total = transfer.root, _first_push_size(transfer)
+    root, tools = transfer.root, transfer.tools
+    filters = filter_argv(root)
+    baseline.environments = local_environments(root, filters, tools)
+    filters += environment_filters(baseline.environments)
+    total = _first_push_size(transfer, filters)
     start = file_system_time(root)
-    argv = ["--recursive", "--keep-dirlinks", "--ignore-existing", "--info=skip1", *filter_argv(root)]
+    argv = ["--recursive", "--keep-dirlinks", "--ignore-existing", "--info=skip1", *filters]
     announce = _announcer(root, baseline)
     sent, result = _send(transfer, argv, total, lambda _: "nothing there yet", on_path=announce)
-    entries = [(path, _untouched_since(root, path, start)) for path in sent if path not in ("", ".")]
+    say_environments(transfer, baseline.environments - environments_in(sent), result)
+    entries = [(path, _untouched_since(root, path, start)) for path in sent]
     baseline.record_new((path, entry) for path, entry in entries if entry)
+    baseline.seen = touched_since(transfer.remote, tools, "").now
     # What somebody else has put there meanwhile was not sent.
     is_shared = any(line.endswith(" exists") for line in result.lines())
     return not is_shared and all(entry for _, entry in entries)
 
 
-def _first_push_size(transfer: Transfer) -> int:
+def _first_push_size(transfer: Transfer, filters: Sequence[str]) -> int:
     """The bytes of a first push, where that matters: for the bar, or for naming the biggest items."""
     words = transfer.tools.capture(["du", "-sk", f"{transfer.root}"], timeout=60).stdout.split()
     at_most = int(words[0]) * 1024 if words and words[0].isdigit() else WORTH_A_WORD
     if at_most < WORTH_A_WORD and not shows_bar(at_most):
         return 0
-    entries = list_local_files(transfer.root, transfer.tools)
+    entries = _local_files(transfer, filters)
     say_biggest(entries)
     return total_size(entries)
+
+
+def _local_files(transfer: Transfer, filters: Sequence[str]) -> dict[str, Entry]:
+    """All files here that would travel."""
+    named = listed(transfer.root, filters, transfer.tools)
+    entries = ((path, _entry_or_none(transfer.root, path)) for path, is_folder in named if not is_folder)
+    return {path: entry for path, entry in entries if entry and entry.kind is EntryKind.FILE}
+
+
+def note_pushed(transfer: Transfer, baseline: Baseline, pushed: Iterable[str]) -> None:
+    """Know what was just put there as ours, and what others have touched there meanwhile as doubtful."""
+    touched = touched_since(transfer.remote, transfer.tools, baseline.seen)
+    others = touched.paths.difference(pushed)
+    baseline.doubtful |= {path for path in others if kind_of(baseline[path].remote) is EntryKind.FILE}
+    baseline.seen = touched.now
 
 
 def say_biggest(entries: dict[str, Entry]) -> None:
@@ -256,18 +278,19 @@ def _untouched_since(root: Path, path: str, start: int) -> Entry | None:
     return None
 
 
-def unexpected_copies(transfer: Transfer, copies: Copies) -> dict[str, tuple[str, Entry]]:
+def unexpected_copies(transfer: Transfer, copies: Copies) -> dict[str, tuple[str, Seen]]:
     """Copies on the instance of what had changed after it was compared, each with its original's path."""
     if not copies:
         return {}
     paths = encode_paths(f"./{copy}" for copy in copies)
     answer = ask_tree(transfer.remote, transfer.tools, "look_kept", job_id=transfer.job_id, stdin=paths)
     return {
-        copy: (copies[copy][0], entry)
-        for copy, entry in parse_entries(answer).items()
-        if entry.kind in (EntryKind.FILE, EntryKind.LINK) and not _is_expected(copies[copy][1], entry)
+        copy: (copies[copy][0], seen)
+        for copy, seen in read_look(answer, set(copies)).items()
+        if seen.entry.kind in (EntryKind.FILE, EntryKind.LINK)
+        and not _is_expected(copies[copy][1], seen.entry)
     }
 
 
 def _is_expected(before: Entry | None, copy: Entry) -> bool:
-    return before is not None and (before.kind is EntryKind.FOLDER or same_for_rsync(before, copy))
+    return before is not None and (before.kind is EntryKind.FOLDER or may_be_same(before, copy))

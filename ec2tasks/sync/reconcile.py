@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ec2tasks.sync.entries import Entry, EntryKind, Pair, same_for_rsync
+from ec2tasks.sync.entries import Entry, EntryKind, Pair, is_copy
 
 
 class ChangeKind(Enum):
@@ -37,7 +37,10 @@ class Resolution(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A path about which something is to be done, why, and what stood on both sides when that was decided."""
+    """A path about which something is to be done, why, and what stood on both sides when that was decided.
+
+    `altered`: the instance's file was changed although its size and time are as before.
+    """
 
     path: str
     resolution: Resolution
@@ -45,6 +48,7 @@ class Change:
     local: Entry | None
     remote: Entry | None
     base: Pair
+    altered: bool = False
 
 
 def reconcile(
@@ -53,17 +57,27 @@ def reconcile(
     local: Entry | None,
     remote: Entry | None,
     *,
+    altered: bool = False,
     same_content: Callable[[str], bool] = lambda _path: False,
 ) -> Change:
     """Decide what is to be done about one path, by a three-way comparison with its merge base.
 
-    `same_content` is asked only about two files of one size that were both changed: whether they hold the
-    same all the same.
+    `altered`: the instance's file is another one than its size and time say. `same_content` is asked only
+    about two files of one size that were both changed: whether they hold the same all the same.
     """
     local_change, remote_change = change_kind(base.local, local), change_kind(base.remote, remote)
-    resolution = _resolution(path, local_change, remote_change, local, remote, same_content)
-    reason = _reason(resolution, local_change, remote_change)
-    return Change(path=path, resolution=resolution, reason=reason, local=local, remote=remote, base=base)
+    if altered and remote_change is ChangeKind.UNCHANGED:
+        remote_change = ChangeKind.CHANGED
+    resolution = _resolution(path, local_change, remote_change, local, remote, altered, same_content)
+    return Change(
+        path=path,
+        resolution=resolution,
+        reason=_reason(resolution, local_change, remote_change),
+        local=local,
+        remote=remote,
+        base=base,
+        altered=altered,
+    )
 
 
 def change_kind(before: Entry | None, after: Entry | None) -> ChangeKind:
@@ -83,13 +97,14 @@ def _resolution(
     remote_change: ChangeKind,
     local: Entry | None,
     remote: Entry | None,
+    altered: bool,
     same_content: Callable[[str], bool],
 ) -> Resolution:
     if local_change is remote_change is ChangeKind.UNCHANGED:
         return Resolution.NOTHING
     if local is None and remote is None:
         return Resolution.FORGET
-    if local == remote:
+    if local == remote and not altered:
         return Resolution.AGREE
     if remote_change is ChangeKind.UNCHANGED:
         return Resolution.DELETE if local is None else Resolution.PUSH
@@ -100,19 +115,14 @@ def _resolution(
         return Resolution.PULL
     if remote is None:
         return Resolution.PUSH
-    return _both_changed(path, local, remote, same_content)
-
-
-def _both_changed(path: str, local: Entry, remote: Entry, same_content: Callable[[str], bool]) -> Resolution:
-    if same_for_rsync(local, remote) or (needs_checksum(local, remote) and same_content(path)):
+    if (is_copy(local, remote) and not altered) or (may_be_alike(local, remote) and same_content(path)):
         return Resolution.AGREE if local.mode == remote.mode else Resolution.PUSH
     return Resolution.CONFLICT
 
 
-def needs_checksum(local: Entry, remote: Entry) -> bool:
-    """Whether only a look into both files can tell if they differ."""
-    both_files = local.kind is remote.kind is EntryKind.FILE
-    return both_files and local.size == remote.size and not same_for_rsync(local, remote)
+def may_be_alike(local: Entry, remote: Entry) -> bool:
+    """Whether two entries are files that may hold the same: only a look into both can tell."""
+    return local.kind is remote.kind is EntryKind.FILE and local.size == remote.size
 
 
 def _reason(resolution: Resolution, local_change: ChangeKind, remote_change: ChangeKind) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools, ends_with_us
 from ec2tasks.remote.folder import BrokenConnectionError
+from ec2tasks.sync.gate import checked_path, path_flaw
 from ec2tasks.sync.transfer import Direction
 
 # Rsync's exit codes that a user can do something about.
@@ -42,6 +44,7 @@ LEFT_OUT = re.compile(
     |\[sender\]\ hiding\ directory\ (?P<nested>.*/\.git)\ because\ of\ pattern.*)$""",
     re.VERBOSE,
 )
+HIDDEN = re.compile(r"\[sender\] hiding directory (?P<path>.*) because of pattern (?P<pattern>.*)$")
 # A message of rsync's about a file; a login on the instance may print anything else.
 ABOUT_A_FILE = re.compile(r"rsync: |symlink has|skipping|could not|cannot|file has vanished|ERROR|IO error")
 RECEIVING = ("generator", "receiver", "Receiver")
@@ -49,12 +52,59 @@ OBSTRUCTED = re.compile(
     r"could not make way for new [\w ]+: (?P<way>.*)$|cannot delete non-empty directory: .*$"
     r'|rsync: \[generator\] recv_generator: failed to stat "(?P<stat>.*)": [\w ]+ \(\d+\)$'
 )
-ITEMIZED = "--out-format=%i %n"
-ITEM = re.compile(rb"[<>ch.][fdLDS][.+ ?a-zA-Z]{9} ")
-NAME_AT = 12  # an item says in eleven characters what differs, then comes a space
+ITEM = re.compile(rb"(?P<what>\*deleting  |[<>ch.][fdLDS][.+ ?a-zA-Z]{9}) (?P<name>.+)", re.DOTALL)
 PROGRESS = re.compile(rb"^\s*([\d,]+)\s+\d+%\s")
 # Times to the nanosecond; not those of folders, which change with what is put into them.
 COMPARING = ("--links", "--perms", "--times", "--omit-dir-times", "--copy-unsafe-links", "--modify-window=-1")
+
+
+class Item(NamedTuple):
+    """What rsync says of one path: in eleven characters what differs, as --itemize-changes has them."""
+
+    path: str
+    what: bytes
+    is_folder: bool
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it stands on the receiving side alone."""
+        return self.what.startswith(b"*")
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return self.what[:1] == b"." and self.what[2:].isspace()
+
+
+class Items:
+    """Reads the items in the output of one rsync.
+
+    The rsync here prints them behind a mark that nobody else knows: whatever else the other side has it
+    print, in any form, is no item.
+    """
+
+    def __init__(self) -> None:
+        self._mark = secrets.token_hex(8)
+
+    @property
+    def option(self) -> str:
+        """The option with which rsync prints its items so."""
+        return f"--out-format={self._mark}%i %n"
+
+    def read(self, line: bytes) -> Item | None:
+        """The item in a line; None for any other line, and for the top folder.
+
+        Raises RefusedAnswerError for one about a path that leads out of the project: what stands on the
+        instance alone is named from there.
+        """
+        if not line.startswith(mark := self._mark.encode()):
+            return None
+        match = ITEM.fullmatch(line[len(mark) :])
+        name = match["name"].rstrip(b"/") if match else b"."
+        if match is None or name == b".":
+            return None
+        path = checked_path(unescaped(name))
+        return Item(path, match["what"], match["name"].endswith(b"/") or match["what"][1:2] == b"d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +136,11 @@ class RsyncResult:
             and all(any(explain(line) for explain in explains) for line in lines)
         )
 
+    def hidden(self, pattern: str) -> set[str]:
+        """The folders here that this pattern keeps out."""
+        matches = (HIDDEN.match(line) for line in self.lines())
+        return {unescaped_text(match["path"]) for match in matches if match and match["pattern"] == pattern}
+
     def skipped_local(self, root: str) -> list[str]:
         """The paths below `root` here that a push did not even compare, for what stands here."""
         matches = (LEFT_OUT.match(line) for line in self.lines())
@@ -94,10 +149,10 @@ class RsyncResult:
             for match in matches
             if match and match["side"] not in RECEIVING
         )
-        return [unescaped_text(name).removeprefix(f"{root}/") for name in names if name]
+        return _paths_below(root, names)
 
     def closed_remote(self, root: str) -> list[str]:
-        """The folders below `root` on the instance that a push could not look into."""
+        """The folders below `root` on the instance that a push could not look into, to be named."""
         matches = (LEFT_OUT.match(line) for line in self.lines())
         names = [
             match["closed"] for match in matches if match and match["closed"] and match["side"] in RECEIVING
@@ -107,8 +162,16 @@ class RsyncResult:
     def obstructed_remote(self, root: str) -> list[str]:
         """The paths below `root` on the instance that a push did not compare, for what is in their place."""
         matches = (OBSTRUCTED.match(line) for line in self.lines())
-        names = [match["way"] or match["stat"] for match in matches if match]
-        return [unescaped_text(name).removeprefix(f"{root}/") for name in names if name]
+        return _paths_below(root, (match["way"] or match["stat"] for match in matches if match))
+
+
+def _paths_below(root: str, names: Iterable[str | None]) -> list[str]:
+    """The names as paths below `root`, but for those that can't be any.
+
+    Messages are no more than a reason to look: a login on the instance may print what looks like one.
+    """
+    paths = [unescaped_text(name).removeprefix(f"{root}/") for name in names if name]
+    return [path for path in paths if path_flaw(path) is None]
 
 
 def left_out_text(line: str) -> str | None:
@@ -191,16 +254,6 @@ def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
         yield from lines
     if rest:
         yield rest
-
-
-def is_item(line: bytes) -> bool:
-    """Whether a line of rsync's itemized output is about something that travels, and no message."""
-    return ITEM.match(line) is not None
-
-
-def item_path(line: bytes) -> str:
-    """The path of an item in rsync's itemized output."""
-    return unescaped(line[NAME_AT:].rstrip(b"/"))
 
 
 def unescaped(name: bytes) -> str:

@@ -95,7 +95,7 @@ def described(path: Path) -> str:
 
 def contents(root: Path) -> set[str]:
     """Every file's content and link's target anywhere in a tree, also what was replaced in it."""
-    own = tuple(f"{OWN}/{one}" for one in ("synced", "incoming", "lock", "default-ignored", ".gitignore"))
+    own = tuple(f"{OWN}/{one}" for one in ("synced", "incoming", "lock", "said", "clock", ".gitignore"))
     return {described(root / path) for path in _walk(root) if not path.startswith(own)} - {"folder"}
 
 

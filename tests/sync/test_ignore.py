@@ -27,7 +27,10 @@ def test_what_never_moves(tmp_path: Path) -> None:
     assert "--exclude=.ec2tasks/" in filter_argv(tmp_path)
     assert {f"--exclude={one}" for one in DEFAULT_IGNORED} <= set(filter_argv(tmp_path))
     (tmp_path / ".rsyncignore").write_text("*.tmp\n")
-    assert filter_argv(tmp_path)[-1] == f"--exclude-from={tmp_path / '.rsyncignore'}"
+    assert filter_argv(tmp_path)[-2:] == [
+        f"--exclude-from={tmp_path / '.rsyncignore'}",
+        "--exclude=[n]ode_modules",
+    ]
 
 
 def test_a_pattern_added_later_deletes_nothing(sides: Sides) -> None:
@@ -54,7 +57,7 @@ def test_ignored_files_stay_where_they_are(warm: ScratchProject) -> None:
 
 
 def test_without_rsyncignore_what_stays_behind_is_said(warm: ScratchProject) -> None:
-    (warm.root / ".ec2tasks" / "default-ignored").unlink(missing_ok=True)
+    (warm.root / ".ec2tasks" / "said").unlink(missing_ok=True)
     assert "no .rsyncignore: left out are .git, .venv" in warm.ec2tasks("run", "true").err
     assert "no .rsyncignore" not in warm.ec2tasks("run", "true").err
 

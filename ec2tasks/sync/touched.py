@@ -1,0 +1,57 @@
+"""Asks the instance which files were changed since an earlier time, whatever their own times say.
+
+A file's size and time can be set by hand, and are by who unpacks or copies one; the time at which its inode
+was last changed can't (https://man7.org/linux/man-pages/man7/inode.7.html). The clock is the instance's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ec2tasks.base.process import Tools
+from ec2tasks.remote.folder import RemoteFolder, ask_tree
+from ec2tasks.sync.entries import encode_paths
+from ec2tasks.sync.gate import RefusedAnswerError, read_names, read_project_names
+
+CLOCK = re.compile(r"(\d{9,11})(?:\.(\d{1,10}))?")
+GRAIN = 20_000_000  # nanoseconds: a kernel's clock for files goes by steps of up to ten milliseconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Touched:
+    """What was changed there since; `now`: the instance's time when it was asked, for the next question.
+
+    `environments`: those of the ones asked about that are still some there.
+    """
+
+    paths: set[str]
+    now: str
+    environments: set[str]
+
+
+def touched_since(
+    remote: RemoteFolder, tools: Tools, since: str, environments: Iterable[str] = ()
+) -> Touched:
+    """The files changed there since that time of the instance's, as an earlier answer has it; "" for none.
+
+    Left out are those that say so themselves: whose own time is that of their last change. Raises Failure.
+    """
+    asked = set(environments)
+    stdin = encode_paths(f"./{path}" for path in sorted(asked))
+    answer = ask_tree(remote, tools, "touched", stdin=stdin, since=_just_before(since))
+    now, _, rest = answer.partition(b"\0")
+    if not CLOCK.fullmatch(now.decode(errors="replace")):
+        raise RefusedAnswerError("it begins with no time", now.decode(errors="replace"))
+    still, _, paths = rest.partition(b"\0\0") if not rest.startswith(b"\0") else (b"", b"", rest[1:])
+    return Touched(paths=read_project_names(paths), now=now.decode(), environments=read_names(still, asked))
+
+
+def _just_before(time: str) -> str:
+    """A time that is a grain earlier; "" for none."""
+    match = CLOCK.fullmatch(time)
+    if match is None:
+        return ""
+    nanoseconds = int(match[1]) * 10**9 + int((match[2] or "")[:9].ljust(9, "0")) - GRAIN
+    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09}"
