@@ -15,6 +15,7 @@ from ec2tasks.base.writable import check_folder, probe, writing
 
 OWN_FOLDER = ".ec2tasks"
 FOLDERS = ("logs", "replaced", "synced")
+PASSING = ("incoming", "names")  # what is in these is deleted again
 SUDO = "it may be root's after a run with sudo: take it back with chown"
 PATIENCE = 2.0  # seconds of waiting for another sync of this project until that is said
 
@@ -32,6 +33,10 @@ def check_writable(root: Path) -> None:
 def make_own_folder(root: Path) -> Path:
     """Make `.ec2tasks/` in the project where it is missing, unseen by git; its path. Raises Failure."""
     folder = root / OWN_FOLDER
+    # A cloned repository can hold a link in its place, and what is kept here would land where that leads.
+    for own in (folder, *(folder / name for name in (*FOLDERS, *PASSING))):
+        if own.is_symlink():
+            raise Failure(f"`{own}` is a link: ec2tasks keeps its files in a folder", hint=f"rm {own}")
     try:
         folder.mkdir(exist_ok=True)
         if not (folder / ".gitignore").exists():

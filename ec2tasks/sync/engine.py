@@ -33,7 +33,7 @@ from ec2tasks.sync.push import (
     Copies,
     delete_remote,
     first_push,
-    note_pushed,
+    noting_others,
     push_changes,
     say_biggest,
     say_left_out,
@@ -115,10 +115,11 @@ def _sync(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> None:
         pull = Pull(transfer=transfer, baseline=baseline)
         _prepare(pull, comparison, options)
         try:
-            if options.push:
-                _push(pull, comparison)
+            note = _push(pull, comparison) if options.push else None
             if options.pull:
                 _pull(pull, comparison, options)
+            if note:
+                note()
             _record_unmoved(pull, comparison.changes, keeps=options.live is None)
         finally:
             _say_conflict_copies(pull)
@@ -170,14 +171,18 @@ def _check_whole(comparison: Comparison, *, vanished: bool) -> None:
         raise Failure("pull is not complete: files are renamed there all the time", hint=HINT)
 
 
-def _push(pull: Pull, comparison: Comparison) -> None:
-    """Push the changes; `pull` takes in what must come here for that: the conflicts' remote versions."""
+def _push(pull: Pull, comparison: Comparison) -> Callable[[], None] | None:
+    """Push the changes; `pull` takes in what must come here for that: the conflicts' remote versions.
+
+    The function returned, where anything was pushed, notes in the end what others have changed meanwhile.
+    """
     conflicts = [change for change in comparison.changes if change.resolution is Resolution.CONFLICT]
     # Theirs comes first: what yours replaces there is here by then.
     fetch(pull, pull_items(conflicts, comparison.remote))
     to_push = _record_linked(pull.baseline, _changes_to_push(comparison.changes), comparison.remote)
     say_biggest({change.path: change.local for change in to_push if change.local})
     copies: Copies = {}
+    note = None
     try:
         blocked = _clear_remote(pull, comparison, to_push, copies)
         unblocked = [change for change in to_push if change.path not in blocked]
@@ -188,9 +193,10 @@ def _push(pull: Pull, comparison: Comparison) -> None:
                 kind_of(change.local) is EntryKind.FOLDER and kind_of(change.remote) not in FREE
                 for change in unblocked
             )
-            note_pushed(pull.transfer, pull.baseline, [change.path for change in unblocked])
+            note = noting_others(pull.transfer, pull.baseline, [change.path for change in unblocked])
     finally:
         _pull_unexpected(pull, copies)
+    return note
 
 
 def _changes_to_push(changes: Iterable[Change]) -> list[Change]:

@@ -53,19 +53,21 @@ class Seen(NamedTuple):
 class RefusedAnswerError(Failure):
     """The instance answered what no honest one would: nothing was done with it."""
 
-    def __init__(self, what: str, answer: str) -> None:
-        shown = ascii(answer if len(answer) <= SHOWN else f"{answer[:SHOWN]}…")
-        super().__init__(
-            f"the instance's answer is refused: {what}: {shown}",
-            hint="something on it answers in the place of `find` or rsync: look at its PATH and ~/.bashrc"
-            " (`ec2tasks shell --no-rsync`), or end it (`ec2tasks down`)",
-        )
+
+def refused(what: str, answer: str) -> RefusedAnswerError:
+    """The error for an answer, and what is wrong with it."""
+    shown = ascii(answer if len(answer) <= SHOWN else f"{answer[:SHOWN]}…")
+    return RefusedAnswerError(
+        f"the instance's answer is refused: {what}: {shown}",
+        hint="something on it answers in the place of `find` or rsync: look at its PATH and ~/.bashrc"
+        " (`ec2tasks shell --no-rsync`), or end it (`ec2tasks down`)",
+    )
 
 
 def checked_path(path: str) -> str:
     """The path, where it names something of the project. Raises RefusedAnswerError for any other."""
     if (flaw := path_flaw(path)) is not None:
-        raise RefusedAnswerError(flaw, path)
+        raise refused(flaw, path)
     return path
 
 
@@ -100,13 +102,13 @@ def _read(answer: bytes, most: int, was_asked: Callable[[str], bool]) -> Iterato
     """Read `./PATH`, properties and a link's target, each ended by a zero byte."""
     fields = answer.split(b"\0")
     if len(fields) % 3 != 1 or fields[-1]:
-        raise RefusedAnswerError("it is cut or mixed with other words", _text(fields[-1]))
+        raise refused("it is cut or mixed with other words", _text(fields[-1]))
     if len(fields) // 3 > most:
-        raise RefusedAnswerError(f"{len(fields) // 3} entries where {most} were asked for", _text(fields[0]))
+        raise refused(f"{len(fields) // 3} entries where {most} were asked for", _text(fields[0]))
     for name, properties, target in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
         path = _text(name)
         if not path.startswith("./") or not was_asked(path[2:]):
-            raise RefusedAnswerError("a path that was not asked for", path)
+            raise refused("a path that was not asked for", path)
         yield path[2:], _seen(properties, _text(target))
 
 
@@ -114,7 +116,7 @@ def _seen(properties: bytes, target: str) -> Seen:
     match = PROPERTIES.fullmatch(properties)
     kind = LETTERS.get(match[1]) if match else None
     if match is None or kind is None or (target and kind is not EntryKind.LINK):
-        raise RefusedAnswerError("it says nothing that a file can be", _text(properties))
+        raise refused("it says nothing that a file can be", _text(properties))
     mode = int(match[2], 8) & 0o777
     stamp = Stamp(int(match[6]), match[7])
     if kind is EntryKind.FILE:
@@ -122,7 +124,7 @@ def _seen(properties: bytes, target: str) -> Seen:
         return Seen(Entry(kind, mode, int(match[3]), min(time, LAST_TIME)), stamp)
     if kind is EntryKind.LINK and target:
         if len(target) > LONGEST_PATH:
-            raise RefusedAnswerError("a link's target that is too long", target)
+            raise refused("a link's target that is too long", target)
         return Seen(Entry(kind, target=target), stamp)
     if kind is EntryKind.FOLDER:
         return Seen(Entry(kind, mode), stamp)
@@ -133,7 +135,7 @@ def read_names(answer: bytes, asked: set[str]) -> set[str]:
     """The paths in an answer that may hold none but these, each ended by a zero byte."""
     names = {_text(name).removeprefix("./") for name in answer.split(b"\0") if name}
     for name in names - asked:
-        raise RefusedAnswerError("a path that was not asked for", name)
+        raise refused("a path that was not asked for", name)
     return names
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.process import in_background
 from ec2tasks.base.project_dir import OWN_FOLDER, file_system_time
 from ec2tasks.remote.folder import ask_tree, rsync_options
 from ec2tasks.sync.baseline import Baseline
@@ -233,12 +234,20 @@ def _local_files(transfer: Transfer, filters: Sequence[str]) -> dict[str, Entry]
     return {path: entry for path, entry in entries if entry and entry.kind is EntryKind.FILE}
 
 
-def note_pushed(transfer: Transfer, baseline: Baseline, pushed: Iterable[str]) -> None:
-    """Know what was just put there as ours, and what others have touched there meanwhile as doubtful."""
-    touched = touched_since(transfer.remote, transfer.tools, baseline.seen)
-    others = touched.paths.difference(pushed)
-    baseline.doubtful |= {path for path in others if kind_of(baseline[path].remote) is EntryKind.FILE}
-    baseline.seen = touched.now
+def noting_others(transfer: Transfer, baseline: Baseline, pushed: Iterable[str]) -> Callable[[], None]:
+    """Begin to ask what is touched there by now; the function returned notes it in the baseline.
+
+    What was just pushed is ours, what others have touched since the comparison is doubtful.
+    """
+    touched = in_background(lambda: touched_since(transfer.remote, transfer.tools, baseline.seen))
+
+    def note() -> None:
+        answer = touched()
+        others = answer.paths.difference(pushed)
+        baseline.doubtful |= {path for path in others if kind_of(baseline[path].remote) is EntryKind.FILE}
+        baseline.seen = answer.now
+
+    return note
 
 
 def say_biggest(entries: dict[str, Entry]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.folder import RemoteFolder, ask_tree
 from ec2tasks.sync.entries import encode_paths
-from ec2tasks.sync.gate import RefusedAnswerError, read_names, read_project_names
+from ec2tasks.sync.gate import read_names, read_project_names, refused
 
 CLOCK = re.compile(r"(\d{9,11})(?:\.(\d{1,10}))?")
 GRAIN = 20_000_000  # nanoseconds: a kernel's clock for files goes by steps of up to ten milliseconds
@@ -43,7 +43,7 @@ def touched_since(
     answer = ask_tree(remote, tools, "touched", stdin=stdin, since=_just_before(since))
     now, _, rest = answer.partition(b"\0")
     if not CLOCK.fullmatch(now.decode(errors="replace")):
-        raise RefusedAnswerError("it begins with no time", now.decode(errors="replace"))
+        raise refused("it begins with no time", now.decode(errors="replace"))
     still, _, paths = rest.partition(b"\0\0") if not rest.startswith(b"\0") else (b"", b"", rest[1:])
     return Touched(paths=read_project_names(paths), now=now.decode(), environments=read_names(still, asked))
 
