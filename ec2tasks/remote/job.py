@@ -14,7 +14,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.scripts import remote_script
-from ec2tasks.remote.protocol import Message, read_message, script_argv
+from ec2tasks.remote.protocol import Message, read_job_id, read_message, script_argv
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.packages import install_missing
 
@@ -139,7 +139,7 @@ def read_status(message: Message) -> JobStatus:
     """The job that an answer of `follow.sh state` or `follow.sh jobs` is about. Raises ProtocolError."""
     state = message.need("state", str)
     return JobStatus(
-        job_id=message.need("id", str),
+        job_id=message.need("id", read_job_id),
         multi=message.get("multi", str, "none"),
         final_state=message.get("final_state", FinalState, FinalState.LEAVE),
         code=message.need("code", int) if state == "ended" else None,

@@ -26,6 +26,7 @@ from ec2tasks.ssh.host import Host, ssh_argv
 
 VERSION = 1
 PLAIN = re.compile(r"(?!base64:)[A-Za-z0-9._:/@%+,=\\-]*")
+JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 Value = str | int | bool | None
 T = TypeVar("T")
 Default = TypeVar("Default")
@@ -62,6 +63,13 @@ class Message:
             f"the instance's answer `{self.verb}` {what} (version {version}, ec2tasks here {VERSION})",
             hint="`pip install --upgrade ec2tasks`; `ec2tasks status` shows the instance",
         )
+
+
+def read_job_id(text: str) -> str:
+    """A job's id from the instance: a word that can name a file here. Raises ValueError for any other."""
+    if not JOB_ID.fullmatch(text):
+        raise ValueError(f"no id of a job: {text!r}")
+    return text
 
 
 def read_message(line: str, *verbs: str) -> Message | None:

@@ -16,7 +16,14 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import Tools, end_quietly
-from ec2tasks.remote.protocol import Message, Value, message_line, read_message, script_argv
+from ec2tasks.remote.protocol import (
+    Message,
+    Value,
+    message_line,
+    read_job_id,
+    read_message,
+    script_argv,
+)
 from ec2tasks.ssh.host import Host
 
 HEARTBEAT = 5.0  # seconds; the instance forgets a client that says nothing for 60
@@ -160,8 +167,8 @@ def read_departure(message: Message) -> Departure:
         unfetched=message.get("unfetched", str, "") == "yes",
         elsewhere=message.get("elsewhere", str, ""),
         left=message.get("left", str, ""),
-        untold=message.get("untold", lambda ids: tuple(ids.split(",")), ()),
-        job_id=message.get("job", str, ""),
+        untold=message.get("untold", lambda ids: tuple(map(read_job_id, ids.split(","))), ()),
+        job_id=message.get("job", read_job_id, ""),
     )
 
 

@@ -76,7 +76,10 @@ def compare(transfer: Transfer, baseline: Baseline, *, direction: Direction, tho
         f"{folder} (not readable there)" for folder in both.messages.closed_remote(transfer.remote.path)
     ]
     comparison = Comparison(
-        left_out=both.messages.left_out(), closed=[*closed, *remote_scan.closed], remote=remote_scan
+        left_out=both.messages.left_out(),
+        closed=[*closed, *remote_scan.closed],
+        nowhere=set(both.messages.nowhere(f"{root}")),
+        remote=remote_scan,
     )
     states = _path_states(root, baseline, sorted(paths | remote_scan.behind), comparison)
     changes = _reconciled(states, altered, lambda doubtful: same_contents(transfer, doubtful))

@@ -37,10 +37,10 @@ from ec2tasks.sync.push import (
     push_changes,
     say_biggest,
     say_left_out,
+    say_nowhere,
     unexpected_copies,
 )
 from ec2tasks.sync.reconcile import Change, Resolution
-from ec2tasks.sync.said import first_time
 from ec2tasks.sync.scan import RemoteScan
 from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer, names_text
 
@@ -146,17 +146,8 @@ def _prepare(pull: Pull, comparison: Comparison, options: SyncOptions) -> None:
     if options.push:
         say_default_ignored(transfer.root)
         say_left_out(transfer.root, [*comparison.left_out, *comparison.closed])
-    _say_nowhere(transfer.root, comparison.nowhere)
+    say_nowhere(transfer.root, comparison.nowhere)
     clear_staging(transfer, pull_items(changes, comparison.remote))
-
-
-def _say_nowhere(root: Path, links: Iterable[str]) -> None:
-    """Say once which links lead nowhere here."""
-    new = [link for link in sorted(links) if first_time(root, f"leads nowhere {link}")]
-    if new:
-        output.warning(
-            f"{names_text(new)} leads nowhere here: the link stays, and so does what is there under its name"
-        )
 
 
 def _check_whole(comparison: Comparison, *, vanished: bool) -> None:

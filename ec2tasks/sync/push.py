@@ -39,6 +39,7 @@ from ec2tasks.sync.ignore import filter_argv
 from ec2tasks.sync.progress import WORTH_A_WORD, bar, biggest, shows_bar, size_text
 from ec2tasks.sync.reconcile import Change
 from ec2tasks.sync.rsync import COMPARING, Items, RsyncResult, left_out_text, rsync_failure, run_rsync
+from ec2tasks.sync.said import first_time
 from ec2tasks.sync.scan import RemoteScan
 from ec2tasks.sync.touched import touched_since
 from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer, names_text
@@ -132,6 +133,7 @@ def _send(
         raise rsync_failure(Direction.PUSH, result, hint=HINT)
     result = RsyncResult(code=result.code, errors="\n".join([*messages, result.errors]))
     say_left_out(transfer.root, result.left_out())
+    say_nowhere(transfer.root, result.nowhere(f"{transfer.root}"))
     return sent, result
 
 
@@ -140,6 +142,15 @@ def say_left_out(root: Path, left_out: Iterable[str]) -> None:
     names = sorted({text.removeprefix(f"{root}/") for text in left_out})
     if names:
         output.warning(f"left out: {names_text(names)}")
+
+
+def say_nowhere(root: Path, links: Iterable[str]) -> None:
+    """Say once which links lead nowhere here."""
+    new = [link for link in sorted(links) if first_time(root, f"leads nowhere {link}")]
+    if new:
+        output.warning(
+            f"{names_text(new)} leads nowhere here: the link stays, and so does what is there under its name"
+        )
 
 
 def _ignore(_count: int) -> None:

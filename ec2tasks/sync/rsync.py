@@ -124,8 +124,14 @@ class RsyncResult:
         return self.errors.split("\n")
 
     def left_out(self) -> list[str]:
-        """The paths that rsync left out because they can't travel, each with the reason."""
-        return [text for line in self.lines() if (text := left_out_text(line))]
+        """The paths that rsync left out because they can't travel, each with the reason; no links."""
+        texts = (left_out_text(line) for line in self.lines() if "symlink has no referent" not in line)
+        return [text for text in texts if text]
+
+    def nowhere(self, root: str) -> list[str]:
+        """The links below `root` here that lead nowhere."""
+        matches = (LEFT_OUT.match(line) for line in self.lines())
+        return _paths_below(root, (match["link"] for match in matches if match))
 
     def explained_by(self, *explains: Callable[[str], object]) -> bool:
         """Whether each error is one that one of these explains, so that all else has moved."""

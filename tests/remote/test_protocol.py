@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,15 @@ from hypothesis import strategies as st
 from support.instance_scripts import skip_without_linux
 
 from ec2tasks.base.scripts import remote_script
-from ec2tasks.remote.protocol import Message, ProtocolError, message_line, read_message, write_fields
+from ec2tasks.remote.protocol import (
+    Message,
+    ProtocolError,
+    message_line,
+    read_job_id,
+    read_message,
+    write_fields,
+)
+from ec2tasks.remote.session import read_departure
 
 # What a shell's variable can hold.
 TEXT = st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"]), max_size=60)
@@ -92,3 +101,22 @@ def test_what_a_login_prints_is_no_answer(text: str) -> None:
 
 def test_flags_and_numbers_are_written_as_the_scripts_read_them() -> None:
     assert write_fields(a=True, b=False, c=None, d="", e=0, f="x y") == ["a=yes", "e=0", "f=base64:eCB5"]
+
+
+@given(st.text())
+def test_an_id_that_the_instance_says_can_name_a_file_here_and_nothing_else(text: str) -> None:
+    try:
+        assert read_job_id(text) == text
+    except ValueError:
+        return
+    assert not {"/", ".", "\0", "\n"} & set(text)
+    assert Path(f"{text}.out").name == f"{text}.out"
+
+
+@pytest.mark.parametrize(
+    "text", ["../../.ssh/authorized_keys", "/etc/x", "", ".", "a/b", "-x", "a\n", "x" * 65]
+)
+def test_an_id_that_leads_elsewhere_is_refused(text: str) -> None:
+    message = Message(verb="last", fields={"untold": f"20261129-180000-abc123,{text}"})
+    with pytest.raises(ProtocolError, match="says `"):
+        read_departure(message)

@@ -71,6 +71,46 @@ def test_a_disk_that_is_away_here_deletes_nothing_there(sides: Sides, tmp_path: 
     assert (sides.remote / "data/rows").read_text() == "dear"
 
 
+@pytest.mark.parametrize("there", ["nothing", "folder", "file", "link to nothing", "link that leads out"])
+def test_a_link_that_leads_nowhere_here_stays_on_both_sides_and_hinders_nothing(
+    sides: Sides, tmp_path: Path, there: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sides.local / "data").symlink_to("/mnt/ec2tasks-no-disk")
+    put(tmp_path / "disk/rows", "file theirs")
+    theirs = sides.remote / "data"
+    match there:
+        case "folder":
+            put(theirs / "rows", "file theirs")
+        case "file":
+            put(theirs, "file theirs")
+        case "link to nothing":
+            theirs.symlink_to("/mnt/ec2tasks-no-disk-there")
+        case "link that leads out":
+            theirs.symlink_to(tmp_path / "disk")
+    before = {path: described for path, described in snapshot(sides.remote).items() if path != "code.py"}
+    put(sides.remote / "result", "file dear")
+    put(sides.local / "code.py", "file print(2)")
+    for _ in range(2):
+        sides.sync()
+    assert (sides.local / "result").read_text() == "dear"
+    assert (sides.remote / "code.py").read_text() == "print(2)"
+    assert (sides.local / "data").readlink() == Path("/mnt/ec2tasks-no-disk")
+    assert before.items() <= snapshot(sides.remote).items()
+    said = [line for line in capsys.readouterr().err.splitlines() if "data" in line]
+    assert len(said) == 1, said
+
+
+def test_a_link_that_leads_nowhere_there_stays_on_both_sides(sides: Sides) -> None:
+    (sides.remote / "data").symlink_to("/mnt/ec2tasks-no-disk")
+    put(sides.remote / "result", "file dear")
+    put(sides.local / "data/rows", "file mine")
+    for _ in range(2):
+        sides.sync()
+    assert (sides.local / "result").read_text() == "dear"
+    assert (sides.local / "data/rows").read_text() == "mine"
+    assert (sides.remote / "data").readlink() == Path("/mnt/ec2tasks-no-disk")
+
+
 def test_a_file_there_that_became_a_folder_with_something_ignored_in_it(sides: Sides) -> None:
     put(sides.remote / "code.py", "")
     put(sides.remote / "code.py/__pycache__/x", "file cache")
