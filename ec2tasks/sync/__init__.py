@@ -2,26 +2,26 @@
 
 Start with `engine.sync_files`, which moves them, and `engine.differences`, which only tells. In order:
 
-    gate       what the instance says of files, refused where it leads out
-    entries    what stands at a path, on either side
-    reconcile  what becomes of a path, by what each side did to it: pure
-    baseline   what both sides last agreed on
-    ignore     what never moves
-    said       what was said once
-    travelling which of the paths that somebody named travel at all
+    entries       what stands at a path, on either side
+    gate          what the instance says of files, refused where it leads out
+    reconcile     what becomes of a path, by what each side did to it: pure
+    baseline      what both sides last agreed on
+    said          what was said once
+    ignore        what never moves
+    transfer      one transfer: its folders, its job, its direction
+    rsync         rsync, run and understood
+    travelling    which of the paths that somebody named travel at all
+    progress      the bar, the biggest items
     environments  which folders fit one machine only
-    transfer   one transfer: its folders, its job, its direction
-    rsync      rsync, run and understood
-    scan       what stands on each side
-    touched    what was changed there, whatever its time says
-    overview   what a comparison begins with
-    compare    both sides against the baseline
-    progress   the bar, the biggest items
-    push       from here to the instance
-    below      writing below an opened folder
-    apply      what has arrived, put into its place here
-    pull       from the instance to here
-    engine     all of it
-    ignored    how much is on the instance that never comes here
-    diff_view  what a sync would do, in words
+    touched       what was changed there, whatever its time says
+    scan          what stands on each side
+    overview      what a comparison begins with
+    compare       both sides against the baseline
+    push          from here to the instance
+    below         writing below an opened folder
+    apply         what has arrived, put into its place here
+    pull          from the instance to here
+    engine        all of it
+    ignored       how much is on the instance that never comes here
+    diff_view     what a sync would do, in words
 """

@@ -65,26 +65,30 @@ def compare(transfer: Transfer, baseline: Baseline, *, direction: Direction, tho
     both = seen()
     altered = _altered(transfer, baseline, both)
     paths = {*both.listing.differing, *both.listing.only_remote, *altered}
-    same = both.listing.same if both.full else changed
-    _record_same(root, baseline, set(same) - paths, start)
+    _record_same(root, baseline, set(both.listing.same if both.full else changed) - paths, start)
     if both.full:
         # What is not listed at all is gone from both sides, or ignored now.
         _forget_gone(root, baseline, {path for path, _ in baseline} - set(both.listing.same) - paths)
     _remember(baseline, both, altered)
+    comparison = _scanned(transfer, both, paths)
+    states = _path_states(root, baseline, sorted(paths | comparison.remote.behind), comparison)
+    changes = _reconciled(states, altered, lambda doubtful: same_contents(transfer, doubtful))
+    comparison.changes = _that_travel(transfer, both.filters, changes)
+    return comparison
+
+
+def _scanned(transfer: Transfer, both: Overview, paths: set[str]) -> Comparison:
+    """A comparison with what stands at these paths on the instance, and what is said of others."""
     remote_scan = scan_remote(transfer.remote, paths, transfer.tools)
     closed = [
         f"{folder} (not readable there)" for folder in both.messages.closed_remote(transfer.remote.path)
     ]
-    comparison = Comparison(
+    return Comparison(
         left_out=both.messages.left_out(),
         closed=[*closed, *remote_scan.closed],
-        nowhere=set(both.messages.nowhere(f"{root}")),
+        nowhere=set(both.messages.nowhere(f"{transfer.root}")),
         remote=remote_scan,
     )
-    states = _path_states(root, baseline, sorted(paths | remote_scan.behind), comparison)
-    changes = _reconciled(states, altered, lambda doubtful: same_contents(transfer, doubtful))
-    comparison.changes = _that_travel(transfer, both.filters, changes)
-    return comparison
 
 
 def _altered(transfer: Transfer, baseline: Baseline, both: Overview) -> set[str]:
@@ -222,14 +226,7 @@ def _reconciled(
         reconcile(path, base, local, remote, altered=path in altered and remote is not None)
         for path, base, local, remote in states
     ]
-    doubtful = [
-        change.path
-        for change in first
-        if change.resolution is Resolution.CONFLICT
-        and change.local
-        and change.remote
-        and may_be_alike(change.local, change.remote)
-    ]
+    doubtful = [change.path for change in first if _may_agree(change)]
     same = find_same(doubtful) if doubtful else set()
     changes = (
         reconcile(
@@ -249,6 +246,12 @@ def _reconciled(
         for change in changes
         if change.resolution is not Resolution.NOTHING and not _is_special_push(change)
     ]
+
+
+def _may_agree(change: Change) -> bool:
+    """Whether both sides may hold the same although both were changed."""
+    both = change.local and change.remote and may_be_alike(change.local, change.remote)
+    return change.resolution is Resolution.CONFLICT and bool(both)
 
 
 def _is_special_push(change: Change) -> bool:
