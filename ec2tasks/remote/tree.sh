@@ -99,7 +99,8 @@ look_kept() {
 }
 
 # This machine's time, those of the folders on stdin that are environments, an empty name, and the files whose inodes
-# were changed since then, all ended by zero bytes. Whose own time is that of the change is left out: it tells itself.
+# were changed since then, `TIME ./PATH`, all ended by zero bytes. Whose own time is that of the change is left out: it
+# tells itself.
 touched() {
     touch .ec2tasks/clock 2>/dev/null && find .ec2tasks/clock -printf '%C@\0' || printf '%s\0' "$(date +%s.%N)"
     while IFS= read -r -d '' path; do
@@ -108,7 +109,7 @@ touched() {
     printf '\0'
     [ -n "${fields[since]-}" ] || return 0
     find . -path ./.ec2tasks -prune -o -type f -newerct "@${fields[since]}" -printf '%T@ %C@ %p\0' 2>/dev/null |
-        LC_ALL=C grep -zvE '^([^ ]*) \1 ' | LC_ALL=C sed -z 's/^[^ ]* [^ ]* //'
+        LC_ALL=C grep -zvE '^([^ ]*) \1 ' | LC_ALL=C sed -z 's/^[^ ]* //'
     return 0
 }
 

@@ -31,7 +31,7 @@ DROP TABLE IF EXISTS settled;
 DROP TABLE IF EXISTS sending;
 DROP TABLE IF EXISTS noted;
 CREATE TABLE kept (filters TEXT NOT NULL, moving INTEGER NOT NULL, seen TEXT NOT NULL);
-CREATE TABLE noted (kind TEXT NOT NULL, path BLOB NOT NULL);
+CREATE TABLE noted (kind TEXT NOT NULL, path BLOB NOT NULL, value BLOB NOT NULL);
 CREATE TABLE settled (
     path BLOB PRIMARY KEY, kind TEXT, mode INTEGER, size INTEGER, mtime INTEGER, target BLOB, there TEXT
 ) WITHOUT ROWID;
@@ -55,8 +55,8 @@ class Baseline:
     when ignore patterns changed.
 
     `seen`: the instance's time up to which its changes are known, but for those of the paths in `doubtful`,
-    whose size and time are as recorded though their content may not be. `environments`: the folders on either
-    side that never move.
+    whose size and time are as recorded though their content may not be; `ours`: what the last push has put
+    there, with the time of that. `environments`: the folders on either side that never move.
 
     Where the database turns out to be damaged, each method that uses it raises DamagedError.
     """
@@ -68,16 +68,18 @@ class Baseline:
         self.interrupted = database is not None and bool(self._value("SELECT path FROM sending LIMIT 1"))
         self.recorded: dict[str, Pair] = {}
         self.seen = str(self._value("SELECT seen FROM kept") or "")
-        self.doubtful = self._noted("doubtful")
-        self.environments = self._noted("environment")
+        self.doubtful = set(self._noted("doubtful"))
+        self.environments = set(self._noted("environment"))
+        self.ours = self._noted("ours")
         self._stored = self._told()
 
-    def _told(self) -> tuple[str, frozenset[str], frozenset[str]]:
-        return self.seen, frozenset(self.doubtful), frozenset(self.environments)
+    def _told(self) -> tuple[object, ...]:
+        return self.seen, frozenset(self.doubtful), frozenset(self.environments), dict(self.ours)
 
-    def _noted(self, kind: str) -> set[str]:
+    def _noted(self, kind: str) -> dict[str, bytes]:
         with _guarded():
-            return {_text(row[0]) for row in self._rows("SELECT path FROM noted WHERE kind = ?", kind)}
+            rows = self._rows("SELECT path, value FROM noted WHERE kind = ?", kind)
+            return {_text(path): bytes(value) for path, value in rows}
 
     def __getitem__(self, path: str) -> Pair:
         if path in self.recorded:
@@ -138,14 +140,18 @@ class Baseline:
                 database.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
                 database.executemany("DELETE FROM settled WHERE path = ?", forgotten)
                 database.execute("UPDATE kept SET seen = ?", (self.seen,))
-                noted = [("doubtful", _blob(path)) for path in self.doubtful]
-                noted += [("environment", _blob(path)) for path in self.environments]
-                database.execute("DELETE FROM noted")
-                database.executemany("INSERT INTO noted VALUES (?, ?)", noted)
+                if told[1:] != self._stored[1:]:
+                    database.execute("DELETE FROM noted")
+                    database.executemany("INSERT INTO noted VALUES (?, ?, ?)", self._notes())
                 if whole:
                     database.execute("UPDATE kept SET moving = 0")
                     database.execute("DELETE FROM sending")
             self.recorded, self._stored = {}, told
+
+    def _notes(self) -> Iterator[tuple[str, bytes, bytes]]:
+        yield from (("doubtful", _blob(path), b"") for path in self.doubtful)
+        yield from (("environment", _blob(path), b"") for path in self.environments)
+        yield from (("ours", _blob(path), time) for path, time in self.ours.items())
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -97,7 +97,9 @@ def _altered(transfer: Transfer, baseline: Baseline, both: Overview) -> set[str]
     What was touched there and is listed as the same is looked into; of what is listed as differing that can't
     be told any more, for it is another one here.
     """
-    touched = both.touched.paths | baseline.doubtful
+    ours = baseline.ours
+    changed = both.touched.changed
+    touched = {path for path, time in changed.items() if ours.get(path) != time} | baseline.doubtful
     listed = {*both.listing.differing, *both.listing.only_remote}
     same = set(both.listing.same)
     alike = [

@@ -33,7 +33,7 @@ from ec2tasks.sync.push import (
     Copies,
     delete_remote,
     first_push,
-    noting_others,
+    look_after_push,
     push_changes,
     say_biggest,
     say_left_out,
@@ -115,11 +115,10 @@ def _sync(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> None:
         pull = Pull(transfer=transfer, baseline=baseline)
         _prepare(pull, comparison, options)
         try:
-            note = _push(pull, comparison) if options.push else None
+            if options.push:
+                _push(pull, comparison)
             if options.pull:
                 _pull(pull, comparison, options)
-            if note:
-                note()
             _record_unmoved(pull, comparison.changes, keeps=options.live is None)
         finally:
             _say_conflict_copies(pull)
@@ -162,18 +161,15 @@ def _check_whole(comparison: Comparison, *, vanished: bool) -> None:
         raise Failure("pull is not complete: files are renamed there all the time", hint=HINT)
 
 
-def _push(pull: Pull, comparison: Comparison) -> Callable[[], None] | None:
-    """Push the changes; `pull` takes in what must come here for that: the conflicts' remote versions.
-
-    The function returned, where anything was pushed, notes in the end what others have changed meanwhile.
-    """
+def _push(pull: Pull, comparison: Comparison) -> None:
+    """Push the changes; `pull` takes in what must come here for that: the conflicts' remote versions."""
     conflicts = [change for change in comparison.changes if change.resolution is Resolution.CONFLICT]
     # Theirs comes first: what yours replaces there is here by then.
     fetch(pull, pull_items(conflicts, comparison.remote))
     to_push = _record_linked(pull.baseline, _changes_to_push(comparison.changes), comparison.remote)
     say_biggest({change.path: change.local for change in to_push if change.local})
     copies: Copies = {}
-    note = None
+    pushed: list[str] = []
     try:
         blocked = _clear_remote(pull, comparison, to_push, copies)
         unblocked = [change for change in to_push if change.path not in blocked]
@@ -184,10 +180,9 @@ def _push(pull: Pull, comparison: Comparison) -> Callable[[], None] | None:
                 kind_of(change.local) is EntryKind.FOLDER and kind_of(change.remote) not in FREE
                 for change in unblocked
             )
-            note = noting_others(pull.transfer, pull.baseline, [change.path for change in unblocked])
+            pushed = [change.path for change in unblocked]
     finally:
-        _pull_unexpected(pull, copies)
-    return note
+        _pull_unexpected(pull, copies, pushed)
 
 
 def _changes_to_push(changes: Iterable[Change]) -> list[Change]:
@@ -265,8 +260,13 @@ def _without_folder(to_push: list[Change], remote_scan: RemoteScan) -> set[str]:
     return {path for path in pushed if in_the_way.intersection(parents(path))}
 
 
-def _pull_unexpected(pull: Pull, copies: Copies) -> None:
-    """Pull what was replaced or deleted on the instance although it had changed since it was compared."""
+def _pull_unexpected(pull: Pull, copies: Copies, pushed: list[str]) -> None:
+    """Pull what was replaced or deleted on the instance although it had changed since it was compared.
+
+    What was pushed is known as ours from now on, by the time of its last change there.
+    """
+    there = look_after_push(pull.transfer, [*copies, *pushed])
+    pull.baseline.ours = {path: there[path].stamp.changed for path in pushed if path in there}
     items = [
         PullItem(
             source=copy,
@@ -277,7 +277,7 @@ def _pull_unexpected(pull: Pull, copies: Copies) -> None:
             conflict=True,
             stamp=seen.stamp,
         )
-        for copy, (path, seen) in unexpected_copies(pull.transfer, copies).items()
+        for copy, (path, seen) in unexpected_copies(copies, there).items()
     ]
     # Yours is there by now: what both sides were recorded with stays.
     recorded = {item.path: pull.baseline[item.path] for item in items}

@@ -33,6 +33,9 @@ PROPERTIES = re.compile(
 )
 
 
+TIME = re.compile(rb"-?\d{1,12}(?:\.\d{1,10})?")
+
+
 class Stamp(NamedTuple):
     """What tells a file from another of its size and time: its inode, and when that was last changed."""
 
@@ -139,9 +142,18 @@ def read_names(answer: bytes, asked: set[str]) -> set[str]:
     return names
 
 
-def read_project_names(answer: bytes) -> set[str]:
-    """The paths in an answer that nobody could ask for by name. Raises RefusedAnswerError."""
-    return {checked_path(_text(name).removeprefix("./")) for name in answer.split(b"\0") if name}
+def read_touched(answer: bytes) -> dict[str, bytes]:
+    """The paths in an answer of `tree.sh touched`, each with the time of its change: `TIME ./PATH`.
+
+    Raises RefusedAnswerError.
+    """
+    changed = {}
+    for line in filter(None, answer.split(b"\0")):
+        time, _, name = line.partition(b" ./")
+        if not TIME.fullmatch(time):
+            raise refused("a time that is none", _text(time))
+        changed[checked_path(_text(name))] = time
+    return changed
 
 
 def _text(name: bytes) -> str:

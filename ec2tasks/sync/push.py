@@ -14,7 +14,6 @@ from pathlib import Path
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.process import in_background
 from ec2tasks.base.project_dir import OWN_FOLDER, file_system_time
 from ec2tasks.remote.folder import ask_tree, rsync_options
 from ec2tasks.sync.baseline import Baseline
@@ -245,22 +244,6 @@ def _local_files(transfer: Transfer, filters: Sequence[str]) -> dict[str, Entry]
     return {path: entry for path, entry in entries if entry and entry.kind is EntryKind.FILE}
 
 
-def noting_others(transfer: Transfer, baseline: Baseline, pushed: Iterable[str]) -> Callable[[], None]:
-    """Begin to ask what is touched there by now; the function returned notes it in the baseline.
-
-    What was just pushed is ours, what others have touched since the comparison is doubtful.
-    """
-    touched = in_background(lambda: touched_since(transfer.remote, transfer.tools, baseline.seen))
-
-    def note() -> None:
-        answer = touched()
-        others = answer.paths.difference(pushed)
-        baseline.doubtful |= {path for path in others if kind_of(baseline[path].remote) is EntryKind.FILE}
-        baseline.seen = answer.now
-
-    return note
-
-
 def say_biggest(entries: dict[str, Entry]) -> None:
     """Name the biggest items of a big push, and how to leave one out."""
     total = total_size(entries)
@@ -298,17 +281,24 @@ def _untouched_since(root: Path, path: str, start: int) -> Entry | None:
     return None
 
 
-def unexpected_copies(transfer: Transfer, copies: Copies) -> dict[str, tuple[str, Seen]]:
-    """Copies on the instance of what had changed after it was compared, each with its original's path."""
-    if not copies:
+def look_after_push(transfer: Transfer, paths: Iterable[str]) -> dict[str, Seen]:
+    """What stands on the instance, right after a push, at these paths: what was sent, the copies it made."""
+    asked = set(paths)
+    if not asked:
         return {}
-    paths = encode_paths(f"./{copy}" for copy in copies)
-    answer = ask_tree(transfer.remote, transfer.tools, "look_kept", job_id=transfer.job_id, stdin=paths)
+    stdin = encode_paths(f"./{path}" for path in sorted(asked))
+    answer = ask_tree(transfer.remote, transfer.tools, "look_kept", job_id=transfer.job_id, stdin=stdin)
+    return read_look(answer, asked)
+
+
+def unexpected_copies(copies: Copies, there: dict[str, Seen]) -> dict[str, tuple[str, Seen]]:
+    """Copies on the instance of what had changed after it was compared, each with its original's path."""
     return {
-        copy: (copies[copy][0], seen)
-        for copy, seen in read_look(answer, set(copies)).items()
-        if seen.entry.kind in (EntryKind.FILE, EntryKind.LINK)
-        and not _is_expected(copies[copy][1], seen.entry)
+        copy: (path, seen)
+        for copy, (path, before) in copies.items()
+        if (seen := there.get(copy))
+        and seen.entry.kind in (EntryKind.FILE, EntryKind.LINK)
+        and not _is_expected(before, seen.entry)
     }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.folder import RemoteFolder, ask_tree
 from ec2tasks.sync.entries import encode_paths
-from ec2tasks.sync.gate import read_names, read_project_names, refused
+from ec2tasks.sync.gate import read_names, read_touched, refused
 
 CLOCK = re.compile(r"(\d{9,11})(?:\.(\d{1,10}))?")
 GRAIN = 20_000_000  # nanoseconds: a kernel's clock for files goes by steps of up to ten milliseconds
@@ -21,12 +21,12 @@ GRAIN = 20_000_000  # nanoseconds: a kernel's clock for files goes by steps of u
 
 @dataclass(frozen=True, kw_only=True)
 class Touched:
-    """What was changed there since; `now`: the instance's time when it was asked, for the next question.
+    """What was changed there since, with the time of that; `now`: the instance's time, for the next question.
 
     `environments`: those of the ones asked about that are still some there.
     """
 
-    paths: set[str]
+    changed: dict[str, bytes]
     now: str
     environments: set[str]
 
@@ -45,7 +45,7 @@ def touched_since(
     if not CLOCK.fullmatch(now.decode(errors="replace")):
         raise refused("it begins with no time", now.decode(errors="replace"))
     still, _, paths = rest.partition(b"\0\0") if not rest.startswith(b"\0") else (b"", b"", rest[1:])
-    return Touched(paths=read_project_names(paths), now=now.decode(), environments=read_names(still, asked))
+    return Touched(changed=read_touched(paths), now=now.decode(), environments=read_names(still, asked))
 
 
 def _just_before(time: str) -> str:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.instance_scripts import instance_script_argv
 
@@ -20,7 +20,7 @@ from ec2tasks.sync.gate import (
     read_look,
     read_look_behind,
     read_names,
-    read_project_names,
+    read_touched,
 )
 
 PARTS = st.sampled_from(["", ".", "..", ".ec2tasks", ".git", "a", "b c", "é", "\n", "-", "x" * 300])
@@ -93,12 +93,15 @@ def test_behind_a_link_there_is_nothing_but_what_is_below_it(answer: bytes) -> N
     assert all(entry.kind is not EntryKind.LINK for entry, _ in seen.values())
 
 
-@given(st.binary(max_size=40) | st.lists(FIELDS, max_size=5).map(b"\0".join))
+TOUCHED = st.sampled_from([b"1.5 ./a", b"1.5 ./../a", b"x ./a", b"1.5 /a", b"1.5 ./.ec2tasks/lock"])
+
+
+@given(st.binary(max_size=40) | st.lists(TOUCHED | FIELDS, max_size=5).map(b"\0".join))
 def test_lists_of_names_hold_none_that_leads_out(answer: bytes) -> None:
     with contextlib.suppress(RefusedAnswerError):
         assert read_names(answer, {"a"}) <= {"a"}
     with contextlib.suppress(RefusedAnswerError):
-        assert all(path_flaw(path) is None for path in read_project_names(answer))
+        assert all(path_flaw(path) is None for path in read_touched(answer))
 
 
 def test_too_many_entries_are_refused() -> None:
@@ -108,6 +111,7 @@ def test_too_many_entries_are_refused() -> None:
         read_look(entry * 2, {"a"})
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.sampled_from(["file", "folder", "link", "fifo"]), st.integers(0, 2**33), st.integers(0, 0o777))
 def test_what_find_prints_is_read_as_this_machine_reads_it(
     tmp_path_factory: pytest.TempPathFactory, kind: str, mtime: int, mode: int
