@@ -63,7 +63,7 @@ def refused(what: str, answer: str) -> RefusedAnswerError:
     return RefusedAnswerError(
         f"the instance's answer is refused: {what}: {shown}",
         hint="something on it answers in the place of `find` or rsync: look at its PATH and ~/.bashrc"
-        " (`ec2tasks shell --no-rsync`), or end it (`ec2tasks down`)",
+        " (`ec2tasks shell --no-rsync`), or give it up (`ec2tasks down --no-rsync`)",
     )
 
 
