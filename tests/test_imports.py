@@ -37,8 +37,8 @@ OWNERS = {
     "paramiko": {"ssh.connect"},
     "invoke": {"base.errors", "cli"},
     "subprocess": {
-        *("base.process", "base.project", "make.goals", "ssh.connect"),
-        *("remote.session", "remote.follow", "sync.rsync"),
+        *("base.exchange", "base.channel", "base.process", "base.project"),
+        *("make.goals", "ssh.connect", "remote.follow"),
     },
     "rich": {"sync.progress"},
     "yaml": {"config.layers"},

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 
 OWN_KEY = "ec2tasks"  # the name in ~/.ssh of the key that ec2tasks makes
@@ -31,7 +32,7 @@ def public_half(private: Path, tools: Tools) -> str | None:
     """The public key of a private key file; None where only its passphrase would tell it."""
     if public_file(private).is_file():
         return public_file(private).read_text(encoding="utf-8").strip()
-    shown = tools.capture(["ssh-keygen", "-y", "-P", "", "-f", str(private)], timeout=10)
+    shown = tools.capture(["ssh-keygen", "-y", "-P", "", "-f", str(private)], limits=Limits(seconds=10.0))
     return shown.stdout.decode().strip() if shown.returncode == 0 else None
 
 
@@ -44,7 +45,7 @@ def agent_keys(tools: Tools) -> list[str]:
     """The public keys in the ssh agent; none where no agent runs."""
     if not os.environ.get("SSH_AUTH_SOCK"):
         return []
-    listed = tools.capture(["ssh-add", "-L"], timeout=5)
+    listed = tools.capture(["ssh-add", "-L"], limits=Limits(seconds=5.0))
     return listed.stdout.decode().splitlines() if listed.returncode == 0 else []
 
 
@@ -58,7 +59,7 @@ def make_key(private: Path, tools: Tools) -> None:
     draft = private.with_name(f"{private.name}.{os.getpid()}")
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ec2tasks", "-f", str(draft)]
     try:
-        made = tools.capture(argv, timeout=30)
+        made = tools.capture(argv, limits=Limits(seconds=30.0))
         if made.returncode != 0:
             raise Failure(
                 f"no key could be made in `{private.parent}`: {' '.join(made.stderr.decode().split())}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import io
 import queue
 import re
 import shlex
@@ -17,10 +18,31 @@ from typing import IO, Any, TypeVar, cast
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.exchange import ExceededError, Limits, pump
 
-Answer = TypeVar("Answer")
-PIPE = subprocess.PIPE
+Value = TypeVar("Value")
+PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
 PACKAGES = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "rsync": "rsync", "make": "make"}
+
+
+LIMITS = Limits(seconds=60.0)
+EXCEEDED = 124  # as timeout(1) says it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A tool's exit code and output; `exceeded` where it was ended for it took more than it may."""
+
+    returncode: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+    exceeded: ExceededError | None = None
+
+    def within_limits(self) -> Answer:
+        """The same. Raises ExceededError where it took more than it may."""
+        if self.exceeded:
+            raise self.exceeded
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,23 +64,18 @@ class Tools:
         except FileNotFoundError as error:
             raise missing_tool(argv[0]) from error
 
-    def capture(
-        self, argv: Sequence[str], *, timeout: float | None = None, stdin: bytes = b""
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Run a tool to its end: its exit code and output. A timeout (seconds) ends it with code 124.
+    def capture(self, argv: Sequence[str], *, limits: Limits = LIMITS, stdin: bytes = b"") -> Answer:
+        """Run a tool to its end: its exit code and output. Beyond its limits it is ended, with code 124.
 
         It gets a session of its own, so that a Ctrl-C meant for ec2tasks does not cut it in the middle.
         """
+        out, err = io.BytesIO(), io.BytesIO()
         with self.start(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True) as tool:
             try:
-                out, err = tool.communicate(stdin, timeout=timeout)
-            except BaseException as error:
-                tool.kill()
-                out, err = tool.communicate()
-                if not isinstance(error, subprocess.TimeoutExpired):
-                    raise
-                return subprocess.CompletedProcess(argv, 124, out, err + b"timed out")
-        return subprocess.CompletedProcess(argv, tool.returncode, out, err)
+                pump(tool, limits, stdin=stdin, on_out=out.write, on_err=err.write)
+            except ExceededError as error:
+                return Answer(returncode=EXCEEDED, stderr=error.what.encode(errors="replace"), exceeded=error)
+        return Answer(returncode=tool.returncode, stdout=out.getvalue(), stderr=err.getvalue())
 
 
 SSH_OPTIONS_WITH_VALUE = ("-E", "-F", "-L", "-O", "-R", "-i", "-o")  # of those used here
@@ -113,9 +130,9 @@ def start_thread(work: Callable[..., None], *args: object) -> threading.Thread:
     return thread
 
 
-def in_background(act: Callable[[], Answer]) -> Callable[[], Answer]:
+def in_background(act: Callable[[], Value]) -> Callable[[], Value]:
     """Start `act` in a daemon thread; the function returned waits for its answer, or raises its error."""
-    answers: queue.Queue[tuple[Answer | None, BaseException | None]] = queue.Queue()
+    answers: queue.Queue[tuple[Value | None, BaseException | None]] = queue.Queue()
 
     def work() -> None:
         try:
@@ -125,11 +142,11 @@ def in_background(act: Callable[[], Answer]) -> Callable[[], Answer]:
 
     start_thread(work)
 
-    def answer() -> Answer:
+    def answer() -> Value:
         value, error = answers.get()
         if error:
             raise error
-        return cast(Answer, value)
+        return cast(Value, value)
 
     return answer
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from ec2tasks.base.errors import Failure, UsageError
+from ec2tasks.base.exchange import TooMuchError
 from ec2tasks.base.retry import ticks
 from ec2tasks.lifecycle.acquire import connect_running
 from ec2tasks.lifecycle.context import CallContext
@@ -25,7 +26,7 @@ def all_jobs(context: CallContext) -> list[JobStatus]:
     host = connect_running(context)
     try:
         return list_jobs(host, context.tools)
-    except ProtocolError:
+    except (ProtocolError, TooMuchError):
         raise
     except Failure:
         # A kept connection that a change of network killed still looked alive.
@@ -72,7 +73,7 @@ def _is_complete(context: CallContext, host: Host, job: JobStatus, view: View) -
     """Whether the job has ended, or is gone, and all of its output has been shown."""
     try:
         status = job_status(host, context.tools, job.job_id)
-    except ProtocolError:
+    except (ProtocolError, TooMuchError):
         raise
     except Failure:
         close_master(host, context.tools)

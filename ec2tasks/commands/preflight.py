@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
+from ec2tasks.base.exchange import MEBIBYTE, Limits
 from ec2tasks.base.project import check_syncable
 from ec2tasks.base.project_dir import check_writable
 from ec2tasks.base.state import check_state
@@ -18,6 +19,7 @@ from ec2tasks.sync.ignore import IGNORE_FILE, filter_argv
 
 DOTENV = ".env"
 KEY_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+LISTING = Limits(out=256 * MEBIBYTE, seconds=60.0)  # of a folder with a million files
 
 
 def check_run(context: CallContext, *, sync: bool) -> None:
@@ -53,7 +55,7 @@ def check_push(context: CallContext) -> None:
 def _travels(context: CallContext, name: str) -> bool:
     """Whether a file of the project's top folder is sent; rsync alone reads its patterns."""
     argv = ["rsync", "--dirs", "--list-only", *filter_argv(context.project.root), f"{context.project.root}/"]
-    listed = context.tools.capture(argv).stdout.decode(errors="replace").splitlines()
+    listed = context.tools.capture(argv, limits=LISTING).stdout.decode(errors="replace").splitlines()
     return any(line.endswith(f" {name}") for line in listed)
 
 

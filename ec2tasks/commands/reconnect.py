@@ -14,6 +14,7 @@ from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.security_groups import open_ssh_port
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.exchange import TooMuchError
 from ec2tasks.base.process import Tools, start_thread
 from ec2tasks.lifecycle.find import host_of
 from ec2tasks.lifecycle.lease import Lease
@@ -85,7 +86,7 @@ class JobConnection:
             time.sleep(PAUSES[min(self.tries, len(PAUSES) - 1)])
             try:
                 status = self._reach()
-            except (InstanceGoneError, ProtocolError):
+            except (InstanceGoneError, ProtocolError, TooMuchError):
                 raise
             except Failure:
                 self.tries += 1

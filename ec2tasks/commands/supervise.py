@@ -91,7 +91,7 @@ def _followed(connection: JobConnection, view: View, *, start: bool) -> int:
             lambda marker: _follow_argv(connection, view, marker, start=start and not view.met)
         )
         if code == MISSING and error and not view.met:
-            install_missing(connection.host, ("script",))
+            install_missing(connection.host, connection.tools, ("script",))
         elif error and code not in (BROKEN, MISSING) and code > 0:
             raise jobs.not_started(error)
         elif code != BROKEN and code >= 0:

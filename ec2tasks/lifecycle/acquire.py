@@ -167,7 +167,7 @@ def _get_ready(context: CallContext, instance: Instance, host: Host) -> None:
             context.aws, instance.group_ids, owner=settings.key_name, port=host.port
         ),
     )
-    install_missing(host)
+    install_missing(host, context.tools)
 
 
 def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> None:

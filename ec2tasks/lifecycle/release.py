@@ -120,7 +120,9 @@ def _tell_unseen_ends(lease: Lease, job_ids: Sequence[str]) -> None:
         folder.mkdir(exist_ok=True)
         for job in unseen:
             command = " ".join((job.command or "a shell").split())
-            path = jobs.save_output(lease.host, job.job_id, folder, context.tools)
+            path = jobs.save_output(
+                lease.host, job.job_id, folder, context.tools, log_mb=context.settings.log_mb
+            )
             output.warning(
                 f"job {job.job_id} (`{command[:60]}`) ended with {job.code} while nobody was there",
                 hint=f"what it printed is in {path.relative_to(root)}",

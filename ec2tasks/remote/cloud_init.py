@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.protocol import Message, read_message, script_argv
 from ec2tasks.ssh.host import Host
 
-ANSWER_LIMIT = 20.0  # seconds
+ANSWERING = Limits(seconds=20.0)
 NO_RESULT = "cloud-init does not say how it ended"
 
 
@@ -28,7 +29,7 @@ class BootStatus:
 
 def boot_status(host: Host, tools: Tools) -> BootStatus | None:
     """Ask the instance how far its boot is. None where it does not answer. Raises ProtocolError."""
-    answer = tools.capture(script_argv(host, "cloud_init.sh"), timeout=ANSWER_LIMIT)
+    answer = tools.capture(script_argv(host, "cloud_init.sh"), limits=ANSWERING)
     messages = (read_message(line, "boot") for line in answer.stdout.decode(errors="replace").splitlines())
     return next((read_boot_status(message) for message in messages if message), None)
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.exchange import MEBIBYTE, Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.protocol import bash_argv
 from ec2tasks.ssh.host import Host, rsync_shell, ssh_argv
 
+TREE = Limits(out=256 * MEBIBYTE, seconds=600.0)  # a tree of a million files and more
 SILENCE = 60  # seconds without a byte after which rsync gives up
 
 
@@ -74,7 +76,7 @@ def ask_tree(
     Raises BrokenConnectionError where the connection broke, Failure where it can't be done.
     """
     argv = bash_argv("tree.sh", verb, folder=folder.folder, job=job_id, since=since)
-    answer = tools.capture(folder.remotely(argv), stdin=stdin, timeout=600)
+    answer = tools.capture(folder.remotely(argv), limits=TREE, stdin=stdin).within_limits()
     if answer.returncode != 0:
         last = answer.stderr.decode(errors="replace").strip().splitlines()[-1:]
         kind = BrokenConnectionError if answer.returncode == 255 else Failure  # ssh's own

@@ -14,15 +14,18 @@ import selectors
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ec2tasks.base import output
+from ec2tasks.base.exchange import TooLongError, end, too_long
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.signals import handled
 from ec2tasks.base.terminal import raw_terminal, terminal_size, write_all
 from ec2tasks.remote.ctrl_c import HUNG_UP, INTERRUPT_KEY, INTERRUPTED, InterruptKeys, detach
+from ec2tasks.remote.job import BROKEN
 from ec2tasks.remote.protocol import Value, message_line, script_argv
 from ec2tasks.remote.stream import FRAME, Input, Output, frames
 from ec2tasks.ssh.host import Host
@@ -30,6 +33,7 @@ from ec2tasks.ssh.host import Host
 HEARTBEAT = 15.0  # seconds; the instance takes a client that says nothing for 60 for gone
 BLOCK = 256 * 1024
 SENDING_LIMIT = 5.0  # seconds
+BEGINNING_LIMIT = 120.0  # seconds from the start of a connection to the command's own output
 MEBIBYTE = 1024 * 1024
 
 
@@ -53,6 +57,7 @@ class View:
     out: Output = field(default_factory=Output)
     err: Output = field(default_factory=Output)
     input: Input = field(default_factory=Input)
+    clock: Callable[[], float] = time.monotonic
     interrupts: int = 0
     met: bool = False
     connected: bool = False
@@ -93,7 +98,7 @@ class View:
         """Follow over one connection: ssh's exit code, and what it or a login said before it began.
 
         `argv` gives the ssh to start, for the marker that each of its streams begins with. Raises Detached
-        where the user leaves the command running.
+        where the user leaves the command running, ExceededError where a login there has no end.
         """
         marker = secrets.token_hex(8)
         self.out.reopen(marker)
@@ -105,6 +110,11 @@ class View:
             try:
                 self._pump(ssh)
                 code = ssh.wait()
+            except TooLongError:
+                end(ssh)
+                if not self.met:
+                    raise
+                code = BROKEN
             except BaseException:
                 ssh.kill()
                 raise
@@ -128,8 +138,12 @@ class View:
         with selectors.DefaultSelector() as selector:
             for pipe, stream, here in ((ssh.stdout, self.out, 1), (ssh.stderr, self.err, 2)):
                 selector.register(pipe, selectors.EVENT_READ, (stream, here))
+            deadline = self.clock() + BEGINNING_LIMIT
             while selector.get_map():
-                for key, _ in selector.select():
+                left = None if self.begun else deadline - self.clock()
+                if left is not None and left <= 0:
+                    raise too_long("the instance", BEGINNING_LIMIT, "did not get as far as the command")
+                for key, _ in selector.select(left):
                     block = os.read(key.fd, BLOCK)
                     if not block:
                         selector.unregister(key.fileobj)

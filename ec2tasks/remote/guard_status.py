@@ -10,6 +10,7 @@ from ec2tasks.aws.console import console_output
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.exchange import Limits
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.protocol import ProtocolError
@@ -17,7 +18,7 @@ from ec2tasks.ssh.host import Host, ssh_argv
 from ec2tasks.ssh.host_keys import is_pinned
 
 STATE_FILE = "/run/ec2tasks-guard/state"
-ASK_LIMIT = 8.0  # seconds; who asks for the status must not wait for an instance that hangs
+ASKING = Limits(seconds=8.0)  # who asks for the status must not wait for an instance that hangs
 LAST_WORDS = re.compile(r"ec2tasks-guard(?:\[\d+\])?: (powering off after .*)")
 
 
@@ -69,7 +70,7 @@ def ask_guard(host: Host, tools: Tools) -> GuardStatus | None:
         return None
     options = ("-T", "-o", "ConnectTimeout=5")
     try:
-        done = tools.capture(ssh_argv(host, "cat", STATE_FILE, options=options), timeout=ASK_LIMIT)
+        done = tools.capture(ssh_argv(host, "cat", STATE_FILE, options=options), limits=ASKING)
     except Failure:
         return None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 import shlex
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.exchange import MEBIBYTE, Limits, pump
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.scripts import remote_script
@@ -20,8 +22,10 @@ from ec2tasks.ssh.packages import install_missing
 
 BROKEN = 255  # ssh's own exit code, and possibly the command's
 MISSING = 127
-ANSWER_LIMIT = 60.0  # seconds
-SIGNAL_LIMIT = 20.0  # seconds; a command that is being started is waited for there
+ANSWERING = Limits(seconds=60.0)
+SIGNALLING = Limits(seconds=20.0)  # a command that is being started is waited for there
+
+SAVED_MB, UNBOUNDED_MB = 2048, 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +171,7 @@ def list_jobs(host: Host, tools: Tools) -> list[JobStatus]:
 
 
 def _ask(host: Host, tools: Tools, verb: str, job: str | None = None) -> list[JobStatus]:
-    answer = tools.capture(script_argv(host, "follow.sh", verb, job=job), timeout=ANSWER_LIMIT)
+    answer = tools.capture(script_argv(host, "follow.sh", verb, job=job), limits=ANSWERING).within_limits()
     if answer.returncode != 0:
         raise Failure(
             f"the instance does not tell what runs on it: {answer.stderr.decode(errors='replace').strip()}",
@@ -183,10 +187,10 @@ def start(host: Host, job: Job, tools: Tools) -> None:
     Raises Failure where it can't be started.
     """
     argv = script_argv(host, "follow.sh", "begin", job=job.job_id)
-    answer = tools.capture(argv, timeout=ANSWER_LIMIT)
+    answer = tools.capture(argv, limits=ANSWERING).within_limits()
     if answer.returncode == MISSING:
-        install_missing(host, (job.multi,))
-        answer = tools.capture(argv, timeout=ANSWER_LIMIT)
+        install_missing(host, tools, (job.multi,))
+        answer = tools.capture(argv, limits=ANSWERING).within_limits()
     if answer.returncode != 0:
         raise not_started(answer.stderr.decode(errors="replace"))
 
@@ -201,28 +205,40 @@ def not_started(reason: str) -> Failure:
 
 def release(host: Host, job_id: str, tools: Tools) -> None:
     """Let a job in a multiplexer begin although nobody looks at its terminal."""
-    tools.capture(script_argv(host, "follow.sh", "release", job=job_id), timeout=ANSWER_LIMIT)
+    tools.capture(script_argv(host, "follow.sh", "release", job=job_id), limits=ANSWERING)
 
 
 def send_signal(host: Host, job_id: str, name: str, tools: Tools) -> bool:
     """Send a signal, say INT, to all that runs in the foreground of a job; whether it arrived."""
     argv = script_argv(host, "follow.sh", "signal", job=job_id, name=name)
-    return tools.capture(argv, timeout=SIGNAL_LIMIT).returncode == 0
+    return tools.capture(argv, limits=SIGNALLING).returncode == 0
 
 
-def save_output(host: Host, job_id: str, folder: Path, tools: Tools) -> Path:
+def save_output(host: Host, job_id: str, folder: Path, tools: Tools, *, log_mb: int) -> Path:
     """Copy a job's output into a folder here, as far as it is kept: JOB_ID.out, and JOB_ID.err beside it.
 
-    Raises Failure where it can't be read, OSError where it can't be written.
+    Raises Failure where it can't be read or is far more than `log_mb`, OSError where it can't be written.
     """
+    limits = saving_limits(log_mb)
     for stream in ("out", "err"):
-        with (folder / f"{job_id}.{stream}").open("wb") as file:
-            argv = script_argv(host, "follow.sh", "kept", job=job_id, stream=stream)
-            with tools.start(argv, stdin=PIPE, stdout=file, stderr=PIPE) as reading:
-                error = reading.communicate()[1].decode(errors="replace")
+        error = io.BytesIO()
+        argv = script_argv(host, "follow.sh", "kept", job=job_id, stream=stream)
+        with (
+            (folder / f"{job_id}.{stream}").open("wb") as file,
+            tools.start(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True) as reading,
+        ):
+            pump(reading, limits, on_out=file.write, on_err=error.write)
         if reading.returncode != 0:
-            raise Failure(f"the output of job {job_id} can't be read: {error.strip()}")
+            said = error.getvalue().decode(errors="replace").strip()
+            raise Failure(f"the output of job {job_id} can't be read: {said}")
     return folder / f"{job_id}.out"
+
+
+def saving_limits(log_mb: int) -> Limits:
+    """How much of a job's output is saved here: what `log_mb` keeps there, 0 for all, may have been more."""
+    return Limits(
+        out=max(2 * log_mb, SAVED_MB if log_mb else UNBOUNDED_MB) * MEBIBYTE, seconds=86400.0, silence=60.0
+    )
 
 
 class LostJobError(Failure):

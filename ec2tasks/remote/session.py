@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import selectors
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,9 +11,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ec2tasks.base import output
+from ec2tasks.base.channel import Channel
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.exchange import MEBIBYTE, ExceededError, Limits
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.base.process import Tools, end_quietly
+from ec2tasks.base.process import PIPE, Tools, end_quietly
 from ec2tasks.remote.protocol import (
     Message,
     Value,
@@ -28,7 +28,7 @@ from ec2tasks.ssh.host import Host
 
 HEARTBEAT = 5.0  # seconds; the instance forgets a client that says nothing for 60
 ANSWER_LIMIT = 60.0  # seconds for an answer; joining waits while a last client decides
-CHATTER = 100  # lines that a login may print
+TALKING = Limits(out=4 * MEBIBYTE, seconds=ANSWER_LIMIT)  # by a login, by the instance as long as it is held
 GUARD_LIMIT = 90.0  # seconds more for joining, where the guard is not armed yet
 UNGUARDED = "the instance's guard does not answer: nothing will end it when it is idle"
 
@@ -99,7 +99,7 @@ class Session:
     been fetched before. `notice`: when AWS takes this spot instance back, if it has said so.
     """
 
-    channel: subprocess.Popen[bytes]
+    channel: Channel
     home: str = ""
     empty: bool = False
     clean: bool = False
@@ -110,8 +110,8 @@ class Session:
 
     def listen(self) -> None:
         """Take in what the instance says until it hangs up: when AWS takes it back, and the last answer."""
-        with contextlib.suppress(OSError, ValueError):
-            while line := read_line(self.channel, None):
+        with contextlib.suppress(OSError, ValueError, ExceededError):
+            while (line := self.channel.read_line()) is not None:
                 message = read_message(line, "notice", "last", "others")
                 if message is None:
                     continue
@@ -135,7 +135,7 @@ class Session:
     @property
     def alive(self) -> bool:
         """Whether the channel to the instance still stands, as far as is known here."""
-        return self.channel.poll() is None
+        return self.channel.alive
 
     def leave(self, *, fetched: bool) -> Departure | None:
         """Leave, and learn whether anyone else is there. None where the instance can't be asked.
@@ -154,9 +154,7 @@ class Session:
 
     def send(self, verb: str, **values: Value) -> None:
         """Say this to session.sh. Raises OSError where it has gone."""
-        assert self.channel.stdin is not None
-        self.channel.stdin.write(message_line(verb, **values))
-        self.channel.stdin.flush()
+        self.channel.send(message_line(verb, **values))
 
 
 def read_departure(message: Message) -> Departure:
@@ -179,13 +177,14 @@ def join(host: Host, tools: Tools, request: SessionRequest, files: Mapping[str, 
     `files`, by name, are written to the job's folder there. Raises Failure where the instance does not let
     this client in.
     """
-    channel = tools.start(
+    ssh = tools.start(
         session_argv(host, request),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
         start_new_session=True,
     )
+    channel = Channel(ssh, TALKING)
     session = Session(channel=channel)
     try:
         with contextlib.suppress(BrokenPipeError):
@@ -203,7 +202,7 @@ def join(host: Host, tools: Tools, request: SessionRequest, files: Mapping[str, 
         yield session
     finally:
         session.leaving.set()
-        end_quietly(channel, channel.stdin)
+        end_quietly(ssh, ssh.stdin)
 
 
 def session_argv(host: Host, request: SessionRequest) -> list[str]:
@@ -223,37 +222,14 @@ def session_argv(host: Host, request: SessionRequest) -> list[str]:
     )
 
 
-def _answer(host: Host, channel: subprocess.Popen[bytes]) -> Message:
+def _answer(host: Host, channel: Channel) -> Message:
     """The first answer of session.sh; a login may print something of its own before."""
-    line = ""
-    for _ in range(CHATTER):
-        line = read_line(channel, ANSWER_LIMIT + GUARD_LIMIT)
+    last = ""
+    deadline = time.monotonic() + ANSWER_LIMIT + GUARD_LIMIT
+    while (line := channel.read_line(deadline)) is not None:
+        last = line or last
         message = read_message(line, "joined")
         if message:
             return message
-        if channel.poll() is not None:
-            break
-    raise Failure(f"instance {host.instance_id} takes no session: {line or _last_words(channel)}")
-
-
-def _last_words(channel: subprocess.Popen[bytes]) -> str:
-    channel.terminate()
-    words = channel.communicate()[1].decode(errors="replace").strip()
-    return words.splitlines()[-1] if words else "no answer"
-
-
-def read_line(channel: subprocess.Popen[bytes], limit: float | None) -> str:
-    """The next line of a process; empty where it ended. Raises Failure after so many seconds."""
-    assert channel.stdout is not None
-    line = b""
-    deadline = time.monotonic() + limit if limit is not None else None
-    with selectors.DefaultSelector() as selector:
-        selector.register(channel.stdout, selectors.EVENT_READ)
-        while not line.endswith(b"\n"):
-            if not selector.select(max(0.0, deadline - time.monotonic()) if deadline is not None else None):
-                raise Failure(f"the instance gave no answer for {limit:.0f} s", hint="check the network")
-            byte = channel.stdout.raw.read(1) if hasattr(channel.stdout, "raw") else channel.stdout.read(1)
-            if not byte:
-                break
-            line += byte
-    return line.decode(errors="replace").strip()
+    words = last or channel.last_words() or "no answer"
+    raise Failure(f"instance {host.instance_id} takes no session: {words}")

@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ec2tasks.base.exchange import too_much
 from ec2tasks.remote.protocol import message_line, read_message
 
 # More than can be on its way at any time: OpenSSH's window of 2 MiB, and the pipes and sockets beside it.
 WINDOW = 8 * 1024 * 1024
 KEYS_LIMIT = 256  # bytes that go as one line, with no process there
 FRAME = 64 * 1024
+BEFORE_LIMIT = 256 * 1024  # bytes that a login may print
 
 
 @dataclass(kw_only=True)
@@ -38,12 +40,17 @@ class Output:
         self.begun, self.before, self.marker = False, b"", marker.encode()
 
     def take(self, block: bytes) -> bytes:
-        """The part of these bytes that is the command's. Raises ProtocolError for another first line."""
+        """The part of these bytes that is the command's.
+
+        Raises ProtocolError for another first line, TooMuchError for a login that prints more than it may.
+        """
         if not self.begun:
             self.before += block
             start = self.before.find(self.marker + b" ")
             end = self.before.find(b"\n", start)
             if start < 0 or end < 0:
+                if len(self.before) > BEFORE_LIMIT:
+                    raise too_much("the instance", BEFORE_LIMIT)
                 return b""
             message = read_message(self.before[start:end].decode(errors="replace"), self.marker.decode())
             if message is None:

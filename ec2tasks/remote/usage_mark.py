@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ec2tasks.aws.client import Aws
+from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.ssh.host import Host, ssh_argv
 from ec2tasks.ssh.host_keys import is_pinned, pin_from_console
 
 MARK = ".ec2tasks/used"  # in the home there
-LIMIT = 15.0  # seconds for an answer
+ASKING = Limits(seconds=15.0)
 # A session leaves its lock file; who came by hand leaves a shell history, or is still logged in.
 USED_TEST = (
     f'if [ -e {MARK} ] || [ -e .ec2tasks/sessions.lock ] || [ -e .bash_history ] || [ -n "$(who)" ];'
@@ -18,12 +19,12 @@ USED_TEST = (
 
 def mark(host: Host, tools: Tools) -> None:
     """Mark the instance as used by a client that holds no session: its user may work there by hand."""
-    tools.capture(ssh_argv(host, "mkdir", "-p", MARK), timeout=LIMIT)
+    tools.capture(ssh_argv(host, "mkdir", "-p", MARK), limits=ASKING)
 
 
 def was_used(host: Host, aws: Aws, tools: Tools) -> bool | None:
     """Whether anybody has ever been on a running instance; None where it gives no answer."""
     strict = is_pinned(host) or pin_from_console(aws, host)
     options = ["-o", "ConnectTimeout=5", *([] if strict else ["-o", "StrictHostKeyChecking=accept-new"])]
-    answer = tools.capture(ssh_argv(host, "sh", "-c", USED_TEST, options=options), timeout=LIMIT)
+    answer = tools.capture(ssh_argv(host, "sh", "-c", USED_TEST, options=options), limits=ASKING)
     return {b"used": True, b"unused": False}.get(answer.stdout.strip())

@@ -2,15 +2,14 @@
 
 OpenSSH carries the run itself: one control connection (ControlMaster of ssh_config(5),
 https://man.openbsd.org/ssh_config) serves rsync and the command, and outlives the call for a while, so
-that the next one needs no handshake. Fabric's Connection is for short commands and people's own tasks.
+that the next one needs no handshake. Fabric's Connection is for people's own tasks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import UP, Instance
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.base.retry import ticks
 from ec2tasks.ssh.host import Host, master_argv, ssh_options
@@ -31,11 +31,13 @@ BOOT_LIMIT = 300.0  # seconds from `running` until SSH must answer
 KEY_PATIENCE = 60.0  # seconds that cloud-init may take to install the key once SSH answers
 SILENCE_LIMIT = 20.0  # seconds without an answer before the security group is looked at
 ATTEMPT_LIMIT = 15.0  # seconds for one attempt
+QUICK = Limits(seconds=5.0)  # for the control connection's own process here
+SSH_SAYS = 64 * 1024  # bytes of what ssh says of an attempt
 
 
 def is_connected(host: Host, tools: Tools) -> bool:
     """Whether the control connection of an earlier call is still open."""
-    checked = tools.capture(["ssh", *ssh_options(host), "-O", "check", host.login], timeout=5)
+    checked = tools.capture(["ssh", *ssh_options(host), "-O", "check", host.login], limits=QUICK)
     return checked.returncode == 0
 
 
@@ -61,13 +63,13 @@ def open_master(host: Host, tools: Tools, *, strict: bool = True) -> str | None:
                 opening.kill()
                 return "timed out"
         errors.seek(0)
-        text = errors.read().decode(errors="replace").strip()
+        text = errors.read(SSH_SAYS).decode(errors="replace").strip()
     return None if code == 0 else text or f"ssh ended with {code}"
 
 
 def close_master(host: Host, tools: Tools) -> None:
     """Close the control connection: it carries nothing any more, or the instance has ended."""
-    tools.capture(["ssh", *ssh_options(host), "-O", "exit", host.login], timeout=5)
+    tools.capture(["ssh", *ssh_options(host), "-O", "exit", host.login], limits=QUICK)
 
 
 def forget_host(host: Host, tools: Tools) -> None:
@@ -151,21 +153,6 @@ def _no_answer(host: Host, error: str) -> Failure:
         f"SSH at {host.address} port {host.port} did not answer for {BOOT_LIMIT:.0f} s: {last}",
         hint="its security group must let this address in; `ec2tasks status` shows the instance",
     )
-
-
-@contextlib.contextmanager
-def open_fabric(host: Host) -> Iterator[Connection]:
-    """An open Fabric Connection. Raises Failure where it can't be opened, or breaks."""
-    from paramiko.ssh_exception import SSHException
-
-    try:
-        with fabric_connection(host) as connection:
-            yield connection
-    except (SSHException, OSError, EOFError) as error:
-        raise Failure(
-            f"the connection to {host.login} failed: {' '.join(str(error).split()) or type(error).__name__}",
-            hint="try again; `ec2tasks status` shows the instance",
-        ) from error
 
 
 def fabric_connection(host: Host) -> Connection:

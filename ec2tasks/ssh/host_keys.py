@@ -6,6 +6,7 @@ import re
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.console import console_output
+from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.ssh.host import Host
 
@@ -47,4 +48,7 @@ def pin_from_console(aws: Aws, host: Host) -> bool:
 def unpin(host: Host, tools: Tools) -> None:
     """Drop the pinned host keys of a terminated instance."""
     if is_pinned(host):
-        tools.capture(["ssh-keygen", "-q", "-R", host.instance_id, "-f", str(host.known_hosts)], timeout=10)
+        tools.capture(
+            ["ssh-keygen", "-q", "-R", host.instance_id, "-f", str(host.known_hosts)],
+            limits=Limits(seconds=10.0),
+        )

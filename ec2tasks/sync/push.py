@@ -228,7 +228,7 @@ def first_push(transfer: Transfer, baseline: Baseline) -> bool:
 
 def _first_push_size(transfer: Transfer, filters: Sequence[str]) -> int:
     """The bytes of a first push, where that matters: for the bar, or for naming the biggest items."""
-    words = transfer.tools.capture(["du", "-sk", f"{transfer.root}"], timeout=60).stdout.split()
+    words = transfer.tools.capture(["du", "-sk", f"{transfer.root}"]).stdout.split()
     at_most = int(words[0]) * 1024 if words and words[0].isdigit() else WORTH_A_WORD
     if at_most < WORTH_A_WORD and not shows_bar(at_most):
         return 0

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import re
 import secrets
-import subprocess
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.process import Tools, ends_with_us
+from ec2tasks.base.exchange import MEBIBYTE, Limits, Lines, pump
+from ec2tasks.base.process import DEVNULL, PIPE, Tools, ends_with_us
 from ec2tasks.remote.folder import BrokenConnectionError
 from ec2tasks.sync.gate import checked_path, path_flaw
 from ec2tasks.sync.transfer import Direction
 
+# The names of some millions of files, and a message for each of many; a transfer of a day.
+LIMITS = Limits(out=256 * MEBIBYTE, err=32 * MEBIBYTE, seconds=86400.0)
 # Rsync's exit codes that a user can do something about.
 REASONS = {
     10: "the connection broke",
@@ -207,59 +208,28 @@ def run_rsync(
     on_line: Callable[[bytes], None] = lambda _line: None,
     on_bytes: Callable[[int], None] = lambda _count: None,
 ) -> RsyncResult:
-    """Run rsync to its end, handing on each line of its output and how many bytes have moved so far."""
+    """Run rsync to its end, handing on each line of its output and how many bytes have moved so far.
+
+    Raises ExceededError where it, or a login there, prints without end.
+    """
+    errors = io.BytesIO()
+
+    def take(line: bytes) -> None:
+        if line[:1] == b" " and (progress := PROGRESS.match(line)):
+            on_bytes(int(progress[1].replace(b",", b"")))
+        elif line:
+            on_line(line)
+
+    # Rsync ends the lines that it writes over with a carriage return.
+    lines = Lines(on_line=take, also=b"\r")
+    given = DEVNULL if stdin is None else PIPE
     with (
-        tools.start(
-            argv,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as rsync,
+        tools.start(argv, stdin=given, stdout=PIPE, stderr=PIPE, start_new_session=True) as rsync,
         ends_with_us(rsync),
     ):
-        errors: list[bytes] = []
-        threads = [_thread(lambda: errors.extend(rsync.stderr or ()))]
-        if stdin is not None:
-            threads.append(_thread(lambda: _feed(rsync.stdin, stdin)))
-        try:
-            for line in _lines(rsync.stdout):
-                if line[:1] == b" " and (progress := PROGRESS.match(line)):
-                    on_bytes(int(progress[1].replace(b",", b"")))
-                elif line:
-                    on_line(line)
-            rsync.wait()
-        except BaseException:
-            rsync.terminate()
-            rsync.wait()
-            raise
-        finally:
-            for thread in threads:
-                thread.join(timeout=5)
-    return RsyncResult(code=rsync.returncode, errors=b"".join(errors).decode(errors="surrogateescape"))
-
-
-def _thread(act: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=act, daemon=True)
-    thread.start()
-    return thread
-
-
-def _feed(pipe: IO[bytes] | None, content: bytes) -> None:
-    assert pipe is not None
-    with contextlib.suppress(BrokenPipeError), pipe:
-        pipe.write(content)
-
-
-def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
-    """The lines of a stream as they come; rsync ends those that it writes over with a carriage return."""
-    assert stream is not None
-    rest = b""
-    while chunk := stream.read1(1 << 16):  # type: ignore[attr-defined]  # a pipe's reader is buffered
-        *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
-        yield from lines
-    if rest:
-        yield rest
+        pump(rsync, LIMITS, stdin=stdin or b"", on_out=lines, on_err=errors.write)
+        lines.close()
+    return RsyncResult(code=rsync.returncode, errors=errors.getvalue().decode(errors="surrogateescape"))
 
 
 def unescaped(name: bytes) -> str:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.exchange import Limits, TooLongError
 from ec2tasks.base.process import Tools, check_tools, command_line, end_quietly, exit_code
 
 
@@ -25,8 +26,10 @@ def test_a_missing_tool_names_its_package() -> None:
 
 
 def test_what_takes_too_long_is_ended() -> None:
-    answer = Tools().capture(["sleep", "600"], timeout=0.2)
+    answer = Tools().capture(["sleep", "600"], limits=Limits(seconds=0.2))
     assert answer.returncode == 124
+    with pytest.raises(TooLongError, match="`sleep` gave no full answer"):
+        answer.within_limits()
 
 
 def test_echo_shows_the_command_as_a_shell_reads_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,102 @@
+"""A conversation with a program, line by line: what it says is limited as in any exchange."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import subprocess
+import threading
+import time
+from collections import deque
+
+from ec2tasks.base.exchange import (
+    BLOCK,
+    KIBIBYTE,
+    LINGERING,
+    ExceededError,
+    Limits,
+    Lines,
+    end,
+    kill_group,
+    speaker,
+    too_long,
+    too_much,
+)
+
+LAST_WORDS = 4 * KIBIBYTE
+
+
+class Channel:
+    """A program that one talks with line by line, for as long as both like; all of it within `limits`.
+
+    What it says on stderr is taken in meanwhile, its last words kept.
+    """
+
+    def __init__(self, tool: subprocess.Popen[bytes], limits: Limits) -> None:
+        self.tool, self.limits, self.who = tool, limits, speaker(tool)
+        self.exceeded: ExceededError | None = None
+        self._lines: deque[bytes] = deque()
+        self._split = Lines(on_line=self._lines.append, who=self.who)
+        self._came, self._said_last = 0, b""
+        assert tool.stdin
+        os.set_blocking(tool.stdin.fileno(), False)
+        self._listening = threading.Thread(target=self._take_errors, daemon=True)
+        self._listening.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the program still runs."""
+        return self.tool.poll() is None
+
+    def read_line(self, deadline: float | None = None) -> str | None:
+        """The next line; None at the end. Raises ExceededError, by `deadline` (monotonic) at the latest."""
+        assert self.tool.stdout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.tool.stdout, selectors.EVENT_READ)
+            while not self._lines:
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and (left <= 0 or not selector.select(left)):
+                    raise too_long(self.who, self.limits.seconds)
+                block = os.read(self.tool.stdout.fileno(), BLOCK)
+                if not block:
+                    self._split.close()
+                    break
+                self._came += len(block)
+                if self._came > self.limits.out:
+                    raise too_much(self.who, self.limits.out)
+                self._split(block)
+        if self.exceeded:
+            raise self.exceeded
+        return self._lines.popleft().decode(errors="replace").strip() if self._lines else None
+
+    def send(self, text: bytes) -> None:
+        """Say this. Raises OSError where nobody is there to read it, TimeoutError where nobody does."""
+        assert self.tool.stdin
+        rest, pipe = memoryview(text), self.tool.stdin
+        deadline = time.monotonic() + self.limits.seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_WRITE)
+            while rest:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise TimeoutError(f"nobody reads what is sent for {self.limits.seconds:.0f} s")
+                with contextlib.suppress(BlockingIOError):
+                    rest = rest[os.write(pipe.fileno(), rest) :]
+
+    def last_words(self) -> str:
+        """The last line on stderr of a program that is ended with this."""
+        end(self.tool)
+        self._listening.join(timeout=LINGERING)
+        words = self._said_last.decode(errors="replace").strip()
+        return words.splitlines()[-1] if words else ""
+
+    def _take_errors(self) -> None:
+        came = 0
+        with contextlib.suppress(OSError, ValueError):
+            while self.tool.stderr and (block := os.read(self.tool.stderr.fileno(), BLOCK)):
+                came += len(block)
+                self._said_last = (self._said_last + block)[-LAST_WORDS:]
+                if came > self.limits.err:
+                    self.exceeded = too_much(self.who, self.limits.err)
+                    kill_group(self.tool)
+                    return
