@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 from support.repository import REPO
@@ -40,7 +41,7 @@ OWNERS = {
         *("base.exchange", "base.channel", "base.process", "base.project"),
         *("make.goals", "ssh.connect", "remote.follow"),
     },
-    "rich": {"sync.progress"},
+    "rich": {"base.output"},
     "yaml": {"config.layers"},
     "dotenv": {"config.layers"},
 }
@@ -140,6 +141,76 @@ def test_a_library_is_imported_by_its_owners_alone(module: str) -> None:
     roots = {name.split(".")[0] for name in imported(MODULES[module])}
     owned = {library for library, owners in OWNERS.items() if not owners & {module, package(module)}}
     assert not roots & owned
+
+
+# Who may print, and what: ec2tasks' own words go through one module, which escapes what is not ours.
+PRINTERS = {
+    "print": {"base.output", "local.server", "local.fleet"},  # the local EC2's log is its own
+    "write": {"base.output"},
+    "print_exc": {"local.server"},
+    "Console": {"base.output"},
+}
+# Who may read what a program on the other side says: each counts it, or hands on a command's own output.
+READERS = {
+    "communicate": {"base.process"},  # of a watcher, which says nothing
+    "check_output": set[str](),
+    "read1": set[str](),
+    "Popen": {"base.process"},
+    # Of these, `once` and `_attached` are at a command's own terminal or output.
+    "start": {"base.process", "ssh.connect", "remote.session", "remote.job", "remote.follow", "sync.rsync"}
+    | {"commands.supervise"},
+    "pump": {"base.process", "remote.job", "sync.rsync"},
+    "write_all": {"remote.follow"},
+}
+
+
+def called(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """What a module calls: the last part of the name, and all of it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+            yield name, ast.unparse(node.func)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_said_is_printed_in_one_place(module: str) -> None:
+    tree = parsed(MODULES[module])
+    prints = {
+        name
+        for name, whole in called(tree)
+        if name in PRINTERS
+        and (name != "write" or re.search(r"\b(stdout|stderr)(\.buffer)?\.write$", whole))
+        and module not in PRINTERS[name]
+    }
+    assert not prints
+    streams = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    printing = {"base.output", "base.terminal", "cli.program", "local.api", "local.server", "local.tasks"}
+    if module not in printing | {"sync.progress"}:
+        assert not streams & {"sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__"}
+    written = {ast.unparse(node.args[0]) for node in ast.walk(tree) if is_write_to_a_number(node)}
+    assert not written & {"1", "2"}
+
+
+def is_write_to_a_number(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "os.write" and bool(node.args)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_an_instance_says_is_read_in_one_place(module: str) -> None:
+    if package(module) == "local":
+        return
+    tree = parsed(MODULES[module])
+    reads = {
+        name
+        for name, whole in called(tree)
+        if name in READERS
+        and (name != "start" or whole.endswith("tools.start"))
+        and module not in READERS[name]
+    }
+    assert not reads
+    if module not in ("base.exchange", "base.channel", "base.process", "remote.follow"):
+        read = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not {name for name in read if re.search(r"(?<!sys)\.(stdout|stderr)\.(read|raw|fileno)", name)}
 
 
 def test_the_local_ec2_is_imported_by_the_tasks_and_their_edge_alone() -> None:

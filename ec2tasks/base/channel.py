@@ -50,25 +50,36 @@ class Channel:
         return self.tool.poll() is None
 
     def read_line(self, deadline: float | None = None) -> str | None:
-        """The next line; None at the end. Raises ExceededError, by `deadline` (monotonic) at the latest."""
-        assert self.tool.stdout
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.tool.stdout, selectors.EVENT_READ)
+        """The next line; None at the end.
+
+        Raises ExceededError, by `deadline` (of the monotonic clock) at the latest; the program is ended then.
+        """
+        try:
             while not self._lines:
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and (left <= 0 or not selector.select(left)):
-                    raise too_long(self.who, self.limits.seconds)
-                block = os.read(self.tool.stdout.fileno(), BLOCK)
-                if not block:
+                if not self._take(deadline):
                     self._split.close()
                     break
-                self._came += len(block)
-                if self._came > self.limits.out:
-                    raise too_much(self.who, self.limits.out)
-                self._split(block)
+        except ExceededError:
+            kill_group(self.tool)
+            raise
         if self.exceeded:
             raise self.exceeded
         return self._lines.popleft().decode(errors="replace").strip() if self._lines else None
+
+    def _take(self, deadline: float | None) -> bool:
+        """Take in what comes next; False at the end."""
+        assert self.tool.stdout
+        left = None if deadline is None else deadline - time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.tool.stdout, selectors.EVENT_READ)
+            if left is not None and (left <= 0 or not selector.select(left)):
+                raise too_long(self.who, self.limits.seconds)
+        block = os.read(self.tool.stdout.fileno(), BLOCK)
+        self._came += len(block)
+        if self._came > self.limits.out:
+            raise too_much(self.who, self.limits.out)
+        self._split(block)
+        return bool(block)
 
     def send(self, text: bytes) -> None:
         """Say this. Raises OSError where nobody is there to read it, TimeoutError where nobody does."""

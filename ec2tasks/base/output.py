@@ -1,18 +1,24 @@
 """All that ec2tasks itself says here: progress, warnings and hints on stderr, data on stdout.
 
-A command's own output is `follow`'s to write, an error's text Invoke's; the local EC2 has a log of its own.
+What is handed to these functions may hold a name or an answer of somebody else's: each line is printed with
+what a terminal would act upon escaped. Our colours and line ends are put around it here. An error's text,
+which Invoke prints, is escaped where it is made (`errors`). A command's own output is `follow`'s to write;
+the local EC2 has a log of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json as json_format
 import os
 import select
 import sys
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 from ec2tasks.base.hints import complete
+from ec2tasks.base.shown import shown, shown_lines
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -22,9 +28,8 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> boo
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
+def _paint(text: str, colour: str, stream: TextIO) -> str:
     """The text in that colour where the stream can show it, else as it is."""
-    stream = stream or sys.stderr
     return f"\033[{COLOURS[colour]}m{text}\033[0m" if wants_colour(stream) else text
 
 
@@ -37,7 +42,11 @@ def line_end(stream: TextIO) -> str:
     return "\r\n" if raw else "\n"
 
 
-def _say(text: str, stream: TextIO) -> None:
+def _put(text: str, stream: TextIO) -> None:
+    """Print what is safe to print."""
+    # A character that the stream's encoding lacks is no reason to fail.
+    coding = stream.encoding or "utf-8"
+    text = text.encode(coding, "backslashreplace").decode(coding)
     try:
         print(text, file=stream, end=line_end(stream), flush=True)  # this is the module that prints
     except OSError:
@@ -47,33 +56,55 @@ def _say(text: str, stream: TextIO) -> None:
         os.close(sink)
 
 
+def _say(mark: str, colour: str, text: str, lines: Sequence[str] = ()) -> None:
+    _put(_paint(mark, colour, sys.stderr) + shown(text), sys.stderr)
+    for line in lines:
+        _put(f"    {shown(line)}", sys.stderr)
+
+
 def step(text: str) -> None:
     """Say on stderr what is going on."""
-    _say(paint("ec2: ", "cyan") + complete(text), sys.stderr)
+    _say("ec2: ", "cyan", complete(text))
 
 
-def warning(text: str, *, hint: str | None = None) -> None:
-    """Say on stderr what the user should know, and what to type about it."""
-    _say(paint("ec2: warning: ", "yellow") + text, sys.stderr)
+def warning(text: str, *, lines: Sequence[str] = (), hint: str | None = None) -> None:
+    """Say on stderr what the user should know, with `lines` of somebody else's, and what to type about it."""
+    _say("ec2: warning: ", "yellow", text, lines)
     if hint:
-        _say(paint("hint: ", "cyan") + complete(hint), sys.stderr)
+        _say("hint: ", "cyan", complete(hint))
 
 
 def hint(text: str) -> None:
     """Say on stderr what to type next."""
-    _say(paint("hint: ", "cyan") + complete(text), sys.stderr)
+    _say("hint: ", "cyan", complete(text))
 
 
-def data(text: str) -> None:
-    """Put data on stdout."""
-    _say(text, sys.stdout)
+def data(text: str, *, label: str = "", colour: str = "bold") -> None:
+    """Put a line of data on stdout, behind a coloured word where there is a `label`."""
+    _put((_paint(shown(label), colour, sys.stdout) if label else "") + shown(text), sys.stdout)
+
+
+def json(value: object) -> None:
+    """Put a value on stdout as JSON, which escapes by its own rules."""
+    _put(json_format.dumps(value, indent=2), sys.stdout)
+
+
+def document(text: str, stream: TextIO | None = None) -> None:
+    """Put a text of several lines on stdout, or on this stream: one of ours, or a traceback."""
+    _put(shown_lines(text), stream or sys.stdout)
+
+
+def table(rows: Sequence[Sequence[str]], stream: TextIO | None = None) -> None:
+    """Put rows on stdout, or on this stream, as a table; the first row is the heading."""
+    stream = stream or sys.stdout
+    _put(columns(rows, room=_width(stream)), stream)
 
 
 def ask(question: str, *, patience: float | None = None) -> bool | None:
     """Ask for a yes on the terminal; None where there is none to ask on, and no answer in so many seconds."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
-    sys.stderr.write(paint("ec2: ", "cyan") + f"{question} [y/N] ")
+    sys.stderr.write(_paint("ec2: ", "cyan", sys.stderr) + f"{shown(question)} [y/N] ")
     sys.stderr.flush()
     if not select.select([sys.stdin], [], [], patience)[0]:
         sys.stderr.write("\n")
@@ -81,12 +112,39 @@ def ask(question: str, *, patience: float | None = None) -> bool | None:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def columns(rows: Sequence[Sequence[str]], *, room: int | None = None) -> str:
-    """Rows as lines, each column as wide as its widest cell; the first row is the heading.
+@contextlib.contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar of `total` bytes while inside; call what is yielded with the bytes moved so far."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
-    On a terminal that is too narrow for that (`room` columns), each row as lines of its own, a cell a line.
+    columns = (
+        # A title is no markup of rich's.
+        TextColumn("ec2: {task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(shown(title), total=total)
+        yield lambda moved: progress.update(task, completed=min(moved, total))
+
+
+def columns(cells: Sequence[Sequence[str]], *, room: int = 0) -> str:
+    """Rows of cells as lines, each column as wide as its widest cell; the first row is the heading.
+
+    On a terminal that is too narrow for that (`room` columns, 0 for any number), each row as lines of its
+    own, a cell a line.
     """
-    room = _width() if room is None else room
+    rows = [[shown(cell) for cell in row] for row in cells]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     if room and sum(widths) + 2 * (len(widths) - 1) > room:
         margin = max(map(len, rows[0]))
@@ -96,9 +154,9 @@ def columns(rows: Sequence[Sequence[str]], *, room: int | None = None) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _width() -> int:
-    """How many columns stdout has, 0 where it is no terminal."""
+def _width(stream: TextIO) -> int:
+    """How many columns a stream has, 0 where it is no terminal."""
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
+        return os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
         return 0

@@ -22,7 +22,7 @@ def _rights(given: Mapping[str, Any]) -> Rights:
 @ec2_task(*ADMIN_OPTIONS)
 def policy(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it asks nothing of Invoke
     """Print the least IAM policy that lets users use ec2tasks, as the AWS console takes it."""
-    output.data(policy_text(_rights(given)))
+    output.document(policy_text(_rights(given)))
 
 
 @ec2_task(*SETUP_OPTIONS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
@@ -42,7 +41,7 @@ def status(c: Context, given: Mapping[str, Any]) -> None:
     instance = find_instance(context)
     if instance is None:
         if given["json"]:
-            output.data("null")
+            output.json(None)
         else:
             output.step(f"no instance `{context.settings.name}` in {context.aws.region}")
             output.hint("`ec2tasks up` launches it, `ec2tasks ls` lists yours")
@@ -50,7 +49,7 @@ def status(c: Context, given: Mapping[str, Any]) -> None:
     guard, lines = _forecast(context, instance)
     if given["json"]:
         values = {**instance_json(instance), **guard_json(guard, lines)}
-        output.data(json.dumps(values, indent=2))
+        output.json(values)
     else:
         _show_table([instance])
         for line in lines:
@@ -83,7 +82,7 @@ def ls(c: Context, given: Mapping[str, Any]) -> None:
     with ThreadPoolExecutor(max_workers=8) as pool:
         listed = [instance for some in pool.map(ask, regions) for instance in some]
     if given["json"]:
-        output.data(json.dumps([instance_json(instance) for instance in listed], indent=2))
+        output.json([instance_json(instance) for instance in listed])
     elif listed:
         _show_table(listed)
     else:
@@ -125,7 +124,7 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
     regions = regions_to_look_in(context, everywhere)
     forgotten = find_forgotten(context, regions, force=force)
     if given["json"]:
-        output.data(json.dumps([_forgotten_as_json(each) for each in forgotten], indent=2))
+        output.json([_forgotten_as_json(each) for each in forgotten])
     else:
         _show_forgotten(forgotten, regions)
     doomed = [each for each in forgotten if each.decision.ends]
@@ -157,7 +156,7 @@ def _show_forgotten(listed: Sequence[Forgotten], regions: Sequence[str]) -> None
         instance, decision = forgotten.instance, forgotten.decision
         what = (instance.name, instance.id, instance.state, instance.type, instance.zone)
         rows.append((*what, "end" if decision.ends else "keep", decision.why))
-    output.data(output.columns(rows))
+    output.table(rows)
     for hint in dict.fromkeys(
         _hint(each) for each in listed if each.decision.hint and not each.decision.ends
     ):
@@ -212,7 +211,7 @@ def _show_table(listed: Sequence[Instance]) -> None:
                 cost,
             )
         )
-    output.data(output.columns(rows))
+    output.table(rows)
 
 
 def _since_start(instance: Instance, now: datetime) -> str:

@@ -180,5 +180,5 @@ def main() -> None:
         output.warning(f"Invoke's own configuration is not YAML: {' '.join(str(error).split())}")
         sys.exit(USAGE_CODE)
     except Exception:  # noqa: BLE001  # the last edge: shown whole, with the code that says it was us
-        traceback.print_exc()
+        output.document(traceback.format_exc().rstrip(), sys.stderr)
         sys.exit(FAILURE_CODE)

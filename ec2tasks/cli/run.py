@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 import shlex
@@ -178,9 +177,9 @@ def jobs(c: Context, given: Mapping[str, Any]) -> None:
     """
     listed = history.all_jobs(make_context(c, given))
     if given["json"]:
-        output.data(json.dumps([history.job_json(job) for job in listed], indent=2))
+        output.json([history.job_json(job) for job in listed])
     elif listed:
-        output.data(output.columns(history.table_rows(listed)))
+        output.table(history.table_rows(listed))
     else:
         output.step("nothing has run on the instance yet")
 

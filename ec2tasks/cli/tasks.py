@@ -129,16 +129,14 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
 def config(c: Context, given: Mapping[str, Any]) -> None:
     """Show every setting, its value, and where it came from."""
     if given["schema"]:
-        output.data(schema_text().rstrip("\n"))
+        output.document(schema_text().rstrip("\n"))
         return
     rows = settings_rows(make_settings(c, given))
     if given["json"]:
-        output.data(
-            json.dumps({name: {"value": value, "source": source} for name, value, source in rows}, indent=2)
-        )
+        output.json({name: {"value": value, "source": source} for name, value, source in rows})
         return
     texts = [(name, _value_text(value), source) for name, value, source in rows]
-    output.data(output.columns([("SETTING", "VALUE", "FROM"), *texts]))
+    output.table([("SETTING", "VALUE", "FROM"), *texts])
 
 
 def _value_text(value: object) -> str:
@@ -146,9 +144,7 @@ def _value_text(value: object) -> str:
         return "-"
     if isinstance(value, tuple):
         return ", ".join(str(item) for item in value)
-    return (
-        json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value).replace("\n", "\\n")
-    )
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
 @ec2_task()
@@ -170,7 +166,7 @@ def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it ha
 @ec2_task()
 def makefile(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
     """Print Makefile.inc, the rules that make `make on-ec2-TARGET` work."""
-    output.data(makefile_text().rstrip("\n"))
+    output.document(makefile_text().rstrip("\n"))
 
 
 @contextmanager

@@ -68,9 +68,9 @@ def _check_up(lease: Lease) -> None:
 
 
 def _say_failed(lease: Lease, status: BootStatus) -> None:
-    lines = "".join(f"\n    {line}" for line in status.last_lines)
     output.warning(
-        f"user_data failed on {lease.instance.where}: {'; '.join(status.errors)}"
-        f"\nthe last lines of its log, /var/log/cloud-init-output.log:{lines}",
+        f"user_data failed on {lease.instance.where}: {'; '.join(status.errors)};"
+        " the last lines of its log, /var/log/cloud-init-output.log:",
+        lines=status.last_lines,
         hint="`ec2tasks shell` looks around there; it runs again on a new instance: `ec2tasks down`",
     )

@@ -133,12 +133,12 @@ def _get(server: Mapping[str, Any], path: str) -> str:
         connection.close()
 
 
-def _log_tail(layout: Layout) -> str:
+def _log_tail(layout: Layout) -> list[str]:
     try:
         lines = layout.log.read_text(errors="replace").splitlines()
     except OSError:
-        return ""
-    return "\n".join(lines[-LOG_LINES:])
+        return []
+    return lines[-LOG_LINES:]
 
 
 def _start(layout: Layout, port: int) -> None:
@@ -157,7 +157,8 @@ def _start(layout: Layout, port: int) -> None:
     process.kill()
     process.wait()
     raise Failure(
-        f"the local EC2 did not start; the end of its log:\n{_log_tail(layout)}",
+        "the local EC2 did not start; the end of its log:",
+        lines=_log_tail(layout),
         hint=f"less {layout.log}",
     )
 
@@ -207,7 +208,8 @@ def up(*, port: int | None = None) -> Endpoint:
                 server = _server_info(layout)
     if server is None:
         raise Failure(
-            f"the local EC2 ended right after its start; the end of its log:\n{_log_tail(layout)}",
+            "the local EC2 ended right after its start; the end of its log:",
+            lines=_log_tail(layout),
             hint=f"less {layout.log}",
         )
     _check_port(server, port)

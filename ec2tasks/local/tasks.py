@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json as json_format
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,13 +43,13 @@ def read_faults(texts: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def status_text(status: control.LocalStatus) -> str:
-    """The instances as lines."""
+def status_rows(status: control.LocalStatus) -> list[list[str]]:
+    """The instances as a table, its heading first."""
     rows = [["INSTANCE", "NAME", "STATE", "TYPE", "REGION", "SSH"]]
     for instance in status.instances:
         address = f"{instance.address}:{status.ssh_port}" if instance.address else ""
         rows.append([instance.id, instance.name, instance.state, instance.type, instance.region, address])
-    return output.columns(rows)
+    return rows
 
 
 @task(help={"port": "The port of the AWS API; by default one that is free"})
@@ -59,7 +59,7 @@ def up(_c: Context, port: int | None = None) -> None:
     It prints the lines that let other programs see it: eval "$(ec2tasks local.up)", then for
     example aws ec2 describe-instances --region eu-central-1.
     """
-    output.data(export_lines(control.up(port=int(port) if port else None)))
+    output.document(export_lines(control.up(port=int(port) if port else None)))
     output.hint("ec2tasks local.status, local.down")
 
 
@@ -78,16 +78,16 @@ def status(_c: Context, json: bool = False) -> None:
     """
     local_ec2 = control.status()
     if json:
-        output.data(json_format.dumps(dataclasses.asdict(local_ec2) if local_ec2 else None, indent=2))
+        output.json(dataclasses.asdict(local_ec2) if local_ec2 else None)
     elif local_ec2 is None or (endpoint := control.running()) is None:
         output.step("no local EC2 runs")
         output.hint("ec2tasks local.up")
     else:
-        output.data(export_lines(endpoint))
+        output.document(export_lines(endpoint))
         count = len(local_ec2.instances)
         output.step(f"{local_ec2.url}, pid {local_ec2.pid}, {count} instances, in {local_ec2.folder}")
         if local_ec2.instances:
-            output.step("\n" + status_text(local_ec2))
+            output.table(status_rows(local_ec2), sys.stderr)
 
 
 @task(
@@ -112,7 +112,7 @@ def faults(_c: Context, set: Sequence[str] | None = None, clear: bool = False) -
     """
     if clear or set:
         control.set_faults(None if clear else read_faults(set or ()))
-    output.data(json_format.dumps(control.current_faults(), indent=2))
+    output.json(control.current_faults())
 
 
 ns = Collection("local", up, down, status, faults)

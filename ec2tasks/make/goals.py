@@ -88,6 +88,7 @@ LAST_MAKEFILE = f"$(info {LIST_PREFIX} $(MAKEFILE_LIST))\n$(error {STOP})\n"
 OUTER_MAKE_VARIABLES = ("GNUMAKEFLAGS", "MAKEFLAGS", "MAKELEVEL", "MAKE_TERMERR", "MAKE_TERMOUT", "MFLAGS")
 READING_FLAGS = ("-I", "-e", "-r", "-R", "--eval")  # the flags that change what the makefiles say
 READING_SECONDS = 60
+ERRORS = 20  # lines of make's that are repeated
 INCLUDE = re.compile(r"^ *(?:-include|sinclude|include)[ \t]+([^#\n]+)", re.MULTILINE)
 
 
@@ -137,8 +138,10 @@ def _database(argv: Sequence[str], goals: Sequence[str], folder: Path, environ: 
     without_goals = _run_make(argv, environ)
     if without_goals is None or STOP in without_goals.stderr or "***" not in without_goals.stderr:
         return ""
-    errors = "\n".join(line for line in without_goals.stderr.splitlines() if line.strip())
-    raise UsageError(f"make can't read the Makefile in `{folder}`:\n{errors}", hint="see: make -n")
+    errors = [line for line in without_goals.stderr.splitlines() if line.strip()]
+    raise UsageError(
+        f"make can't read the Makefile in `{folder}`:", lines=errors[:ERRORS], hint="see: make -n"
+    )
 
 
 def _run_make(argv: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str] | None:

@@ -41,7 +41,7 @@ def read_boot_status(message: Message) -> BootStatus:
         running=state == "running",
         seconds=message.need("seconds", int),
         errors=read_errors(message.get("result", str, "")) if state == "ended" else (),
-        last_lines=tuple(_printable(line) for line in message.get("last", str, "").splitlines()),
+        last_lines=tuple(message.get("last", str, "").splitlines()),
     )
 
 
@@ -56,8 +56,4 @@ def read_errors(result: str) -> tuple[str, ...]:
         return (NO_RESULT,)
     if not isinstance(errors, list):
         return (NO_RESULT,)
-    return tuple(_printable(str(error)) for error in errors)
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return tuple(str(error) for error in errors)

@@ -28,7 +28,7 @@ from ec2tasks.ssh.host import Host
 
 HEARTBEAT = 5.0  # seconds; the instance forgets a client that says nothing for 60
 ANSWER_LIMIT = 60.0  # seconds for an answer; joining waits while a last client decides
-TALKING = Limits(out=4 * MEBIBYTE, seconds=ANSWER_LIMIT)  # by a login, by the instance as long as it is held
+TALKING = Limits(out=MEBIBYTE, seconds=ANSWER_LIMIT)  # by a login, by the instance as long as it is held
 GUARD_LIMIT = 90.0  # seconds more for joining, where the guard is not armed yet
 UNGUARDED = "the instance's guard does not answer: nothing will end it when it is idle"
 

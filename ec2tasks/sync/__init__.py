@@ -11,7 +11,7 @@ Start with `engine.sync_files`, which moves them, and `engine.differences`, whic
     transfer      one transfer: its folders, its job, its direction
     rsync         rsync, run and understood
     travelling    which of the paths that somebody named travel at all
-    progress      the bar, the biggest items
+    progress      what gets a bar, the biggest items
     environments  which folders fit one machine only
     touched       what was changed there, whatever its time says
     scan          what stands on each side

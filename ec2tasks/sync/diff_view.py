@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 
 from ec2tasks.base import output
@@ -25,10 +23,10 @@ def show(changes: Sequence[Change]) -> None:
     width = max((len(change.resolution.value) for change in changes), default=0)
     for change in changes:
         colour = COLOURS.get(change.resolution, "bold")
-        word = output.paint(change.resolution.value.ljust(width), colour, sys.stdout)
+        word = change.resolution.value.ljust(width)
         entry = _moved_entry(change)
         size = f", {size_text(entry.size)}" if entry and entry.kind is EntryKind.FILE else ""
-        output.data(f"{word}  {_printable(change.path)}  ({change.reason}{size})")
+        output.data(f"  {change.path}  ({change.reason}{size})", label=word, colour=colour)
     if not changes:
         output.step("nothing to move: both sides agree")
 
@@ -37,21 +35,16 @@ def show_json(changes: Sequence[Change]) -> None:
     """Print the changes as JSON; sizes in bytes."""
     rows = [
         {
-            "path": _printable(change.path),
+            "path": change.path,
             "outcome": change.resolution.value,
             "reason": change.reason,
             "bytes": entry.size if (entry := _moved_entry(change)) else 0,
         }
         for change in changes
     ]
-    output.data(json.dumps(rows, indent=2))
+    output.json(rows)
 
 
 def _moved_entry(change: Change) -> Entry | None:
     is_pulled = change.resolution in (Resolution.PULL, Resolution.CONFLICT)
     return change.remote if is_pulled else change.local
-
-
-def _printable(path: str) -> str:
-    """A path on one line, in what a terminal can show."""
-    return path.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n")

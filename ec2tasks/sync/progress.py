@@ -1,12 +1,11 @@
-"""Shows the progress of a transfer on a terminal, by rich's bar with rate and time left, and sizes."""
+"""Which transfers get a progress bar, sizes in words, and the biggest of what moves."""
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 
 from ec2tasks.sync.entries import Entry, parents
 
@@ -19,31 +18,6 @@ MOST_OF = 0.9  # of a folder's bytes, where naming what holds them says more tha
 def shows_bar(total: int) -> bool:
     """Whether a transfer of so many bytes gets a bar: on a terminal, where it takes a moment."""
     return total >= WORTH_A_BAR and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-
-@contextlib.contextmanager
-def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar of `total` bytes while inside; call what is yielded with the bytes moved so far."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (
-        TextColumn("ec2: {task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda moved: progress.update(task, completed=min(moved, total))
 
 
 def size_text(count: float) -> str:

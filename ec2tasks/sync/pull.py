@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.remote.folder import rsync_options
 from ec2tasks.sync.apply import (
@@ -28,7 +29,7 @@ from ec2tasks.sync.apply import (
 )
 from ec2tasks.sync.entries import EntryKind, encode_paths, may_be_same
 from ec2tasks.sync.gate import NO_STAMP, Seen
-from ec2tasks.sync.progress import bar, shows_bar
+from ec2tasks.sync.progress import shows_bar
 from ec2tasks.sync.reconcile import Change, Resolution
 from ec2tasks.sync.rsync import (
     BROKEN_CODES,
@@ -191,7 +192,7 @@ def _stage(transfer: Transfer, items: list[PullItem]) -> RsyncResult:
     total = sum(item.remote.size for item in wanted)
     progress = not transfer.quiet and not transfer.verbose and shows_bar(total)
     result = RsyncResult(code=0, errors="")
-    with bar("pull", total) if progress else contextlib.nullcontext(_ignore) as moved:
+    with output.progress_bar("pull", total) if progress else contextlib.nullcontext(_ignore) as moved:
         for behind_links, altered in itertools.product((False, True), repeat=2):
             sources = [
                 item.source for item in wanted if (item.behind_link, item.altered) == (behind_links, altered)

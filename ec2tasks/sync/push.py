@@ -35,7 +35,7 @@ from ec2tasks.sync.environments import (
 )
 from ec2tasks.sync.gate import Seen, read_look, read_names
 from ec2tasks.sync.ignore import filter_argv
-from ec2tasks.sync.progress import WORTH_A_WORD, bar, biggest, shows_bar, size_text
+from ec2tasks.sync.progress import WORTH_A_WORD, biggest, shows_bar, size_text
 from ec2tasks.sync.reconcile import Change
 from ec2tasks.sync.rsync import COMPARING, Items, RsyncResult, left_out_text, rsync_failure, run_rsync
 from ec2tasks.sync.said import first_time
@@ -126,7 +126,7 @@ def _send(
 
     argv = [*push_argv(transfer, progress=progress, round_=round_), items.option, *argv]
     argv += ["--", f"{transfer.root}/", transfer.remote.rsync_path]
-    with bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
+    with output.progress_bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
         result = run_rsync(argv, transfer.tools, stdin=stdin, on_line=take, on_bytes=moved)
     if not result.complete and not result.explained_by(left_out_text):
         raise rsync_failure(Direction.PUSH, result, hint=HINT)

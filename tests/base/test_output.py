@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import codecs
+import contextlib
 import io
+import json
 import pty
+import re
 import subprocess
 import sys
 import tty
+import unicodedata
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ec2tasks.base import output
+from ec2tasks.base.errors import Failure
+from ec2tasks.base.shown import shown
 
 
 class Screen(io.StringIO):
@@ -76,3 +86,102 @@ def test_a_line_ends_at_the_margin_of_a_terminal_in_raw_mode_too() -> None:
         tty.setraw(its)
         assert output.line_end(stream) == "\r\n"
     assert output.line_end(io.StringIO()) == "\n"
+
+
+# Whatever a file name, a tag or an answer may hold: also bytes that are no UTF-8, as Python has them.
+ANY_TEXT = st.text(st.characters(categories=None) | st.sampled_from("\\nrtxuU0a\x1b\n\t\udcff\u202e "))
+ESCAPE = re.compile(r"\\(?:\\|[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+
+
+def unescaped(text: str) -> str:
+    """The text that is shown so; read as Python reads it."""
+    return ESCAPE.sub(lambda match: codecs.decode(match[0], "unicode_escape"), text)
+
+
+def is_harmless(char: str) -> bool:
+    return char == " " or unicodedata.category(char)[0] not in "CZ"
+
+
+@given(ANY_TEXT)
+def test_nothing_that_is_shown_moves_a_cursor_or_hides(text: str) -> None:
+    assert all(is_harmless(char) for char in shown(text))
+
+
+@given(ANY_TEXT)
+def test_what_is_shown_tells_what_it_was_so_that_no_two_names_look_alike(text: str) -> None:
+    assert unescaped(shown(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("results/größe ≈ 3 → 日本.txt", "results/größe ≈ 3 → 日本.txt"),
+        ("a\x1b[2Jec2: all fine", "a\\x1b[2Jec2: all fine"),
+        ("a\nec2: all fine", "a\\nec2: all fine"),
+        ("a\\nb", "a\\\\nb"),
+        (r"it'\''s \d+ C:\data", r"it'\''s \d+ C:\data"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("zero\u200bwidth\u00a0space\u3164\ufe0f", "zero\\u200bwidth\\xa0space\\u3164\\ufe0f"),
+        ("\x9b2J\x7f\udcff\U000e0041", "\\x9b2J\\x7f\\udcff\\U000e0041"),
+        ("[red]not markup[/red]", "[red]not markup[/red]"),
+    ],
+)
+def test_a_text_as_it_is_shown(text: str, seen: str) -> None:
+    assert shown(text) == seen
+
+
+WAYS: dict[str, Callable[[str], object]] = {
+    "step": output.step,
+    "warning": output.warning,
+    "its hint": lambda text: output.warning("w", hint=text or "-"),
+    "its lines": lambda text: output.warning("w", lines=[text]),
+    "hint": output.hint,
+    "data": output.data,
+    "label": lambda text: output.data("d", label=text, colour="red"),
+    "table": lambda text: output.table([("A", "B"), (text, text)]),
+    "json": lambda text: output.json({"a": text}),
+    "document": output.document,
+    "error": lambda text: sys.stderr.write(f"{Failure(text, lines=[text], hint=text or '-').message}\n"),
+}
+
+
+def said(way: str, text: str) -> str:
+    screen = Screen()
+    with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+        WAYS[way](text)
+    return screen.getvalue()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(text=ANY_TEXT)
+def test_whatever_says_it_only_our_colours_and_line_ends_act_on_the_terminal(way: str, text: str) -> None:
+    plain = re.sub(r"\x1b\[\d+m", "", said(way, text))
+    allowed = "\n\t" if way == "document" else "\n"
+    assert all(is_harmless(char) or char in allowed for char in plain)
+    if way != "document":
+        assert plain.count("\n") == re.sub(r"\x1b\[\d+m", "", said(way, "plain")).count("\n")
+    if way == "json":
+        assert json.loads(plain) == {"a": text}
+
+
+@given(ANY_TEXT)
+def test_a_narrow_table_shows_nothing_else(text: str) -> None:
+    lines = output.columns([("A", "B"), (text, "x" * 90)], room=40).split("\n")
+    assert lines[0] == f"A  {shown(text)}"
+    assert all(is_harmless(char) for line in lines for char in line)
+
+
+def test_what_a_stream_can_not_encode_is_escaped() -> None:
+    code = "from ec2tasks.base import output; output.data('3 → \U0001f600'); output.step('→')"
+    argv = ["env", "PYTHONIOENCODING=ascii:strict", sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("3 \\u2192 \\U0001f600\n", "ec2: \\u2192\n")
+
+
+def test_a_title_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    with output.progress_bar("[red]push[/red]\x1b[2J", 10) as moved:
+        moved(10)
+    assert "[red]push[/red]\\x1b[2J" in re.sub(r"\x1b\[[\d;]*m", "", screen.getvalue())

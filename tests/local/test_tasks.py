@@ -73,7 +73,7 @@ def test_instances_are_a_table() -> None:
         id="i-1", name="n", state="running", type="t", region="r", address="127.77.0.1"
     )
     status = control.LocalStatus(url="u", folder="f", pid=1, ssh_port=22022, instances=(instance,))
-    assert tasks.status_text(status).splitlines() == [
-        "INSTANCE  NAME  STATE    TYPE  REGION  SSH",
-        "i-1       n     running  t     r       127.77.0.1:22022",
+    assert tasks.status_rows(status) == [
+        ["INSTANCE", "NAME", "STATE", "TYPE", "REGION", "SSH"],
+        ["i-1", "n", "running", "t", "r", "127.77.0.1:22022"],
     ]

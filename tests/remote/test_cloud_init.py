@@ -34,9 +34,10 @@ def test_a_boot_that_goes_on_has_no_errors_yet() -> None:
 
 
 @given(result=st.one_of(st.text(), json_values.map(json.dumps)), last=st.text())
-def test_whatever_the_instance_says_is_read_and_can_be_shown(result: str, last: str) -> None:
+def test_whatever_the_instance_says_is_read_line_by_line(result: str, last: str) -> None:
     status = read_boot_status(message(state="ended", seconds="1", result=result, last=last))
-    assert all(text.isprintable() for text in (*status.errors, *status.last_lines))
+    assert status.last_lines == tuple(last.splitlines())
+    assert all(isinstance(text, str) for text in status.errors)
     assert status.errors or json.loads(result)["v1"]["errors"] == []
 
 
