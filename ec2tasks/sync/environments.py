@@ -65,7 +65,7 @@ def say_environments(transfer: Transfer, paths: Iterable[str], result: RsyncResu
 
 
 def _local_size(folder: Path, tools: Tools) -> str:
-    return _size(tools.capture(["du", "-sk", "--", f"{folder}"], timeout=60).stdout)
+    return _size(tools.capture(["du", "-sk", "--", f"{folder}"]).stdout)
 
 
 def _remote_size(remote: RemoteFolder, path: str, tools: Tools) -> str:

@@ -59,9 +59,9 @@ class RefusedAnswerError(Failure):
 
 def refused(what: str, answer: str) -> RefusedAnswerError:
     """The error for an answer, and what is wrong with it."""
-    shown = ascii(answer if len(answer) <= SHOWN else f"{answer[:SHOWN]}…")
+    text = answer if len(answer) <= SHOWN else f"{answer[:SHOWN]}…"
     return RefusedAnswerError(
-        f"the instance's answer is refused: {what}: {shown}",
+        f"the instance's answer is refused: {what}: `{text}`",
         hint="something on it answers in the place of `find` or rsync: look at its PATH and ~/.bashrc"
         " (`ec2tasks shell --no-rsync`), or give it up (`ec2tasks down --no-rsync`)",
     )
