@@ -35,6 +35,13 @@ HINTS = {
     "Unavailable": "AWS is not available right now; try again in a minute",
     "ServiceUnavailable": "AWS is not available right now; try again in a minute",
 }
+# Boto3's exceptions for a mistake in ~/.aws/credentials or ~/.aws/config, or a variable for a line there.
+UNUSABLE_FILES = (
+    *("ConfigParseError", "InfiniteLoopConfigError", "InvalidConfigError", "InvalidDefaultsMode"),
+    *("InvalidIMDSEndpointError", "InvalidIMDSEndpointModeError", "InvalidMaxRetryAttemptsError"),
+    *("InvalidRetryConfigurationError", "InvalidRetryModeError", "InvalidSTSRegionalEndpointsConfigError"),
+    "UnknownCredentialError",
+)
 # Errors that pass by themselves.
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 TRANSIENT_CODES = ("RequestLimitExceeded", "Throttling", "InternalError", "Unavailable", "ServiceUnavailable")
@@ -66,18 +73,8 @@ def explain(error: Exception) -> Failure | None:
     """An exception of boto3 as a Failure in the user's words; None for one that a user can't have caused."""
     from botocore import exceptions
 
-    if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
-        return Failure(
-            "no AWS credentials found",
-            hint="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials, which `aws configure`"
-            " writes; AWS_PROFILE=… for another account; --local for this machine, with none",
-        )
-    if isinstance(error, exceptions.ProfileNotFound):
-        return Failure(str(error), hint="`aws configure list-profiles` lists those there are")
-    if isinstance(
-        error, exceptions.TokenRetrievalError | exceptions.SSOError | exceptions.CredentialRetrievalError
-    ):
-        return Failure(str(error), hint="log in again: `aws sso login`")
+    if failure := _of_credentials(error):
+        return failure
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return UnreachableError(
             f"the AWS API can't be reached: {' '.join(str(error).split())}",
@@ -89,6 +86,31 @@ def explain(error: Exception) -> Failure | None:
         return _denied(error_text(error), operation)
     if code in HINTS:
         return Failure(f"AWS refuses {operation}: {code}: {error_text(error)}", hint=HINTS[code])
+    return None
+
+
+def _of_credentials(error: Exception) -> Failure | None:
+    """The failure that there are no credentials to use, or none that AWS's own files here can tell."""
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
+        return Failure(
+            "no AWS credentials found",
+            hint="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials, which `aws configure`"
+            " writes; AWS_PROFILE=… for another account; --local for this machine, with none",
+        )
+    if type(error).__name__ in UNUSABLE_FILES:
+        return Failure(
+            f"your AWS configuration can't be used: {' '.join(str(error).split())}",
+            hint="mend ~/.aws/credentials or ~/.aws/config, or move it away: `aws configure` writes another;"
+            " --local for this machine, with none",
+        )
+    if isinstance(error, exceptions.ProfileNotFound):
+        return Failure(str(error), hint="`aws configure list-profiles` lists those there are")
+    if isinstance(
+        error, exceptions.TokenRetrievalError | exceptions.SSOError | exceptions.CredentialRetrievalError
+    ):
+        return Failure(str(error), hint="log in again: `aws sso login`")
     return None
 
 

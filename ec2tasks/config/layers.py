@@ -214,8 +214,11 @@ def profile_layer(home: Path, environ: Mapping[str, str]) -> Layer:
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read(path)
-    except (configparser.Error, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: can't be read: {' '.join(str(error).split())}") from error
+    except (configparser.Error, UnicodeDecodeError, OSError) as error:
+        raise UsageError(
+            f"{path}: can't be read: {' '.join(str(error).split())}",
+            hint="mend that file, or move it away: `aws configure` writes a new one",
+        ) from error
     section = profile if profile == "default" else f"profile {profile}"
     region = parser.get(section, "region", fallback=None)
     source = Source(Kind.FILE, f"AWS profile `{profile}`")

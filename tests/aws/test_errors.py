@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from botocore import exceptions
+from support.project import ScratchProject
 from support.values import client_error
 
-from ec2tasks.aws.errors import HINTS, error_code, explain
+from ec2tasks.aws.errors import HINTS, UNUSABLE_FILES, error_code, explain
 
 
 @pytest.mark.parametrize("code", sorted(HINTS))
@@ -61,3 +64,31 @@ def test_what_nobody_knows_flies(error: Exception) -> None:
 
 def test_the_code_of_what_has_none() -> None:
     assert error_code(ValueError()) == ""
+
+
+def test_boto3_knows_each_exception_that_is_told_by_its_name() -> None:
+    assert all(issubclass(getattr(exceptions, name), exceptions.BotoCoreError) for name in UNUSABLE_FILES)
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"credentials": b"not ini {\n"}, "Unable to parse config file: "),
+        ({"credentials": b"\xff\xfe"}, "Unable to parse config file: "),
+        ({"credentials": b"[default]\nrole_arn = x\nsource_profile = nobody\n"}, '"nobody"'),
+        ({"config": b"[default\n"}, "can't be read: "),
+    ],
+)
+def test_aws_s_own_files_with_a_mistake_are_one_line_and_a_hint(
+    files: dict[str, bytes], says: str, project: ScratchProject
+) -> None:
+    folder = Path(project.environ["HOME"]) / ".aws"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    for task in ("status", "ls"):
+        said = project.ec2tasks(task)
+        assert said.code in (2, 125)
+        assert len(said.err.splitlines()) == 2, said.err
+        assert says in said.err
+        assert "hint: mend " in said.err
