@@ -14,7 +14,8 @@ From the lowest to the highest: the built-in default; the AWS profile's region;
 `~/.config/ec2tasks/config.yaml`; the project's `ec2.yaml`, or the key `ec2:` of its `invoke.yaml`; the
 entry under `recipes:` for the target that `ec2tasks make` runs; the variables below in the project's `.env`
 (nothing else of it is read); the same in the environment; options. {added} add up, any other
-value replaces the lower one. `ec2tasks config` shows each value and its source; an unknown key or an
+value replaces the lower one. What the project's own files wish beyond its folder counts once you have
+[agreed to it](security.md). `ec2tasks config` shows each value and its source; an unknown key or an
 unusable value is an error that names its place.
 
 `ec2tasks config --schema` prints the [JSON Schema](ec2.schema.json) of `ec2.yaml`, by which editors complete

@@ -100,9 +100,14 @@ def table(rows: Sequence[Sequence[str]], stream: TextIO | None = None) -> None:
     _put(columns(rows, room=_width(stream)), stream)
 
 
+def can_ask() -> bool:
+    """Whether there is a terminal to ask on."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def ask(question: str, *, patience: float | None = None) -> bool | None:
     """Ask for a yes on the terminal; None where there is none to ask on, and no answer in so many seconds."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not can_ask():
         return None
     sys.stderr.write(_paint("ec2: ", "cyan", sys.stderr) + f"{shown(question)} [y/N] ")
     sys.stderr.flush()

@@ -13,6 +13,7 @@ from ec2tasks.admin.policy import Rights, parse_rights, policy_text
 from ec2tasks.base import output
 from ec2tasks.cli.options import ADMIN_OPTIONS, SETUP_OPTIONS
 from ec2tasks.cli.task import ec2_task, is_dry, make_context
+from ec2tasks.commands.trust import Acts
 
 
 def _rights(given: Mapping[str, Any]) -> Rights:
@@ -33,7 +34,7 @@ def setup(c: Context, given: Mapping[str, Any]) -> None:
     shows what it would change.
     """
     allowed = _rights(given)
-    context = make_context(c, given, asks_anyway=True)
+    context = make_context(c, given, acts=Acts.LOOK, asks_anyway=True)
     desired = admin.desired_setup(context.aws, allowed, buckets=given["bucket"], networks=given["network"])
     admin.setup(context.aws, desired, dry=is_dry(c, given))
 

@@ -17,6 +17,7 @@ from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.cli.options import JSON_OPTION, PLACE_OPTIONS, Option
 from ec2tasks.cli.task import ec2_task, is_dry, make_context
 from ec2tasks.commands.status import guard_json, instance_json, status_lines
+from ec2tasks.commands.trust import Acts
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.find import find_instance, host_of
@@ -37,7 +38,7 @@ ALL_REGIONS = Option(names=("all_regions",), kind=bool, help="in every region of
 @ec2_task(JSON_OPTION, *PLACE_OPTIONS)
 def status(c: Context, given: Mapping[str, Any]) -> None:
     """Show this project's instance: state, type, place, age, cost; who is on it, when and why it will end."""
-    context = make_context(c, given)
+    context = make_context(c, given, acts=Acts.LOOK)
     instance = find_instance(context)
     if instance is None:
         if given["json"]:
@@ -73,7 +74,7 @@ def _forecast(context: CallContext, instance: Instance) -> tuple[GuardStatus | N
 )
 def ls(c: Context, given: Mapping[str, Any]) -> None:
     """List all your instances that ec2tasks launched in the region, or in all of them."""
-    context = make_context(c, given)
+    context = make_context(c, given, acts=Acts.LOOK)
     regions = all_regions(context.aws) if given["all_regions"] else [context.aws.region]
 
     def ask(region: str) -> list[Instance]:
@@ -119,7 +120,7 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
     before anybody got on them. One that may hold results which were not fetched is only shown, unless with
     `--force`. Asks before it ends anything; without a terminal only `--yes` ends anything.
     """
-    context, force = make_context(c, given, asks_anyway=True), given["force"]
+    context, force = make_context(c, given, acts=Acts.LOOK, asks_anyway=True), given["force"]
     everywhere = all_regions(context.aws) if given["all_regions"] else []
     regions = regions_to_look_in(context, everywhere)
     forgotten = find_forgotten(context, regions, force=force)

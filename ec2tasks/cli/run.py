@@ -37,6 +37,7 @@ from ec2tasks.commands.notebook import command as notebook_command
 from ec2tasks.commands.preflight import check_run, foretell
 from ec2tasks.commands.run import RunRequest
 from ec2tasks.commands.run import run as run_command
+from ec2tasks.commands.trust import Acts
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.make.database import Targets, unknown_targets
 from ec2tasks.make.flags import make_argv
@@ -46,12 +47,18 @@ from ec2tasks.make.goals import check_targets, parse_arguments
 def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
     if given["detach"] and command is None:
         raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
-    context, request = make_context(c, given, targets), _request(given, command)
+    request = _request(given, command)
+    context = make_context(c, given, targets, acts=_acts_of(given))
     if is_dry(c, given):
         _check_plan(context, request)
         show_plan(plan.run_lines(context, command, sync=request.sync))
         return 0
     return run_command(context, request)
+
+
+def _acts_of(given: Mapping[str, Any]) -> Acts:
+    """What a run acts on: it sends files, or moves none."""
+    return Acts.LAUNCH if given["no_rsync"] else Acts.PUSH
 
 
 def _check_plan(context: CallContext, request: RunRequest) -> None:
@@ -134,7 +141,7 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
     """
     if given["detach"]:
         raise UsageError("a notebook can't be detached: its port here is open as long as the run")
-    context = make_context(c, given)
+    context = make_context(c, given, acts=_acts_of(given))
     page = choose_page(context.settings.ports)
     ports = tuple(dict.fromkeys((*context.settings.ports, page.forward)))
     context = replace(context, settings=replace(context.settings, ports=ports))
@@ -155,7 +162,7 @@ def attach(c: Context, given: Mapping[str, Any]) -> int:
     tmux, Ctrl-A d in screen). Ends with the command's exit code if it ends meanwhile. In `inv` the job is
     named by --job.
     """
-    return attach_commands.attach(make_context(c, given), given["job"] or "")
+    return attach_commands.attach(make_context(c, given, acts=Acts.ATTACH), given["job"] or "")
 
 
 @ec2_task(JOB_OPTION, *END_OPTIONS, *SYNC_OPTIONS, *REACH_OPTIONS)
@@ -166,7 +173,8 @@ def finish(c: Context, given: Mapping[str, Any]) -> int:
     `inv` the job is named by --job.
     """
     verbose, job = is_verbose(given), given["job"] or ""
-    return attach_commands.finish(make_context(c, given), job, fetches=not given["no_rsync"], verbose=verbose)
+    context = make_context(c, given, acts=Acts.ATTACH)
+    return attach_commands.finish(context, job, fetches=not given["no_rsync"], verbose=verbose)
 
 
 @ec2_task(JSON_OPTION, *REACH_OPTIONS)
@@ -175,7 +183,7 @@ def jobs(c: Context, given: Mapping[str, Any]) -> None:
 
     Nothing is launched or started for it. `lost` is what a restart of the instance ended.
     """
-    listed = history.all_jobs(make_context(c, given))
+    listed = history.all_jobs(make_context(c, given, acts=Acts.LOOK))
     if given["json"]:
         output.json([history.job_json(job) for job in listed])
     elif listed:
@@ -194,4 +202,5 @@ def logs(c: Context, given: Mapping[str, Any]) -> None:
 
     Nothing is launched or started for it, and Ctrl-C ends only the looking. In `inv` it is named by --job.
     """
-    history.show_output(make_context(c, given), given["job"] or "", follow=given["follow"])
+    context = make_context(c, given, acts=Acts.LOOK)
+    history.show_output(context, given["job"] or "", follow=given["follow"])

@@ -21,6 +21,7 @@ from ec2tasks.base.project import find_project
 from ec2tasks.base.state import open_state
 from ec2tasks.base.writable import explain_refusal
 from ec2tasks.cli.options import RUN_OPTIONS, Ec2Task, Option, setting_values, typed
+from ec2tasks.commands.trust import Acts, Gate, pass_gate
 from ec2tasks.config.layers import Kind, plain_values
 from ec2tasks.config.schema import KEYS_BY_NAME
 from ec2tasks.config.settings import Settings, read_settings
@@ -75,23 +76,43 @@ def make_settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] =
     )
 
 
-def make_context(
-    c: Context, given: Mapping[str, Any], targets: Sequence[str] = (), *, asks_anyway: bool = False
-) -> CallContext:
-    """The context of a task. Starts the local EC2 where that is the endpoint.
-
-    A dry run does not start it, but for a task that `asks_anyway`, dry or not.
-    """
-    settings = make_settings(c, given, targets)
-    hints.name_instance(told_once(settings))
-    endpoint = _endpoint(settings, dry=is_dry(c, given) and not asks_anyway)
-    return CallContext(
-        settings=settings,
+def make_gate(c: Context, given: Mapping[str, Any], targets: Sequence[str] = ()) -> Gate:
+    """What the project's own files wish is looked at by, before anything is done."""
+    return Gate(
+        settings=make_settings(c, given, targets),
         project=find_project(Path.cwd()),
-        aws=Aws(endpoint=endpoint, region=settings.region),
         state=open_state(),
         tools=Tools(echo=bool(given.get("echo") or c.config.run.echo)),
         home=Path.home(),
+    )
+
+
+def make_context(
+    c: Context,
+    given: Mapping[str, Any],
+    targets: Sequence[str] = (),
+    *,
+    acts: Acts = Acts.LAUNCH,
+    asks: bool = True,
+    asks_anyway: bool = False,
+) -> CallContext:
+    """The context of a task that `acts` on so much. Starts the local EC2 where that is the endpoint.
+
+    A dry run does not start it, but for a task that `asks_anyway`, dry or not. Raises NotTrustedError where
+    the project's own files wish for something beyond it, and the user has not agreed, asked (`asks`) or not.
+    """
+    gate = make_gate(c, given, targets)
+    settings = gate.settings
+    hints.name_instance(told_once(settings))
+    pass_gate(gate, acts, asks=asks, dry=is_dry(c, given) and not asks_anyway)
+    endpoint = _endpoint(settings, dry=is_dry(c, given) and not asks_anyway)
+    return CallContext(
+        settings=settings,
+        project=gate.project,
+        aws=Aws(endpoint=endpoint, region=settings.region),
+        state=gate.state,
+        tools=gate.tools,
+        home=gate.home,
         account=" ".join(os.environ.get(name, "") for name in ACCOUNT_NAMES),
     )
 

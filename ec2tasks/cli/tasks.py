@@ -33,10 +33,12 @@ from ec2tasks.cli.options import (
 )
 from ec2tasks.cli.scaffold import init_project, makefile_text
 from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan, translated
+from ec2tasks.cli.trust import trust
 from ec2tasks.commands import plan
 from ec2tasks.commands import sync as sync_commands
 from ec2tasks.commands.down import down as end_instance
 from ec2tasks.commands.preflight import check_push, foretell
+from ec2tasks.commands.trust import Acts
 from ec2tasks.commands.up import up as bring_up
 from ec2tasks.config.json_schema import schema_text
 from ec2tasks.config.settings import settings_rows
@@ -86,7 +88,8 @@ def sync(c: Context, given: Mapping[str, Any]) -> None:
         raise UsageError("--json goes with --diff alone", hint="`ec2tasks sync --diff --json`")
     both = given["push"] == given["pull"]
     verbose = is_verbose(given)
-    context = make_context(c, given)
+    pushes = (both or given["push"]) and not given["diff"]
+    context = make_context(c, given, acts=Acts.PUSH if pushes else Acts.LAUNCH)
     if given["diff"]:
         changes = sync_commands.differences(context)
         return difference.show_json(changes) if given["json"] else difference.show(changes)
@@ -113,7 +116,7 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
     """
     wanted = FinalState(final_state(given) or "terminate")
     fetch, verbose = not given["no_rsync"], is_verbose(given)
-    context = make_context(c, given)
+    context = make_context(c, given, acts=Acts.LOOK)
     if is_dry(c, given):
         show_plan(plan.down_lines(context, wanted, fetch=fetch))
         return 0
@@ -174,14 +177,15 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
     """A Fabric Connection to the project's running instance, for tasks of your own.
 
     `options` are those of the tasks, or their settings, by name (`region="eu-west-1"`). Starts a stopped
-    instance and launches none. Raises Failure where there is none, UsageError for a name that no option has.
+    instance and launches none. Raises Failure where there is none, UsageError for a name that no option has
+    or where the project's own files wish what the user has not agreed to.
     https://docs.fabfile.org/en/stable/api/connection.html
 
         with connect() as there:
             there.run("nvidia-smi")
     """
     with hints.scope():
-        context = make_context(c or Context(), from_code(options))
+        context = make_context(c or Context(), from_code(options), asks=False)
         check_local_tools(context)
         host = translated(lambda: acquire_without_session(context, Acquired(), may_launch=False))
     with fabric_connection(host) as remote:
@@ -205,6 +209,7 @@ ec2 = Collection(
     instance_tasks.ls,
     instance_tasks.reap,
     config,
+    trust,
     init,
     makefile,
     local,

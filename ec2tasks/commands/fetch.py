@@ -10,6 +10,7 @@ from dataclasses import replace
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import start_thread
+from ec2tasks.commands.trust import check_unchanged, keep_out_untrusted
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
 from ec2tasks.remote.folder import BrokenConnectionError
@@ -31,10 +32,10 @@ def move_files(lease: Lease, options: SyncOptions) -> None:
     while True:
         if (options.pull or lease.all_fetched) and not options.live and lease.session:
             lease.session.fetching()
+        trusted = keep_out_untrusted(context, says=not options.live)
         try:
-            return sync_files(
-                context.project.root, lease.take_folder(), operation.job_id, context.tools, options
-            )
+            sync_files(context.project.root, lease.take_folder(), operation.job_id, context.tools, options)
+            return check_unchanged(context, trusted if options.push else ())
         except BrokenConnectionError:
             pause = next(pauses, None)
             if pause is None or not lease.is_up():

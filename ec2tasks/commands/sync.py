@@ -7,6 +7,7 @@ from ec2tasks.base.project import check_syncable
 from ec2tasks.base.project_dir import check_writable
 from ec2tasks.base.state import check_state
 from ec2tasks.commands.fetch import move_files
+from ec2tasks.commands.trust import keep_out_untrusted
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
@@ -42,6 +43,7 @@ def differences(context: CallContext) -> list[Change]:
     changes: list[Change] = []
 
     def work() -> Outcome:
+        keep_out_untrusted(context, says=True)
         changes.extend(compare_trees(context.project.root, lease.folder(), context.tools))
         return Outcome()
 

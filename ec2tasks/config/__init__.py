@@ -5,6 +5,8 @@ Other packages use `settings.Settings`, `settings.read_settings` and the table `
     parsers      the forms of values: what a text, a number, a time, a port must look like
     schema       the table `KEYS`: each setting's parser, environment variables, default, help
     layers       what a file, .env, the environment and the options give, and how layers are merged
+    trust        what a project's own files wish beyond its folder
+    trust_store  which of that the user has agreed to
     settings     all layers of one call, read and merged
     json_schema  the JSON Schema of ec2.yaml, made of the table
 """

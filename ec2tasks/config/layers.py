@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import configparser
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a value comes from: which kind of place, and its name as the user is told it."""
+    """Where a value comes from: which kind of place, its name as the user is told it.
+
+    `of_project`: from a file that came with the project, which whoever wrote it wishes, and not the user.
+    """
 
     kind: Kind
     text: str
+    of_project: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -151,6 +155,19 @@ def _relative_files(values: Mapping[str, object], folder: Path) -> dict[str, obj
     if isinstance(script, str) and script.startswith("file://"):
         resolved["user_data"] = f"file://{folder / Path(script.removeprefix('file://')).expanduser()}"
     return resolved
+
+
+def project_layer(layer: Layer, root: Path) -> Layer:
+    """The same layer as one of the project's own, its paths below the project's folder."""
+
+    def own(source: Source) -> Source:
+        return replace(source, of_project=True)
+
+    return Layer(
+        source=own(layer.source),
+        values=_relative_files(layer.values, root),
+        sources={name: own(source) for name, source in layer.sources.items()},
+    )
 
 
 def recipe_layers(project_layers: Iterable[Layer], targets: Iterable[str]) -> list[Layer]:

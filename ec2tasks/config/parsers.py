@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from ec2tasks.base.secret_stores import CREDENTIAL_NAME, secret_stores
+
 Value = TypeVar("Value")
 Schema = Mapping[str, object]
 # Offered in no region any more: https://aws.amazon.com/ec2/previous-generation/
@@ -219,14 +221,30 @@ def file_path(value: object) -> Path:
     return path
 
 
+class FileText(str):
+    """A text that was read from a file: `path` is where that stood, every link on the way followed."""
+
+    def __new__(cls, text: str, path: Path) -> FileText:
+        """The text, with the path that it was read from."""
+        made = super().__new__(cls, text)
+        made.path = path
+        return made
+
+    path: Path
+
+
 @parser(r"(?!file://\s*$)[\s\S]*", NUMBER)
 def user_data(value: object) -> str:
-    """A script for the first boot, as text or as `file://PATH`."""
+    """A script for the first boot, as text or as `file://PATH`; none from a store of keys or tokens."""
     script = value if isinstance(value, str) else text(value)
     if script.startswith("file://"):
-        path = file_path(script.removeprefix("file://"))
+        named = file_path(script.removeprefix("file://")).absolute()
+        path = named.resolve()  # once: what a link leads to may change until it is read
+        stores = secret_stores(Path.home())
+        if store := stores.holding(path) or stores.holding(named):
+            raise ValueError(f"`{named}` is in `{store}`: keys and tokens never leave this machine")
         try:
-            script = path.read_text(encoding="utf-8")
+            script = FileText(path.read_text(encoding="utf-8"), path)
         except UnicodeDecodeError as error:
             raise ValueError(f"`{path}` is not a text in UTF-8") from error
     if len(script.encode()) > USER_DATA_LIMIT:
@@ -264,7 +282,18 @@ def forward(value: object) -> str:
     return words
 
 
-variable_name = matching(r"[A-Za-z_][A-Za-z0-9_]*", "WANDB_API_KEY")  # of an environment variable
+VARIABLE_PATTERN = rf"(?!{CREDENTIAL_NAME}(?![A-Za-z0-9_]))[A-Za-z_][A-Za-z0-9_]*"
+
+
+@parser(VARIABLE_PATTERN)
+def variable_name(value: object) -> str:
+    """The name of an environment variable that may be handed on: of none that holds AWS credentials."""
+    name = text(value)
+    if re.fullmatch(CREDENTIAL_NAME, name):
+        raise ValueError(f"`{name}` holds AWS credentials: an instance gets rights by its role alone")
+    return matching(r"[A-Za-z_][A-Za-z0-9_]*", "WANDB_API_KEY")(name)
+
+
 RESERVED_PREFIXES = ("aws:", "ec2tasks")  # of tags that only AWS or ec2tasks sets
 NOT_RESERVED = f"(?!{_any_case(RESERVED_PREFIXES)})"
 PAIR_PATTERN = rf"{NOT_RESERVED}[^=]{{1,{TAG_KEY_LIMIT}}}=[\s\S]{{0,{TAG_VALUE_LIMIT}}}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ec2tasks.base.project import SETTINGS_FILE, Project
 from ec2tasks.config.layers import (
+    BUILT_IN,
     Kind,
     Layer,
     Source,
@@ -22,16 +23,21 @@ from ec2tasks.config.layers import (
     merge,
     option_layer,
     profile_layer,
+    project_layer,
     recipe_layers,
 )
 from ec2tasks.config.schema import KEYS
+from ec2tasks.config.trust import Wish, setting_wishes
 
 INVOKE_FILE = "invoke.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every setting's value, checked, and its source; the fields are described in `schema.KEYS`."""
+    """Every setting's value, checked, and its source; the fields are described in `schema.KEYS`.
+
+    `wishes` are those that the project's own files have beyond its folder.
+    """
 
     endpoint: str
     region: str
@@ -65,6 +71,7 @@ class Settings:
     resume: bool
     recipes: Mapping[str, Any]
     sources: Mapping[str, Source] = field(repr=False)
+    wishes: tuple[Wish, ...] = field(default=(), repr=False)
 
     def given(self, name: str) -> bool:
         """Whether the user gave this setting a value, anywhere, rather than leave it to the default."""
@@ -98,36 +105,38 @@ def read_settings(
         for name, value in checked_mapping(invoke_values or {}, "Invoke's configuration, key `ec2`").items()
         if in_invoke_yaml.values.get(name) != value
     }
-    project_layers = [
+    # Which of its files a value of Invoke's stands in can't be told: it may be one of the project's.
+    project_files = [
         file_layer(project.root / SETTINGS_FILE, SETTINGS_FILE),
         in_invoke_yaml,
         Layer(source=Source(Kind.PASSING, "Invoke's configuration"), values=in_other_invoke_files),
     ]
+    own = [*project_files, *recipe_layers(project_files, targets), dotenv_layer(project.root / ".env")]
     layers = [
         Layer(source=Source(Kind.DEFAULT, "the task's default"), values=defaults or {}),
         profile_layer(home, environ),
         file_layer(config_home / "ec2tasks" / "config.yaml", "~/.config/ec2tasks/config.yaml"),
-        *project_layers,
-        *recipe_layers(project_layers, targets),
-        dotenv_layer(project.root / ".env"),
+        *(project_layer(layer, project.root) for layer in own),
         environment_layer(environ, "environment"),
         option_layer(options, typed or {}),
     ]
     return _settings(layers, project, environ.get("USER") or getpass.getuser())
 
 
-def _settings(layers: Iterable[Layer], project: Project, login: str) -> Settings:
+def _settings(layers: Sequence[Layer], project: Project, login: str) -> Settings:
     """Merge the layers; what none of them gives is made of the project and the login name."""
     values, sources = merge(layers)
-    derived = {
-        "key_name": (login, "your login name"),
-        "name": (f"{values['key_name'] or login}-{project.label}", "key name and folder"),
-        "remote_dir": (project.label, "the folder's name"),
-    }
-    for name, (value, source) in derived.items():
-        if values[name] is None:
-            values[name], sources[name] = value, Source(Kind.DEFAULT, source)
-    return Settings(**values, sources=sources)
+    without, _ = merge(layer for layer in layers if not layer.source.of_project)
+    for found in (values, without):
+        found["key_name"] = found["key_name"] or login
+        found["name"] = found["name"] or f"{found['key_name']}-{project.label}"
+        found["remote_dir"] = found["remote_dir"] or project.label
+    made = {"key_name": "your login name", "name": "key name and folder", "remote_dir": "the folder's name"}
+    for name, text in made.items():
+        if sources[name] is BUILT_IN:
+            sources[name] = Source(Kind.DEFAULT, text)
+    wishes = setting_wishes(values, sources, without, project.root)
+    return Settings(**values, sources=sources, wishes=wishes)
 
 
 def settings_rows(settings: Settings) -> list[tuple[str, Any, str]]:

@@ -7,12 +7,14 @@ Start with `engine.sync_files`, which moves them, and `engine.differences`, whic
     reconcile     what becomes of a path, by what each side did to it: pure
     baseline      what both sides last agreed on
     said          what was said once
+    withheld      what is kept out of every sync for want of a yes
     ignore        what never moves
     transfer      one transfer: its folders, its job, its direction
     rsync         rsync, run and understood
     travelling    which of the paths that somebody named travel at all
     progress      what gets a bar, the biggest items
     environments  which folders fit one machine only
+    links         the project's links that lead out of it
     touched       what was changed there, whatever its time says
     scan          what stands on each side
     overview      what a comparison begins with

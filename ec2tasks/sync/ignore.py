@@ -13,6 +13,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.sync.said import first_time
+from ec2tasks.sync.withheld import path_pattern, withheld_paths
 
 IGNORE_FILE = ".rsyncignore"
 # It fits one machine only, as an environment does. Spelled so, messages tell it from a project's own pattern.
@@ -43,9 +44,13 @@ OWN_PATTERNS = (
 )
 
 
-def filter_argv(root: Path) -> list[str]:
-    """Rsync's options for the ignored paths. Our own come first: the first pattern that fits counts."""
+def filter_argv(root: Path, *, withheld: bool = True) -> list[str]:
+    """Rsync's options for the ignored paths. Our own come first: the first pattern that fits counts.
+
+    Among them, unless not `withheld`, the links whose content must not travel.
+    """
     own = [f"--exclude={pattern}" for pattern in OWN_PATTERNS]
+    own += [f"--exclude={path_pattern(path)}" for path in withheld_paths(root) if withheld]
     if (root / IGNORE_FILE).is_file():
         _check_patterns(root / IGNORE_FILE)
         # Last, so that the project's own file can want it.

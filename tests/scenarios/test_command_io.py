@@ -74,6 +74,7 @@ def test_from_a_subfolder_the_command_runs_in_the_same_one_there(warm: ScratchPr
 
 def test_chosen_variables_go_along_and_show_in_no_process_list(warm: ScratchProject) -> None:
     warm.write("ec2.yaml", "forward_env: [TOKEN, MISSING]\n")
+    warm.trust()
     try:
         said = warm.call(
             "ec2tasks",

@@ -196,6 +196,7 @@ def test_a_stopped_instance_is_reaped_once_its_results_are_here(
 ) -> None:
     user = local_project.environ["USER"]
     local_project.write("ec2.yaml", "reap_after: 1 s\n")
+    local_project.trust()
     assert local_project.ec2tasks("run", "--stop", "true").code == 0
     until_state(local_project, "stopped")
     (kept,) = alive(aws, user)

@@ -56,6 +56,11 @@ class ScratchProject:
         """Run `ec2tasks WORDS` in the project."""
         return self.call("ec2tasks", *words, environ=options)
 
+    def trust(self) -> None:
+        """Agree to all that the project's own files wish beyond its folder."""
+        said = self.ec2tasks("trust", "--yes")
+        assert said.code == 0, said.err
+
     def status(self) -> dict[str, Any] | None:
         """The project's instance as `ec2tasks status` tells it."""
         said = self.ec2tasks("status", "--json")
