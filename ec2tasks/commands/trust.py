@@ -8,6 +8,7 @@ touched meanwhile, the push has failed, and no command begins beside what it may
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -171,7 +172,7 @@ def checked(links: Iterable[OutwardLink]) -> list[OutwardLink]:
             raise UsageError(
                 f"the link `{path}` -> `{_printable(link.target)}` leads to `{_printable(str(link.secret))}`:"
                 " keys and tokens never leave this machine",
-                hint=f"rm {path}; or a line `/{path}` in {IGNORE_FILE}",
+                hint=f"rm {shlex.quote(path)}; or a line `/{path}` in {IGNORE_FILE}",
             )
     return links
 

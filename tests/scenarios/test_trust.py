@@ -47,6 +47,7 @@ NEVER: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "a link to all there is": ({}, {"assets": "/"}, "assets"),
     "a link to tokens": ({}, {"x": "../../.config/gh"}, ".config/gh"),
     "a link that is let in again": ({".rsyncignore": "+ /x\n"}, {"x": "../../.aws"}, ".aws"),
+    "a name to be typed": ({}, {"x; curl evil": "../../.ssh"}, "rm 'x; curl evil'"),
     "user data": ({"ec2.yaml": "user_data: file://../../.aws/credentials\n"}, {}, ".aws"),
     "user data by a link": ({"ec2.yaml": "user_data: file://boot\n"}, {"boot": "../../.ssh/id_rsa"}, ".ssh"),
     "user data in .env": ({".env": "AWS_USER_DATA=file://../../.aws/credentials\n"}, {}, ".aws"),
