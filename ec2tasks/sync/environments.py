@@ -14,12 +14,13 @@ from ec2tasks.base import output
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.folder import RemoteFolder, ask_tree
 from ec2tasks.sync.entries import encode_paths
-from ec2tasks.sync.ignore import MADE_AGAIN, exclude_folder, pattern_of
+from ec2tasks.sync.ignore import MADE_AGAIN, exclude_folder
 from ec2tasks.sync.progress import size_text
 from ec2tasks.sync.rsync import RsyncResult
 from ec2tasks.sync.said import first_time
 from ec2tasks.sync.transfer import Transfer
 from ec2tasks.sync.travelling import listed
+from ec2tasks.sync.withheld import path_pattern
 
 MARKERS = ("pyvenv.cfg", "conda-meta")
 
@@ -61,7 +62,7 @@ def say_environments(transfer: Transfer, paths: Iterable[str], result: RsyncResu
             size = _local_size(root / path, tools) if is_here else _remote_size(transfer.remote, path, tools)
             where = "here" if is_here else "there"
             output.step(f"`{path}` stays {where}{size}: an environment fits one machine only")
-            output.hint(f"a line `+ {pattern_of(path)}` in .rsyncignore lets it travel all the same")
+            output.hint(f"a line `+ {path_pattern(path)}/` in .rsyncignore lets it travel all the same")
 
 
 def _local_size(folder: Path, tools: Tools) -> str:

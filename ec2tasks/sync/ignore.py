@@ -68,17 +68,9 @@ def _check_patterns(path: Path) -> None:
             )
 
 
-def pattern_of(folder: str) -> str:
-    """Rsync's pattern that fits this folder of the project alone."""
-    special = "*?["
-    if any(letter in folder for letter in special):
-        folder = "".join(f"\\{letter}" if letter in f"{special}\\" else letter for letter in folder)
-    return f"/{folder}/"
-
-
 def exclude_folder(folder: str) -> str:
     """Rsync's option that ignores this folder of the project."""
-    return f"--exclude={pattern_of(folder)}"
+    return f"--exclude={path_pattern(folder)}/"
 
 
 def say_default_ignored(root: Path) -> None:

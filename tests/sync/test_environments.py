@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from support.two_sides import Sides, put, snapshot
 
 from ec2tasks.sync.environments import environments_in
-from ec2tasks.sync.ignore import pattern_of
 from ec2tasks.sync.pull import LivePull
+from ec2tasks.sync.withheld import path_pattern
 
 MARKERS = {"venv": "pyvenv.cfg", "conda": "conda-meta/history"}
 
@@ -39,7 +39,7 @@ def test_an_environment_stays_on_its_side(
     sides.sync()
     assert not (sides.remote / folder).exists()
     assert f"`{folder}` stays here (" in (said := capsys.readouterr().err)
-    assert f"+ {pattern_of(folder)}" in said
+    assert f"+ {path_pattern(folder)}/" in said
     make(sides.remote, folder, marker, "there")
     put(sides.remote / folder / "lib/new", "file there alone")
     put(sides.remote / "result", "file dear")
