@@ -38,7 +38,7 @@ class Channel:
         self.exceeded: ExceededError | None = None
         self._lines: deque[bytes] = deque()
         self._split = Lines(on_line=self._lines.append, who=self.who)
-        self._came, self._said_last = 0, b""
+        self._began, self._came, self._said_last = time.monotonic(), 0, b""
         assert tool.stdin
         os.set_blocking(tool.stdin.fileno(), False)
         self._listening = threading.Thread(target=self._take_errors, daemon=True)
@@ -73,7 +73,7 @@ class Channel:
         with selectors.DefaultSelector() as selector:
             selector.register(self.tool.stdout, selectors.EVENT_READ)
             if left is not None and (left <= 0 or not selector.select(left)):
-                raise too_long(self.who, self.limits.seconds)
+                raise too_long(self.who, time.monotonic() - self._began)
         block = os.read(self.tool.stdout.fileno(), BLOCK)
         self._came += len(block)
         if self._came > self.limits.out:
@@ -82,7 +82,7 @@ class Channel:
         return bool(block)
 
     def send(self, text: bytes) -> None:
-        """Say this. Raises OSError where nobody is there to read it, TimeoutError where nobody does."""
+        """Say this. Raises BrokenPipeError where nobody reads it; whoever does not in time is ended."""
         assert self.tool.stdin
         rest, pipe = memoryview(text), self.tool.stdin
         deadline = time.monotonic() + self.limits.seconds
@@ -90,7 +90,9 @@ class Channel:
             selector.register(pipe, selectors.EVENT_WRITE)
             while rest:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise TimeoutError(f"nobody reads what is sent for {self.limits.seconds:.0f} s")
+                    self.exceeded = too_long(self.who, self.limits.seconds, "took no word")
+                    kill_group(self.tool)
+                    raise BrokenPipeError
                 with contextlib.suppress(BlockingIOError):
                     rest = rest[os.write(pipe.fileno(), rest) :]
 

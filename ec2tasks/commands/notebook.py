@@ -13,8 +13,10 @@ import os
 import re
 import secrets
 import shlex
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -26,6 +28,7 @@ PORT = 8888  # Jupyter's own, on the instance
 PORTS_TRIED = 100
 POLL_SECONDS = 0.25
 ANSWER_LIMIT = 5.0  # seconds for one answer
+STATUS_LIMIT = 1024  # bytes of its first line
 
 # Runs there, in the environment that job.sh has activated. Exit codes as a shell's: 127, not found.
 SCRIPT = """\
@@ -143,19 +146,21 @@ def has_display(environ: Mapping[str, str] = os.environ, platform: str = sys.pla
     return bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
 
 
-def answers(page: Page) -> bool:
+def answers(page: Page, clock: Callable[[], float] = time.monotonic) -> bool:
     """Whether Jupyter answers here and takes the token. Asked past any proxy."""
-    from http.client import HTTPConnection, HTTPException
-
-    address, port = page.place
-    connection = HTTPConnection(address, port, timeout=ANSWER_LIMIT)
-    try:
-        connection.request("GET", "/api/status", headers={"Authorization": f"token {page.token}"})
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False  # ssh listens here from the start, and hangs up until Jupyter does there
-    finally:
-        connection.close()
+    host = page.site.removeprefix("http://").rstrip("/")
+    request = f"GET /api/status HTTP/1.0\r\nHost: {host}\r\nAuthorization: token {page.token}\r\n\r\n"
+    deadline, said = clock() + ANSWER_LIMIT, b""
+    # Not http.client: it reads on for as long as what is there writes.
+    with contextlib.suppress(OSError), socket.create_connection(page.place, timeout=ANSWER_LIMIT) as asked:
+        asked.sendall(request.encode())
+        while len(said) < STATUS_LIMIT and b"\n" not in said and (left := deadline - clock()) > 0:
+            asked.settimeout(left)
+            block = asked.recv(STATUS_LIMIT)
+            if not block:
+                break  # ssh listens here from the start, and hangs up until Jupyter does there
+            said += block
+    return re.match(rb"HTTP/1\.[01] 200[ \r\n]", said) is not None
 
 
 @contextlib.contextmanager

@@ -222,6 +222,21 @@ def test_jupyter_answers_who_has_the_token(page: Page, monkeypatch: pytest.Monke
         assert not answers(Page(forward=page.forward))
 
 
+@pytest.mark.parametrize("said", [b"y", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 "])
+def test_what_writes_for_ever_in_the_place_of_jupyter_is_not_read_for_ever(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def write() -> None:
+            with contextlib.suppress(OSError), server.accept()[0] as connection:
+                while True:
+                    connection.sendall(said * 100)
+
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        assert not answers(Page(forward=f"{server.getsockname()[1]}:localhost:8888"))
+        writer.join()
+
+
 def test_the_page_is_said_and_opened_once_jupyter_answers(
     page: Page, capsys: pytest.CaptureFixture[str]
 ) -> None:
