@@ -221,20 +221,28 @@ class Lines:
         """Take in what came. Raises TooMuchError for a line that is too long."""
         if self.also:
             block = block.replace(self.also, b"\n")
-        *lines, rest = block.split(b"\n")
-        for line in lines:
-            self._add(line)
-            self.on_line(bytes(self.rest))
-            self.rest.clear()
-        self._add(rest)
+        first, *lines = block.split(b"\n")
+        self._add(first)
+        if not lines:
+            return
+        self._end_line()
+        for line in lines[:-1]:
+            if len(line) > self.limit:
+                raise too_much(self.who, self.limit, "a line")
+            self.on_line(line)
+        self._add(lines[-1])
 
     def _add(self, part: bytes) -> None:
         self.rest += part
         if len(self.rest) > self.limit:
             raise too_much(self.who, self.limit, "a line")
 
+    def _end_line(self) -> None:
+        line = bytes(self.rest)
+        self.rest.clear()
+        self.on_line(line)
+
     def close(self) -> None:
         """Hand on a last line that nothing ended."""
         if self.rest:
-            self.on_line(bytes(self.rest))
-            self.rest.clear()
+            self._end_line()

@@ -103,12 +103,14 @@ def read_look_behind(answer: bytes, links: set[str]) -> dict[str, Seen]:
 
 def _read(answer: bytes, most: int, was_asked: Callable[[str], bool]) -> Iterator[tuple[str, Seen]]:
     """Read `./PATH`, properties and a link's target, each ended by a zero byte."""
-    fields = answer.split(b"\0")
-    if len(fields) % 3 != 1 or fields[-1]:
-        raise refused("it is cut or mixed with other words", _text(fields[-1]))
-    if len(fields) // 3 > most:
-        raise refused(f"{len(fields) // 3} entries where {most} were asked for", _text(fields[0]))
-    for name, properties, target in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
+    count, rest = divmod(answer.count(b"\0"), 3)
+    if rest or not answer.endswith(b"\0") and answer:
+        raise refused("it is cut or mixed with other words", _text(answer[-80:]))
+    if count > most:
+        raise refused(f"{count} entries where {most} were asked for", _text(answer[:80]))
+    # One at a time, for it may be long.
+    fields = (match[1] for match in re.finditer(rb"([^\0]*)\0", answer))
+    for name, properties, target in zip(fields, fields, fields, strict=False):
         path = _text(name)
         if not path.startswith("./") or not was_asked(path[2:]):
             raise refused("a path that was not asked for", path)
