@@ -104,7 +104,7 @@ def read_look_behind(answer: bytes, links: set[str]) -> dict[str, Seen]:
 def _read(answer: bytes, most: int, was_asked: Callable[[str], bool]) -> Iterator[tuple[str, Seen]]:
     """Read `./PATH`, properties and a link's target, each ended by a zero byte."""
     count, rest = divmod(answer.count(b"\0"), 3)
-    if rest or not answer.endswith(b"\0") and answer:
+    if rest or (not answer.endswith(b"\0") and answer):
         raise refused("it is cut or mixed with other words", _text(answer[-80:]))
     if count > most:
         raise refused(f"{count} entries where {most} were asked for", _text(answer[:80]))
