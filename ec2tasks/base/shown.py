@@ -1,8 +1,8 @@
-r"""Text as a terminal can be trusted with it: what would move its cursor or hide stands there as an escape.
+"""Text as a terminal can be trusted with it: what would move its cursor or hide stands there as an escape.
 
 File names, tags and answers come from others, and may hold what clears the screen, turns the direction of
-writing or prints a line that looks like ours. An escape reads as in Python, `\x1b`, `\n`, `\u202e`; a
-backslash is doubled only where it could be taken for the beginning of one, so that no two texts look alike.
+writing or prints a line that looks like ours. An escape reads as in Python;
+a backslash is doubled only where it could be taken for the beginning of one, so that no two texts look alike.
 """
 
 from __future__ import annotations
