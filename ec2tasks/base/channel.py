@@ -98,8 +98,10 @@ class Channel:
 
     def last_words(self) -> str:
         """The last line on stderr of a program that is ended with this."""
-        end(self.tool)
+        # Whoever ends it by force reads on for it, and would take its last words.
+        self.tool.terminate()
         self._listening.join(timeout=LINGERING)
+        end(self.tool)
         words = self._said_last.decode(errors="replace").strip()
         return words.splitlines()[-1] if words else ""
 

@@ -96,8 +96,11 @@ def read_look_behind(answer: bytes, links: set[str]) -> dict[str, Seen]:
     RefusedAnswerError.
     """
     seen = dict(_read(answer, MOST_BEHIND, lambda path: path in links or not links.isdisjoint(parents(path))))
-    for path in seen.keys() - links:
-        checked_path(path)
+    for path, (entry, _) in seen.items():
+        if path not in links:
+            checked_path(path)
+        if entry.kind is EntryKind.LINK:
+            raise refused("a link where links were followed", path)
     return seen
 
 
