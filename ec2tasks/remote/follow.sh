@@ -174,15 +174,15 @@ begin() {
     set -- "$id" flock --nonblock --no-fork "$job_dir/alive" flock --shared --no-fork "$home/sessions.lock" \
         bash "$job_dir/runner.sh" hold "$id"
     case $multi in
-    none) : "$(setsid --fork "${@:2}" </dev/null)" ;;
+    none) : "$(outlive setsid --fork "${@:2}" </dev/null)" ;;
     tmux)
         : >"$job_dir/out"
-        tmux -S "$home/tmux" new-session -d -s "$@" &&
+        outlive tmux -S "$home/tmux" new-session -d -s "$@" &&
             tmux -S "$home/tmux" pipe-pane -t "$id" "cat >>'$job_dir/out'"
         ;;
     screen)
         mkdir -p "$SCREENDIR" && chmod 700 "$SCREENDIR"
-        screen -dmS "$id" -L -Logfile "$job_dir/out" "${@:2}" && written_at_once
+        outlive screen -dmS "$id" -L -Logfile "$job_dir/out" "${@:2}" && written_at_once
         ;;
     esac
     for _ in {1..100}; do
@@ -191,6 +191,26 @@ begin() {
     done
     fail "it did not start"
 }
+
+# `outlive COMMAND…`: what it starts goes on when this connection ends, also where logind kills what a session
+# leaves (KillUserProcesses=yes). There it belongs to the user's own systemd, which stays for who lingers.
+outlive() {
+    # Without `Delegate`, systemd would end all of it where the kernel kills one process for want of memory.
+    local scope=(systemd-run --user --scope --quiet --collect --property=Delegate=yes --)
+    if kills_leftovers && lingers && "${scope[@]}" true </dev/null >/dev/null 2>&1; then
+        "${scope[@]}" "$@"
+    else
+        "$@"
+    fi
+}
+
+kills_leftovers() { [ "$(loginctl show-session --property=KillUserProcesses --value 2>/dev/null)" = yes ]; }
+
+lingers() {
+    local user
+    user=$(id -un)
+    [ -e "/var/lib/systemd/linger/$user" ] || loginctl enable-linger || sudo -n loginctl enable-linger "$user"
+} >/dev/null 2>&1
 
 # By default screen writes its log every ten seconds. It takes a moment until it can be told.
 written_at_once() {

@@ -167,7 +167,7 @@ bound() {
 
 # The folders of the oldest jobs go, but for one that still runs.
 tidy() {
-    # Some images end a user's processes at logout.
+    # Where a user does not linger, logind takes its shared memory away with its last connection (RemoveIPC).
     loginctl enable-linger
     local old
     find "$home/runs" -mindepth 1 -maxdepth 1 -type d | sort -r | tail -n "+$((KEPT_JOBS + 1))" |

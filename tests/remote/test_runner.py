@@ -36,9 +36,16 @@ class Keeper:
         self.begun.append(job.job_id)
         assert self.ask("begin", job.job_id).returncode == 0
 
+    def program(self, name: str, text: str) -> None:
+        """A program of that name, in place of the machine's own."""
+        path = self.home / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/bash\n{text}\n")
+        path.chmod(0o755)
+
     def ask(self, verb: str, job: str = "", **fields: Value) -> subprocess.CompletedProcess[str]:
         argv = instance_script_argv("follow.sh", verb, job=job, **fields)
-        environ = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "TERM": "dumb"}
+        environ = {"HOME": str(self.home), "PATH": f"{self.home}/bin:/usr/bin:/bin", "TERM": "dumb"}
         return subprocess.run(
             argv, env=environ, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
@@ -139,6 +146,34 @@ def test_a_shell_that_was_left_at_its_prompt_ends_and_one_at_work_does_not(keepe
         keys.write("sleep 600\n")
     assert keeper.wait("idle").code is not None
     assert keeper.state("busy").state == "running"
+
+
+RUNS_IN_SCOPE = """
+echo "$*" >>~/scopes
+until [ "$1" = -- ]; do shift; done
+exec "${@:2}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("kills", "systemd_run", "scopes"),
+    [("yes", RUNS_IN_SCOPE, 1), ("no", RUNS_IN_SCOPE, 0), ("yes", "exit 1", 0), ("", "exit 1", 0)],
+)
+@pytest.mark.parametrize("multi", ["none", "tmux", "screen"])
+def test_where_logind_kills_what_a_session_leaves_a_command_is_not_part_of_one(
+    keeper: Keeper, kills: str, systemd_run: str, scopes: int, multi: str
+) -> None:
+    keeper.program("loginctl", f'[ "$1" != show-session ] || echo {kills}')
+    keeper.program("systemd-run", systemd_run)
+    keeper.begin(replace(PLAIN, command="echo began; exit 3", multi=multi))
+    assert keeper.ask("release", "r").returncode == 0
+    assert keeper.wait("r").code == 3
+    assert "began" in (keeper.runs / "r" / "out").read_text()
+    asked = keeper.home / "scopes"
+    lines = asked.read_text().splitlines() if asked.exists() else []
+    wanted = [line for line in lines if not line.endswith("-- true")]
+    assert len(wanted) == scopes
+    assert all(line.startswith("--user --scope ") and "Delegate=yes" in line for line in wanted)
 
 
 def test_old_runs_go_but_for_those_that_still_run(keeper: Keeper) -> None:

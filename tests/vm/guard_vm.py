@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.values import settings
+from support.values import JOB, settings
 
 from ec2tasks.aws import user_data as guard
+from ec2tasks.remote.job import job_files
+from ec2tasks.remote.protocol import bash_argv
 from vm.machine import Machine, image_folder, metadata, metadata_service
 
 UNIT = "ec2tasks-guard.service"
@@ -75,6 +79,22 @@ def test_killed_it_comes_back_and_goes_on_where_it_was(machine: Machine) -> None
     before = machine.state()
     machine.said(f"sudo systemctl kill -s KILL {UNIT}; sleep 8; systemctl is-active {UNIT}")
     assert armed(machine)["armed"] == before["armed"]
+
+
+def test_a_command_outlives_its_connection_where_logind_kills_what_a_session_leaves(machine: Machine) -> None:
+    kills = "[Login]\\nKillUserProcesses=yes\\nUserStopDelaySec=0\\n"
+    folder = "/etc/systemd/logind.conf.d"
+    machine.said(f"sudo mkdir -p {folder}; printf '{kills}' | sudo tee {folder}/kills.conf")
+    machine.said("sudo systemctl restart systemd-logind")
+    machine.ssh("setsid sleep 600 </dev/null >/dev/null 2>&1 &")
+    machine.until(lambda: machine.ssh("pgrep -fx 'sleep 600'").returncode == 1, "logind to kill it")
+    job = replace(JOB, command="echo began; sleep 60; echo ended", env="none")
+    writes = [f"printf %s {shlex.quote(text)} >{name}" for name, text in job_files(job).items()]
+    machine.said(f"mkdir -p shop .ec2tasks/runs/r; cd .ec2tasks/runs/r; {'; '.join(writes)}")
+    machine.said(shlex.join(bash_argv("follow.sh", "begin", job="r")))
+    machine.until(lambda: "ended" in machine.said("cat .ec2tasks/runs/r/out"), "the command's end")
+    assert machine.said("loginctl show-user ubuntu --property=Linger --value") == "yes"
+    machine.said(f"sudo rm {folder}/kills.conf; sudo systemctl restart systemd-logind")
 
 
 def test_memory_that_runs_out_does_not_end_it(machine: Machine) -> None:

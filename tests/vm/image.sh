@@ -5,7 +5,7 @@
 set -eu
 folder=$1
 suite=bookworm
-packages=linux-image-cloud-amd64,systemd-sysv,dbus,udev,cloud-init,openssh-server,rsync,procps,iproute2,sudo,ca-certificates
+packages=linux-image-cloud-amd64,systemd-sysv,libpam-systemd,dbus,udev,cloud-init,openssh-server,rsync,procps,iproute2,sudo,ca-certificates
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@" || sudo "$@"; fi
@@ -21,7 +21,7 @@ if [ -n "$missing" ]; then
     # shellcheck disable=SC2086  # a list of names
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
-[ ! -e "$folder/disk.img" ] || exit 0
+[ ! -e "$folder/disk.img" ] || [ "$(cat "$folder/packages" 2>/dev/null)" != "$suite $packages" ] || exit 0
 
 echo "test-vm: building the machine's disk in $folder (some minutes, once)"
 mkdir -p "$folder"
@@ -42,3 +42,4 @@ as_root env PATH="$PATH:/usr/sbin" mkfs.ext4 -q -d "$tree/root" "$folder/disk.pa
 as_root chmod 644 "$folder/vmlinuz" "$folder/disk.part"
 as_root chown "$(id -u):$(id -g)" "$folder" "$folder/vmlinuz" "$folder/disk.part"
 mv "$folder/disk.part" "$folder/disk.img"
+echo "$suite $packages" >"$folder/packages"
