@@ -189,11 +189,12 @@ count() {
     [ $((now - saved)) -lt 60 ] || { spent "$used"; saved=$now; }
 }
 
-# When it will end and why, as `ends_in` (`-`: never as things stand) and `because`; `over` is what has come.
+# When it will end and why, as `ends_in` (`-`: never as things stand) and `because`; `over` is what has come. What
+# max_hours leaves is `hours_left`, whatever ends it sooner.
 foresee() {
-    local idle=$1 left patience=${limit[idle_stop]}
+    local idle=$1 patience=${limit[idle_stop]}
     [ -e "$here/visited" ] || [ "$patience" -ge "$first_visit" ] || patience=$first_visit
-    ends_in=- because="idle_stop and max_hours are never" over=
+    ends_in=- hours_left=- because="idle_stop and max_hours are never" over=
     if [ "${limit[idle_stop]}" -gt 0 ]; then
         because="idle_stop counts once nobody is on it and no command runs"
         if [ "$idle" = 1 ] && [ "${limit[spot]}" = 1 ] && ! nothing_to_lose; then
@@ -203,8 +204,8 @@ foresee() {
         fi
     fi
     if [ "$counted" -gt 0 ]; then
-        left=$((counted - used))
-        if [ "$ends_in" = - ] || [ "$left" -lt "$ends_in" ]; then ends_in=$left because="max_hours"; fi
+        hours_left=$((counted > used ? counted - used : 0))
+        if [ "$ends_in" = - ] || [ "$hours_left" -lt "$ends_in" ]; then ends_in=$hours_left because="max_hours"; fi
     fi
     [ "$ends_in" = - ] || [ "$ends_in" -gt 0 ] || { ends_in=0 over=$because; }
 }
@@ -212,7 +213,7 @@ foresee() {
 tell() {
     printf '%s\n' "armed $armed" "now $now" "last_active $last" "reason $reason" "ends_in $ends_in" \
         "because $because" "end $end" "idle_stop ${limit[idle_stop]}" "max_seconds $counted" \
-        "version 1" >"$here/state.new" &&
+        "hours_left $hours_left" "version 1" >"$here/state.new" &&
         mv -f "$here/state.new" "$here/state"
 } 2>/dev/null
 

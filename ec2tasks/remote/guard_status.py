@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.console import console_output
@@ -13,11 +14,14 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import Limits
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import Tools
-from ec2tasks.remote.protocol import ProtocolError
-from ec2tasks.ssh.host import Host, ssh_argv
+from ec2tasks.remote.protocol import ProtocolError, script_argv
+from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.host_keys import is_pinned
 
-STATE_FILE = "/run/ec2tasks-guard/state"
+IN_USE = "a session or a command of ec2tasks is on it"  # in the guard's words, as the next three
+IDLE = "idle_stop: "
+MAX_HOURS = "max_hours"
+COUNTS_LATER = "idle_stop counts once nobody is on it and no command runs"
 ASKING = Limits(seconds=8.0)  # who asks for the status must not wait for an instance that hangs
 LAST_WORDS = re.compile(r"ec2tasks-guard(?:\[\d+\])?: (powering off after .*)")
 
@@ -36,7 +40,7 @@ class GuardStatus:
 
 
 def read_state(text: str) -> GuardStatus | None:
-    """What the guard's state file says, lines of a name and its value; None where no guard wrote it.
+    """What `guard_status.sh` says, lines of a name and its value; None where no guard wrote its state.
 
     The guard is as old as its instance, and may be newer than this client: lines with other names are
     ignored, and those that are missing are empty, the end a stop. Raises ProtocolError where `ends_in`, which
@@ -52,12 +56,31 @@ def read_state(text: str) -> GuardStatus | None:
             f"the instance's guard does not say `ends_in` as ec2tasks here knows it: `{ends_in}`",
             hint="`pip install --upgrade ec2tasks`; `ec2tasks down` ends the instance",
         )
-    return GuardStatus(
+    status = GuardStatus(
         reason=values.get("reason", ""),
         ends_in=None if ends_in == "-" else int(ends_in),
         because=values.get("because", ""),
         end=FinalState.TERMINATE if values.get("end") == "terminate" else FinalState.STOP,
     )
+    numbers = {name: int(value) for name, value in values.items() if re.fullmatch("[0-9]{1,10}", value)}
+    return _as_of_now(status, values.get("in_use", ""), numbers)
+
+
+def _as_of_now(status: GuardStatus, in_use: str, numbers: Mapping[str, int]) -> GuardStatus:
+    """The status where somebody has come since the guard's last look, or was the last to go."""
+    hours = numbers.get("hours_left")
+    if in_use == "yes" and status.reason != IN_USE:
+        if not status.because.startswith(IDLE):
+            return replace(status, reason=IN_USE)
+        because = COUNTS_LATER if hours is None else MAX_HOURS
+        return replace(status, reason=IN_USE, ends_in=hours, because=because)
+    if in_use == "no" and status.reason == IN_USE:
+        reason, patience = "what was on it has just ended", numbers.get("idle_stop", 0)
+        sooner = patience and (status.ends_in is None or patience < status.ends_in)
+        if not sooner or status.end is FinalState.TERMINATE:
+            return replace(status, reason=reason)
+        return replace(status, reason=reason, ends_in=patience, because=IDLE + reason)
+    return status
 
 
 def ask_guard(host: Host, tools: Tools) -> GuardStatus | None:
@@ -70,7 +93,7 @@ def ask_guard(host: Host, tools: Tools) -> GuardStatus | None:
         return None
     options = ("-T", "-o", "ConnectTimeout=5")
     try:
-        done = tools.capture(ssh_argv(host, "cat", STATE_FILE, options=options), limits=ASKING)
+        done = tools.capture(script_argv(host, "guard_status.sh", options=options), limits=ASKING)
     except Failure:
         return None
     try:

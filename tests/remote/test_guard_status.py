@@ -45,3 +45,38 @@ def test_what_a_state_leaves_out_has_a_default() -> None:
 def test_a_state_without_what_is_needed_is_an_error_that_names_it() -> None:
     with pytest.raises(ProtocolError, match="`ends_in`"):
         read_state((STATES / "without_ends_in.txt").read_text())
+
+
+IN_USE = "a session or a command of ec2tasks is on it"
+ENDED = "what was on it has just ended"
+NOBODY = "nobody is on it, and no command runs"
+LATER = "idle_stop counts once nobody is on it and no command runs"
+
+
+@pytest.mark.parametrize(
+    ("said", "now", "meant"),
+    [
+        # its reason, ends_in, because, hours_left; whether it is in use now; reason, ends_in, because
+        ((NOBODY, 900, f"idle_stop: {NOBODY}", "-"), "yes", (IN_USE, None, LATER)),
+        ((NOBODY, 900, f"idle_stop: {NOBODY}", "7200"), "yes", (IN_USE, 7200, "max_hours")),
+        ((NOBODY, 60, "max_hours", "60"), "yes", (IN_USE, 60, "max_hours")),
+        ((NOBODY, 900, f"idle_stop: {NOBODY}", "-"), "no", (NOBODY, 900, f"idle_stop: {NOBODY}")),
+        (("kim is logged in", "-", LATER, "-"), "yes", (IN_USE, None, LATER)),
+        (("kim is logged in", "-", LATER, "-"), "no", ("kim is logged in", None, LATER)),
+        ((IN_USE, "-", LATER, "-"), "yes", (IN_USE, None, LATER)),
+        ((IN_USE, "-", LATER, "-"), "no", (ENDED, 1800, f"idle_stop: {ENDED}")),
+        ((IN_USE, 7200, "max_hours", "7200"), "no", (ENDED, 1800, f"idle_stop: {ENDED}")),
+        ((IN_USE, 60, "max_hours", "60"), "no", (ENDED, 60, "max_hours")),
+        ((IN_USE, "-", LATER, "-"), "", (IN_USE, None, LATER)),
+    ],
+)
+def test_what_changed_since_the_guard_s_last_look_counts(
+    said: tuple[str, object, str, str], now: str, meant: tuple[str, int | None, str]
+) -> None:
+    reason, ends_in, because, hours = said
+    status = read_state(
+        f"armed 3\nreason {reason}\nends_in {ends_in}\nbecause {because}\n"
+        f"idle_stop 1800\nhours_left {hours}\nin_use {now}\n"
+    )
+    assert status
+    assert (status.reason, status.ends_in, status.because) == meant

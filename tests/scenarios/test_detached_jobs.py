@@ -9,6 +9,7 @@ from support.background import start
 from support.local_ec2 import until_state
 from support.project import ScratchProject
 from support.terminal import Terminal
+from support.waiting import until
 
 SLOW = (
     "echo here; until [ -e ~/go-on ]; do sleep 0.1; done; rm ~/go-on; echo gone;"
@@ -35,6 +36,25 @@ def test_a_detached_job_goes_on_and_finish_fetches_its_results(multi: str, warm:
     assert said.code == 3, said.err
     assert said.out.split() == ["here", "gone"]
     assert warm.read("result") == f"kept by {multi}\n"
+
+
+def test_status_tells_what_runs_at_this_moment_not_at_the_guard_s_last_look(warm: ScratchProject) -> None:
+    def outlook() -> str:
+        return str((warm.status() or {})["outlook"])
+
+    guards = "pkill -{} -f '^bash /[^ ]*/guard.sh'"
+    idle = ("run", "--leave", "--no-rsync", "--idle-stop", "1h")
+    assert warm.ec2tasks(*idle, "true").code == 0
+    until(lambda: "nobody is on it" in outlook(), "idle")
+    assert warm.ec2tasks(*idle, guards.format("STOP")).code == 0
+    try:
+        assert warm.ec2tasks("run", "--detach", "until [ -e ~/go-on ]; do sleep 0.1; done").code == 0
+        assert "a session or a command of ec2tasks is on it" in outlook()
+        go_on(warm)
+        assert warm.ec2tasks("finish", "--leave").code == 0
+        assert "nobody is on it" in outlook()
+    finally:
+        assert warm.ec2tasks(*idle, f"rm -f ~/go-on; {guards.format('CONT')}").code == 0
 
 
 def test_finish_applies_the_final_state_asked_for_at_the_start(local_project: ScratchProject) -> None:
