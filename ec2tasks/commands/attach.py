@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from ec2tasks.base import output
-from ec2tasks.base.errors import FAILURE_CODE, Failure
+from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.base.final_state import FinalState
+from ec2tasks.commands.come_back import NeverBegunError, job_left_running
 from ec2tasks.commands.fetch import fetch, while_fetching
-from ec2tasks.commands.history import pick_job
+from ec2tasks.commands.reconnect import JobConnection
 from ec2tasks.commands.supervise import supervise
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
@@ -33,7 +35,7 @@ def attach(context: CallContext, job_prefix: str = "") -> int:
     lease = Lease(operation=Operation(context=context, mode=SessionMode.WATCH))
 
     def work() -> Outcome:
-        job = _job_left_running(lease, job_prefix)
+        job = job_left_running(lease, job_prefix)
         outcome = _supervise_again(lease, job, since=_last_part(job))
         if not outcome.left_running:
             output.step(f"job {job.job_id} has ended with {outcome.code}")
@@ -55,15 +57,11 @@ def finish(context: CallContext, job_prefix: str = "", *, fetches: bool, verbose
 
     def work() -> Outcome:
         with timings.time("ran"):
-            job = _job_left_running(lease, job_prefix)
-            if fetches:
-                outcome = while_fetching(lease, lambda: _wait_for_end(lease, job))
-            else:
-                outcome = _wait_for_end(lease, job)
+            outcome = _seen_to_its_end(lease, job_prefix)
         outcome = replace(outcome, results=lease.operation.results_at_first)
         if outcome.left_running:
-            return outcome
-        outcome = replace(outcome, final_state=None if asked else job.final_state)
+            return replace(outcome, final_state=None)
+        outcome = replace(outcome, final_state=None if asked else outcome.final_state)
         if not fetches:
             return outcome
         with timings.time("fetched"):
@@ -75,6 +73,18 @@ def finish(context: CallContext, job_prefix: str = "", *, fetches: bool, verbose
     return outcome.exit_code(fetches=fetches)
 
 
+def _seen_to_its_end(lease: Lease, prefix: str) -> Outcome:
+    """Wait for the job's end, with the final state asked for at its start; 125 for one that never began."""
+    try:
+        job = job_left_running(lease, prefix)
+    except NeverBegunError as never:
+        output.warning(never.what, hint=never.hint)
+        return Outcome(code=FAILURE_CODE, final_state=never.final_state)
+    end = partial(_wait_for_end, lease, job)
+    outcome = while_fetching(lease, end) if lease.operation.fetches else end()
+    return replace(outcome, final_state=job.final_state)
+
+
 def _wait_for_end(lease: Lease, job: JobStatus) -> Outcome:
     """Supervise the job until its end; one that a restart ended counts as ended with 125, which is said."""
     try:
@@ -82,17 +92,6 @@ def _wait_for_end(lease: Lease, job: JobStatus) -> Outcome:
     except LostJobError as lost:
         output.warning(lost.what, hint=lost.hint)
         return Outcome(code=FAILURE_CODE)
-
-
-def _job_left_running(lease: Lease, prefix: str) -> JobStatus:
-    host, tools = lease.host, lease.context.tools
-    job = pick_job(jobs.list_jobs(host, tools), prefix) if prefix else jobs.job_status(host, tools)
-    if job is None:
-        raise Failure(
-            "no command was left running on the instance",
-            hint='`ec2tasks run --detach "COMMAND"` leaves one; `ec2tasks down` ends the instance',
-        )
-    return job
 
 
 def _last_part(job: JobStatus) -> tuple[int, int]:
@@ -120,4 +119,4 @@ def _supervise_again(lease: Lease, job: JobStatus, *, since: tuple[int, int] = (
         terminal=job.terminal,
         fed=job.fed,
     )
-    return supervise(lease, request, start=False, since=since)
+    return supervise(JobConnection(lease=lease, job=request), start=False, since=since)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +36,13 @@ LOOK_PATIENCE = 10.0  # seconds that AWS's answer is waited for; it may come dur
 class JobConnection:
     """The connection to a job on the instance, made again for as long as its instance runs.
 
-    `lost`: it was said to be. `looking` asks AWS what became of the instance, and leaves its `answer`.
+    `on_begun` is called once the job is known to have begun. `lost`: it was said to be. `looking` asks AWS
+    what became of the instance, and leaves its `answer`.
     """
 
     lease: Lease
     job: Job
+    on_begun: Callable[[], None] = lambda: None
     tries: int = 0
     lost: bool = False
     looking: threading.Thread | None = None
@@ -66,8 +69,9 @@ class JobConnection:
             if jobs.send_signal(self.host, self.job.job_id, "INT", self.tools):
                 return
 
-    def say_connected_again(self) -> None:
-        """Say that the connection stands again, where it was said to be lost."""
+    def connected(self) -> None:
+        """Take down that the connection stands and the job has begun; say so where it was said to be lost."""
+        self.on_begun()
         self.tries = 0
         if self.lost:
             self.lost = False

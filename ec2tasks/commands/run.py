@@ -16,8 +16,10 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.terminal import has_input, on_terminal, terminal_size
 from ec2tasks.commands.fetch import fetch, move_files, while_fetching
 from ec2tasks.commands.preflight import check_run
+from ec2tasks.commands.reconnect import JobConnection
 from ec2tasks.commands.supervise import supervise
 from ec2tasks.config.settings import Settings
+from ec2tasks.lifecycle import wanted_job
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.operation import Operation
@@ -102,7 +104,9 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
     def files() -> Mapping[str, str]:
         return jobs.job_files(replace(job, final_state=lease.final_state or FinalState.LEAVE))
 
-    outcome = with_instance(lease, work, timings, files=files, may_launch=True)
+    asked = operation.final_state
+    with wanted_job.wanted(context.state, context.key, operation.job_id, asked):
+        outcome = with_instance(lease, work, timings, files=files, may_launch=True)
     if not outcome.left_running:
         output.step(timings.line(lease.cost()))
     return outcome.exit_code(fetches=request.sync)
@@ -151,15 +155,18 @@ def multiplexer(context: CallContext, request: RunRequest) -> str:
 
 def _run_job(lease: Lease, request: RunRequest, job: Job) -> Outcome:
     """Run the job to its end, or until it is left to itself."""
-    tools = lease.context.tools
+    context, tools = lease.context, lease.context.tools
+    begun = partial(wanted_job.has_begun, context.state, context.key, job.job_id)
     if request.detach or job.multi != "none":
         jobs.start(lease.host, job, tools)
+        begun()
     if request.detach or (job.multi != "none" and not on_terminal()):
         # Nobody is going to look at the multiplexer's terminal.
         jobs.release(lease.host, job.job_id, tools)
     if request.detach:
         return Outcome(end=End.DETACHED)
-    return supervise(lease, job, start=job.multi == "none")
+    connection = JobConnection(lease=lease, job=job, on_begun=begun)
+    return supervise(connection, start=job.multi == "none")
 
 
 def _job(

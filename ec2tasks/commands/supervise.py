@@ -36,7 +36,7 @@ def _never_began(lease: Lease, job: Job) -> bool:
         return False
 
 
-def supervise(lease: Lease, job: Job, *, start: bool, since: tuple[int, int] = (0, 0)) -> Outcome:
+def supervise(connection: JobConnection, *, start: bool, since: tuple[int, int] = (0, 0)) -> Outcome:
     """Be with the job until it ends or is left running; the outcome holds its exit code, 130 after Ctrl-C.
 
     With `start` it is started first, unless it has been. What it printed is shown from these offsets on.
@@ -44,17 +44,17 @@ def supervise(lease: Lease, job: Job, *, start: bool, since: tuple[int, int] = (
     Ctrl-C came before it began.
     """
     try:
-        return Outcome(code=_exit_code(lease, job, start=start, since=since))
+        return Outcome(code=_exit_code(connection, start=start, since=since))
     except Detached as left:
-        if start and _never_began(lease, job):
+        if start and _never_began(connection.lease, connection.job):
             raise KeyboardInterrupt from None
         end = End.LEFT_BY_INTERRUPT if left.code == INTERRUPTED_CODE else End.DETACHED
         return Outcome(end=end, code=left.code)
 
 
-def _exit_code(lease: Lease, job: Job, *, start: bool, since: tuple[int, int]) -> int:
+def _exit_code(connection: JobConnection, *, start: bool, since: tuple[int, int]) -> int:
     """The job's exit code, once it has ended. Raises Detached where it is left running."""
-    connection = JobConnection(lease=lease, job=job)
+    job = connection.job
     if job.multi != "none" and on_terminal():
         return _at_multiplexer(connection)
     view = _view(connection)
@@ -79,7 +79,7 @@ def _view(connection: JobConnection) -> View:
         fed=raw or (job.fed and not job.terminal and has_input()),
         leaves=not _is_shell(job),
         interrupt=connection.interrupt,
-        on_connected=connection.say_connected_again,
+        on_connected=connection.connected,
         on_unread=lambda: output.step(UNREAD),
     )
 
@@ -114,7 +114,7 @@ def _at_multiplexer(connection: JobConnection) -> int:
         code = _attached(connection)
         if code == BROKEN:
             status = connection.reconnect(met=True, begun=True)
-            connection.say_connected_again()
+            connection.connected()
         else:
             status = jobs.job_status(connection.host, connection.lease.context.tools, connection.job.job_id)
             if status and not status.over:

@@ -274,13 +274,14 @@ signal() {
 }
 
 # `state [job=]`: a line on that job, else on the one to come back to: the newest that runs, else the newest
-# whose end nobody has been told, else the newest. Nothing for none.
+# whose end nobody has been told, else the newest. Nothing for none. Before it `unbegun`, where there is one.
 state() {
     local newest='' untold=''
     if [ -n "$id" ]; then
         [ ! -e "$job_dir/started" ] || tell_job
         return
     fi
+    tell_unbegun
     while read -r job_dir; do
         [ -n "$newest" ] || newest=$job_dir
         if [ ! -s "$job_dir/exit" ]; then
@@ -295,13 +296,24 @@ state() {
     [ -z "$job_dir" ] || tell_job
 }
 
+# A line `unbegun` where a client has wanted a job later than any that began: id=, final_state=, coming=yes where
+# that client is still there.
+tell_unbegun() {
+    local pid coming=
+    read -r job_dir < <(newest_first job) && [ ! -e "$job_dir/started" ] || return 0
+    read_job
+    if read -r pid 2>/dev/null <"$job_dir/session" && grep -qs session.sh "/proc/$pid/cmdline"; then coming=yes; fi
+    say unbegun id "${job_dir##*/}" final_state "$final" coming "$coming"
+}
+
 # `jobs`: a line on each, the newest first.
 jobs() {
     while read -r job_dir; do tell_job; done < <(newest_first)
 }
 
+# The folders of the jobs that have begun, or of those that have this file.
 newest_first() {
-    find "$home/runs" -mindepth 2 -maxdepth 2 -name started -printf '%h\n' 2>/dev/null | sort -r
+    find "$home/runs" -mindepth 2 -maxdepth 2 -name "${1:-started}" -printf '%h\n' 2>/dev/null | sort -r
 }
 
 runs() { ! flock --shared --nonblock "$job_dir/alive" true; }

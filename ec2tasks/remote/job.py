@@ -85,6 +85,19 @@ class JobStatus:
         return "lost" if self.lost else "running" if self.code is None else "ended"
 
 
+@dataclass(frozen=True, kw_only=True)
+class UnbegunJob:
+    """A job that a client wanted and that is not known to have begun.
+
+    `final_state`: what was to become of the instance after it, if anything. `coming`: that client is still
+    at it.
+    """
+
+    job_id: str
+    final_state: FinalState | None
+    coming: bool
+
+
 def new_job_id(now: datetime | None = None) -> str:
     """A new job's id: ids sort by time, and no two clients make the same."""
     moment = now or datetime.now(timezone.utc)
@@ -162,23 +175,45 @@ def job_status(host: Host, tools: Tools, job_id: str = "") -> JobStatus | None:
 
     None for no such job. Raises Failure where the instance can't be asked.
     """
-    return next(iter(_ask(host, tools, "state", job=job_id)), None)
+    return next(iter(_ask(host, tools, "state", job=job_id)[0]), None)
+
+
+def job_to_come_back_to(host: Host, tools: Tools) -> tuple[JobStatus | None, UnbegunJob | None]:
+    """The last job that runs, or whose end nobody has seen, else the last; and a later one that never began.
+
+    Raises Failure where the instance can't be asked.
+    """
+    found, unbegun = _ask(host, tools, "state")
+    return next(iter(found), None), unbegun
 
 
 def list_jobs(host: Host, tools: Tools) -> list[JobStatus]:
     """The jobs that ran and run on the instance, the newest first. Raises Failure where it can't be asked."""
-    return _ask(host, tools, "jobs")
+    return _ask(host, tools, "jobs")[0]
 
 
-def _ask(host: Host, tools: Tools, verb: str, job: str | None = None) -> list[JobStatus]:
+def _ask(
+    host: Host, tools: Tools, verb: str, job: str | None = None
+) -> tuple[list[JobStatus], UnbegunJob | None]:
     answer = tools.capture(script_argv(host, "follow.sh", verb, job=job), limits=ANSWERING).within_limits()
     if answer.returncode != 0:
         raise Failure(
             f"the instance does not tell what runs on it: {answer.stderr.decode(errors='replace').strip()}",
             hint="try again; `ec2tasks status` shows the instance",
         )
-    messages = (read_message(line, "job") for line in answer.stdout.decode(errors="replace").splitlines())
-    return [read_status(message) for message in messages if message]
+    lines = answer.stdout.decode(errors="replace").splitlines()
+    messages = [message for line in lines if (message := read_message(line, "job", "unbegun"))]
+    unbegun = next((message for message in messages if message.verb == "unbegun"), None)
+    found = [read_status(message) for message in messages if message.verb == "job"]
+    return found, _read_unbegun(unbegun) if unbegun else None
+
+
+def _read_unbegun(message: Message) -> UnbegunJob:
+    return UnbegunJob(
+        job_id=message.need("id", str),
+        final_state=message.get("final_state", FinalState, FinalState.LEAVE),
+        coming=message.get("coming", str, "") == "yes",
+    )
 
 
 def start(host: Host, job: Job, tools: Tools) -> None:

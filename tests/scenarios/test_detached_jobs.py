@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
-from support.background import start
+from support.background import hit_at_step_argv, start
 from support.local_ec2 import until_state
-from support.project import ScratchProject
+from support.project import ScratchProject, other_machine
 from support.terminal import Terminal
 from support.waiting import until
 
@@ -55,6 +56,32 @@ def test_status_tells_what_runs_at_this_moment_not_at_the_guard_s_last_look(warm
         assert "nobody is on it" in outlook()
     finally:
         assert warm.ec2tasks(*idle, f"rm -f ~/go-on; {guards.format('CONT')}").code == 0
+
+
+@pytest.mark.parametrize("step", ["before start of ssh", "before start of rsync"])
+def test_finish_takes_no_earlier_job_for_one_that_never_began(
+    step: str, warm: ScratchProject, tmp_path: Path
+) -> None:
+    assert warm.ec2tasks("run", "echo earlier").code == 0
+    died = warm.call(*hit_at_step_argv("kill", step, "run", "echo never"))
+    assert died.code == -signal.SIGKILL
+    # The instance knows of it only once its client had got on it.
+    on_it = [other_machine(warm, tmp_path)] if "rsync" in step else []
+    for machine in (*on_it, warm):
+        said = machine.ec2tasks("finish")
+        assert (said.code, said.out) == (125, ""), said.err
+        assert "the last one wanted here, never began" in said.err
+    assert warm.ec2tasks("attach").code == 125
+    assert warm.ec2tasks("run", "exit 4").code == 4
+    assert warm.ec2tasks("finish").code == 4
+
+
+def test_a_job_that_is_still_to_begin_is_not_ended_by_finish(warm: ScratchProject, tmp_path: Path) -> None:
+    held = f"hold={tmp_path / 'go'}"
+    client = start(warm, *hit_at_step_argv(held, "before start of rsync", "run", "echo late; exit 6"))
+    until(lambda: "has not begun yet: its client is still at it" in warm.ec2tasks("finish").err, "coming")
+    (tmp_path / "go").touch()
+    assert client.end().code == 6
 
 
 def test_finish_applies_the_final_state_asked_for_at_the_start(local_project: ScratchProject) -> None:
