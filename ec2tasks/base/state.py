@@ -22,7 +22,7 @@ from ec2tasks.base.writable import STATE_HINT, check_folder, writing
 # A socket's path must stay under 104 bytes on macOS: beside the folder it holds a slash, %C (40), seven of
 # the instance's id, and 17 that ssh adds while it makes one.
 SOCKET_FOLDER_LIMIT = 103 - 1 - 40 - 7 - 17
-FOLDERS = ("keys", "launches", "locks", "s", "seen", "trust")
+FOLDERS = ("keys", "launches", "locks", "s", "seen", "shown", "trust")
 
 
 @dataclass(frozen=True, kw_only=True)

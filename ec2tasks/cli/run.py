@@ -154,21 +154,28 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
     return run_command(context, request)
 
 
-@ec2_task(JOB_OPTION, *REACH_OPTIONS)
+@ec2_task(
+    JOB_OPTION,
+    Option(names=("all",), kind=bool, help="its output from its start, not from where it was left here"),
+    *REACH_OPTIONS,
+)
 def attach(c: Context, given: Mapping[str, Any]) -> int:
     """Come back to a command that runs on the instance: its terminal, or what it prints: `attach [JOB]`.
 
+    What it prints goes on from where it was left on this machine; on another one it begins at its start.
     Ctrl-C is for the command, a second one leaves it; so do, in a multiplexer, its own keys (Ctrl-B d in
     tmux, Ctrl-A d in screen). Ends with the command's exit code if it ends meanwhile. In `inv` the job is
     named by --job.
     """
-    return attach_commands.attach(make_context(c, given, acts=Acts.ATTACH), given["job"] or "")
+    context = make_context(c, given, acts=Acts.ATTACH)
+    return attach_commands.attach(context, given["job"] or "", whole=given["all"])
 
 
 @ec2_task(JOB_OPTION, *END_OPTIONS, *SYNC_OPTIONS, *REACH_OPTIONS)
 def finish(c: Context, given: Mapping[str, Any]) -> int:
     """Attach, wait for the command's end, pull, then the end of life: `finish [JOB]`.
 
+    Of what it prints, only what has not been shown on this machine yet is shown.
     The end of life is the one asked for last: now, by a later session, or when the command was started. In
     `inv` the job is named by --job.
     """

@@ -18,25 +18,29 @@ from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome
 from ec2tasks.lifecycle.scope import with_instance
+from ec2tasks.lifecycle.shown_output import START, shown
 from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.job import Job, JobStatus, LostJobError
 from ec2tasks.remote.session import SessionMode
 
-SHOWN_AGAIN = 256 * 1024  # bytes of earlier output that `attach` begins with
 
-
-def attach(context: CallContext, job_prefix: str = "") -> int:
+def attach(context: CallContext, job_prefix: str = "", *, whole: bool = False) -> int:
     """Come back to a job that runs on the instance; returns its exit code, or that of leaving it again.
 
-    `job_prefix` is the beginning of its id; empty for the job that was left last.
+    `job_prefix` is the beginning of its id; empty for the job that was left last. Its output goes on from
+    where it was left on this machine; it is shown from its start where it is wanted `whole`.
     """
     check_local_tools(context)
     lease = Lease(operation=Operation(context=context, mode=SessionMode.WATCH))
 
     def work() -> Outcome:
         job = job_left_running(lease, job_prefix)
-        outcome = _supervise_again(lease, job, since=_last_part(job))
+        if not whole and shown(context.state, job.job_id) != START:
+            output.step(
+                "its output from where it was left here; `ec2tasks attach --all` shows it from its start"
+            )
+        outcome = _supervise_again(lease, job, whole=whole)
         if not outcome.left_running:
             output.step(f"job {job.job_id} has ended with {outcome.code}")
             output.hint("`ec2tasks finish` fetches its results and ends the instance")
@@ -94,18 +98,12 @@ def _wait_for_end(lease: Lease, job: JobStatus) -> Outcome:
         return Outcome(code=FAILURE_CODE)
 
 
-def _last_part(job: JobStatus) -> tuple[int, int]:
-    """The offsets in its output from which on it is shown: the end of a long one."""
-    out, err = job.kept
-    if max(out, err) > SHOWN_AGAIN:
-        output.step("what it printed last; `ec2tasks logs` shows all that is kept")
-    return max(0, out - SHOWN_AGAIN), max(0, err - SHOWN_AGAIN)
-
-
-def _supervise_again(lease: Lease, job: JobStatus, *, since: tuple[int, int] = (0, 0)) -> Outcome:
+def _supervise_again(lease: Lease, job: JobStatus, *, whole: bool = False) -> Outcome:
+    """Supervise the job; its output goes on from where it was left here, unless it is wanted `whole`."""
     if job.lost:
         return Outcome(code=jobs.exit_code(job))
     context = lease.context
+    since = START if whole else shown(context.state, job.job_id)
     request = Job(
         job_id=job.job_id,
         command=job.command,

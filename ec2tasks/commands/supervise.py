@@ -11,6 +11,7 @@ from ec2tasks.base.process import exit_code
 from ec2tasks.base.signals import handled
 from ec2tasks.base.terminal import has_input, on_terminal, shares_terminal
 from ec2tasks.commands.reconnect import JobConnection
+from ec2tasks.lifecycle import shown_output
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome
 from ec2tasks.remote import job as jobs
@@ -60,7 +61,7 @@ def _exit_code(connection: JobConnection, *, start: bool, since: tuple[int, int]
     view = _view(connection)
     view.out.offset, view.err.offset = since
     try:
-        with view.open():
+        with shown_output.kept(connection.lease.context.state, job.job_id) as view.on_shown, view.open():
             code = _followed(connection, view, start=start)
     finally:
         connection.ssh_log.unlink(missing_ok=True)
@@ -117,6 +118,9 @@ def _at_multiplexer(connection: JobConnection) -> int:
             connection.connected()
         else:
             status = jobs.job_status(connection.host, connection.lease.context.tools, connection.job.job_id)
+            if status:
+                with shown_output.kept(connection.lease.context.state, status.job_id) as shown:
+                    shown(status.kept)
             if status and not status.over:
                 raise Detached(0)
         if status and status.over:

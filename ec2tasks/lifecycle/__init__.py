@@ -6,6 +6,7 @@ meanwhile, `Outcome` how the work went. In order:
     timing            how long each phase took
     launch_journal    launches begun here that nobody got on yet
     wanted_job        the job that a client here wants, until it has begun
+    shown_output      how far each job's output has been shown here
     context           what one call knows before it asks AWS anything
     instance_cache    an instance as this machine remembers it
     drift             in which way an instance differs from what was asked for

@@ -43,7 +43,8 @@ class View:
 
     `raw`: the terminal here is the command's own, with its keys; `fed`: the input here is handed on;
     `leaves`: two Ctrl-C in a row among the keys leave the command running. `interrupt` sends Ctrl-C there;
-    `on_connected` is called whenever a connection stands, `on_unread` when nobody reads the output here.
+    `on_connected` is called whenever a connection stands, `on_unread` when nobody reads the output here,
+    `on_shown` with the offsets up to which the two streams have been shown.
     `met`: a connection has ever got as far as the command.
     """
 
@@ -54,6 +55,7 @@ class View:
     interrupt: Callable[[], None] = lambda: None
     on_connected: Callable[[], None] = lambda: None
     on_unread: Callable[[], None] = lambda: None
+    on_shown: Callable[[tuple[int, int]], None] = lambda _offsets: None
     out: Output = field(default_factory=Output)
     err: Output = field(default_factory=Output)
     input: Input = field(default_factory=Input)
@@ -180,6 +182,8 @@ class View:
             self._closed_outputs.add(here)
             if here == 1:
                 self.on_unread()
+        if not self._closed_outputs:
+            self.on_shown((self.out.offset, self.err.offset))
 
     # What the command is given: all of it in a thread of its own
 

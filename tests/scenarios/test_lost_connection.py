@@ -143,7 +143,32 @@ def test_a_client_that_is_told_to_go_leaves_its_command(
     assert jobs(warm)[0]["state"] == "running"
     there(warm, "touch ~/go-on")
     again = warm.ec2tasks("finish", "--leave")
-    assert (again.code, again.out) == (4, "here\n" + "caught\n" * (number == "SIGINT")), again.err
+    # What was shown is not shown again.
+    assert (again.code, said.out + again.out) == (4, "here\n" + "caught\n" * (number == "SIGINT")), again.err
+
+
+def test_attach_goes_on_where_the_output_was_left_here_and_begins_at_its_start_elsewhere(
+    warm: ScratchProject, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+    words: tuple[str, ...] = ("run", COUNT)
+    for number in ("90", "180"):
+        client = start(warm, "ec2tasks", *words)
+        until(lambda: client.prints(number), number)  # noqa: B023  # called at once
+        client.signal(signal.SIGTERM)
+        said = client.end()
+        assert said.code == 143, said.err
+        seen.append(said.out)
+        words = ("attach",)
+    rest = warm.ec2tasks("finish", "--leave")
+    assert (rest.code, "".join([*seen, rest.out])) == (9, NUMBERS), rest.err
+    for again, out in (("finish", ""), ("attach", ""), ("attach --all", NUMBERS)):
+        said = warm.ec2tasks(*again.split())
+        assert (said.code, said.out) == (9, out), said.err
+    other = other_machine(warm, tmp_path)
+    said = other.ec2tasks("attach")
+    assert (said.code, said.out) == (9, NUMBERS), said.err
+    assert "e400" in said.err.splitlines()
 
 
 def test_a_stop_under_a_command_is_told(local_project: ScratchProject) -> None:
@@ -205,7 +230,7 @@ def test_two_ctrl_c_leave_a_terminal_s_command_and_attach_brings_its_keys_back(t
     terminal.wait_for(r"^ echo")
     terminal.resize(90, 25)
     terminal.clear()
-    terminal.type("ec2tasks attach; echo code $?")
+    terminal.type("ec2tasks attach --all; echo code $?")
     terminal.wait_for(r"^name\?")
     terminal.type("Ada")
     terminal.wait_for(r"\[Ada\]")
