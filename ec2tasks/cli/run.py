@@ -188,7 +188,8 @@ def finish(c: Context, given: Mapping[str, Any]) -> int:
 def jobs(c: Context, given: Mapping[str, Any]) -> None:
     """List what ran and runs on the instance: job, state, exit code, times, command.
 
-    Nothing is launched or started for it. `lost` is what a restart of the instance ended.
+    Nothing is launched or started for it. `lost` is what a restart of the instance ended, or
+    what was killed with the process that kept it.
     """
     listed = history.all_jobs(make_context(c, given, acts=Acts.LOOK))
     if given["json"]:

@@ -14,12 +14,17 @@ from ec2tasks.commands.trust import check_unchanged, keep_out_untrusted
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
 from ec2tasks.remote.folder import BrokenConnectionError
+from ec2tasks.remote.session import EndReason
 from ec2tasks.sync.engine import SyncOptions, sync_files
 from ec2tasks.sync.pull import LivePull
 
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before files are moved over another connection
-LAST_PAUSE = 5.0  # seconds between fetches once AWS has announced that it takes the instance back
+LAST_PAUSE = 5.0  # seconds between fetches once the instance has said that it is about to end
 TICK = 0.5  # seconds between looks at whether it has
+ANNOUNCED = {
+    EndReason.SPOT: "AWS takes this spot instance back",
+    EndReason.MAX_HOURS: "max_hours ends the instance",
+}
 
 
 def move_files(lease: Lease, options: SyncOptions) -> None:
@@ -64,11 +69,10 @@ def fetch(lease: Lease, outcome: Outcome, *, verbose: bool) -> Outcome:
 def while_fetching(lease: Lease, work: Callable[[], Outcome]) -> Outcome:
     """Do the work, and fetch results every `pull_every` meanwhile: a lost instance costs no more than that.
 
-    Once AWS has announced the end of a spot instance, at once and again every few seconds until then.
+    Once the instance says that it is about to end, by max_hours or because AWS takes it back, at once and
+    again every few seconds until then.
     """
     every = lease.context.settings.pull_every
-    if not every and not lease.instance.spot:
-        return work()
     over, left_running = threading.Event(), False
     puller = start_thread(_keep_fetching, lease, every, over)
     try:
@@ -84,9 +88,11 @@ def while_fetching(lease: Lease, work: Callable[[], Outcome]) -> Outcome:
 def _keep_fetching(lease: Lease, every: int, over: threading.Event) -> None:
     last, live = time.monotonic(), LivePull()
     while not over.wait(min(every or TICK, TICK)):
-        if not live.last and (at := lease.spot_notice):
-            live.last, last = True, 0.0
-            output.warning(f"AWS takes this spot instance back at {at}: fetching what is there")
+        notice = lease.notice
+        if notice and not live.last:
+            last = 0.0
+            output.warning(f"{ANNOUNCED[notice.reason]} at {notice.at}: fetching what is there")
+        live.last = notice is not None
         pause = LAST_PAUSE if live.last else every
         if pause and time.monotonic() - last >= pause:
             # What does not come now comes the next time, or is said at the end.

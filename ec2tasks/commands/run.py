@@ -23,7 +23,14 @@ from ec2tasks.lifecycle import wanted_job
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.operation import Operation
-from ec2tasks.lifecycle.outcome import End, Outcome, Results, SpotTakenError, attempt
+from ec2tasks.lifecycle.outcome import (
+    End,
+    InstanceGoneError,
+    Outcome,
+    Results,
+    SpotTakenError,
+    attempt,
+)
 from ec2tasks.lifecycle.scope import with_instance
 from ec2tasks.lifecycle.spot import check_taken, named_as_taken
 from ec2tasks.lifecycle.timing import Timings
@@ -133,7 +140,7 @@ def _run_and_fetch(lease: Lease, request: RunRequest, job: Job, timings: Timings
         given_up = outcome.job_over and lease.all_fetched
         return replace(outcome, results=Results.GIVEN_UP if given_up else Results.MISSING)
     outcome = attempt(lambda: while_fetching(lease, work))
-    if outcome.left_running or outcome.end is End.GONE:
+    if outcome.left_running or isinstance(outcome.failure, InstanceGoneError):
         return outcome
     with timings.time("fetched"):
         fetched = fetch(lease, outcome, verbose=request.verbose)

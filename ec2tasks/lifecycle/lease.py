@@ -21,7 +21,7 @@ from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome, Results
 from ec2tasks.remote.folder import RemoteFolder, remote_folder
 from ec2tasks.remote.protocol import ProtocolError
-from ec2tasks.remote.session import Departure, Session, join
+from ec2tasks.remote.session import Departure, Notice, Session, join
 from ec2tasks.ssh.connect import close_master, open_master
 from ec2tasks.ssh.host import Host
 
@@ -76,9 +76,9 @@ class Lease:
         return self.operation.final_state_of(launched=acquired.launched, started=acquired.started)
 
     @property
-    def spot_notice(self) -> str:
-        """When AWS takes this spot instance back, as the instance has been told; empty for never."""
-        return self.session.notice if self.session else ""
+    def notice(self) -> Notice | None:
+        """That the instance is about to end, as it has said itself."""
+        return self.session.notice if self.session else None
 
     def cost(self) -> float | None:
         """Dollars that the operation has cost so far, None where the price is not known."""
@@ -133,7 +133,8 @@ class Lease:
         fetched = outcome.results is Results.FETCHED
         try:
             answer = self.session.leave(fetched=fetched)
-            if answer or outcome.left_running or self.acquired.host is None or not self.reconnect():
+            ended = self.acquired.host is None or self.instance.state in instances.HALTED
+            if answer or outcome.left_running or ended or not self.reconnect():
                 return answer
             return self.session.leave(fetched=fetched)
         except ProtocolError as error:

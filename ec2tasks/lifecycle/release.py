@@ -21,7 +21,7 @@ from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
 from ec2tasks.lifecycle.release_decision import ENDS, Decision, Facts, decide
 from ec2tasks.remote import job as jobs
-from ec2tasks.remote.session import Departure, SessionMode
+from ec2tasks.remote.session import Departure, EndReason, SessionMode
 from ec2tasks.remote.usage_mark import was_used
 from ec2tasks.ssh.connect import close_master, forget_host
 
@@ -55,9 +55,8 @@ def release(lease: Lease, outcome: Outcome) -> FinalState | None:
     with uninterrupted(), lock(context.state, f"arriving-{context.key}", patience=ARRIVAL_PATIENCE):
         answer = lease.leave(outcome)
         # Without a session of our own we can't ask the instance, but know of this machine's other clients.
-        if answer is None and lease.session and not outcome.left_running and lease.observe() is None:
-            _warn_of_termination(lease, outcome)
-            _forget(lease)
+        lost = answer is None and lease.session and not outcome.left_running
+        if lost and _is_terminated(lease, outcome):
             return None
         if operation.mode is SessionMode.WATCH and not outcome.left_running:
             return None  # what becomes of it is not for who only watched
@@ -104,6 +103,7 @@ def release_facts(lease: Lease, outcome: Outcome, answer: Departure | None, *, o
         other_folder=answer.elsewhere if answer else "",
         as_found=bool(by_default) and wanted is as_found,
         background=answer.left if answer else "",
+        halted=_ended_by(lease),
         end=outcome.end,
     )
 
@@ -139,14 +139,28 @@ def _forget(lease: Lease) -> None:
         forget_host(lease.acquired.host, context.tools)
 
 
-def _warn_of_termination(lease: Lease, outcome: Outcome) -> None:
-    """Say that somebody else, or AWS, has terminated the instance."""
+def _is_terminated(lease: Lease, outcome: Outcome) -> bool:
+    """Whether others have terminated the instance, which is said; else what it is by now is taken down."""
+    instance = lease.observe()
+    if instance:
+        lease.acquired.instance = instance
+        return False
+    _forget(lease)
     lost = outcome.results is Results.MISSING and lease.used
     output.warning(
         f"{lease.instance.where}: terminated, but not by this run"
         f"{', and with it what was not fetched' if lost else ''}",
         hint="the next run launches another",
     )
+    return True
+
+
+def _ended_by(lease: Lease) -> str:
+    """Why the instance is stopped already; empty where it is not, or never was this call's to use."""
+    if lease.session is None or lease.instance.state not in instances.HALTED:
+        return ""
+    by_hours = lease.notice and lease.notice.reason is EndReason.MAX_HOURS
+    return "max_hours ended it" if by_hours else "it was stopped meanwhile"
 
 
 def _somebody_there(lease: Lease) -> bool:

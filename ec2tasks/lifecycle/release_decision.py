@@ -31,7 +31,7 @@ class Facts:
     `as_found`: it is to be left as this operation found it, for nobody asked for another final state.
     `ignored`: files on it that never come here, and that nobody has agreed to lose. `other_folder`: one on
     it, another project's, that nobody has fetched. `background`: the program that a job left working there on
-    purpose.
+    purpose. `halted`: why it is stopped already.
     """
 
     wanted: FinalState
@@ -48,12 +48,15 @@ class Facts:
     job: str = ""
     other_folder: str = ""
     background: str = ""
+    halted: str = ""
     end: End = End.COMPLETED
 
 
 def decide(facts: Facts) -> Decision:
     """The final state that loses neither results nor money, why, and what to type next."""
     decision = _decide(facts)
+    if facts.halted and decision.final_state is FinalState.LEAVE:
+        decision = Decision(final_state=FinalState.STOP, reason=facts.halted)
     return replace(decision, hint=_next_command(facts, decision))
 
 

@@ -11,12 +11,14 @@ from ec2tasks.aws.instances import Instance
 from ec2tasks.base.errors import Failure
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import SpotTakenError
+from ec2tasks.remote.session import EndReason
 
 
 def was_taken(lease: Lease, instance: Instance) -> bool:
     """Whether AWS itself has ended a spot instance, rather than its owner, its guard or its command."""
     terminated = instance.state in instances.GONE
-    return terminated and instance.spot and ("Spot" in instance.reason or bool(lease.spot_notice))
+    announced = lease.notice is not None and lease.notice.reason is EndReason.SPOT
+    return terminated and instance.spot and ("Spot" in instance.reason or announced)
 
 
 def taken_error(lease: Lease) -> SpotTakenError:

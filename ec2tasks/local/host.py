@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ def write_own_files(spec: HostSpec, uid: int) -> None:
         give_to_guest(folder, uid)
     for name, text in rootfs.etc_texts(spec).items():
         (folders.etc / name).write_text(text)
+    folders.boot_id.write_text(f"{uuid.uuid4()}\n")
     (folders.ssh / "sshd_config").write_text(rootfs.sshd_text(spec))
     (folders.ssh / "authorized_keys").write_text(spec.public_key)
     if first:

@@ -52,6 +52,11 @@ class Folders:
         return self.root / "etc"
 
     @property
+    def boot_id(self) -> Path:
+        """What tells one boot from another."""
+        return self.root / "boot_id"
+
+    @property
     def ssh(self) -> Path:
         """/etc/ssh: host key, sshd_config and the key pair's public key."""
         return self.root / "ssh"
@@ -180,6 +185,7 @@ def own_argv(spec: HostSpec, home_mb: int | None) -> list[str]:
     argv: list[str] = []
     for name in etc_texts(spec):
         argv += ["--ro-bind", f"{folders.etc / name}", f"/etc/{name}"]
+    argv += ["--ro-bind", f"{folders.boot_id}", "/proc/sys/kernel/random/boot_id"]
     argv += ["--ro-bind", f"{folders.ssh}", "/etc/ssh", "--ro-bind", f"{spec.tools}", TOOLS]
     if home_mb is None:
         argv += ["--bind", f"{folders.home}", home]

@@ -318,12 +318,13 @@ newest_first() {
 
 runs() { ! flock --shared --nonblock "$job_dir/alive" true; }
 
-# A line `job` on one: id=, multi=, final_state=, state= (running, ended, or lost where a restart of the instance
-# ended it), code= once it has ended, terminal=yes, input=yes, started=, ended= in seconds since 1970, out=, err= in
+# A line `job` on one: id=, multi=, final_state=, state= (running, ended, or lost where nobody saw its end, with
+# restarted=yes where the instance has restarted since it began), code= once it has ended, terminal=yes, input=yes, started=, ended= in seconds since 1970, out=, err= in
 # bytes, command= but for a shell.
 tell_job() {
-    local code='' started ended='' command='' out err state
+    local code='' started ended='' command='' out err state restarted=''
     read_job
+    if [ -s "$job_dir/boot" ] && [ "$(<"$job_dir/boot")" != "$(</proc/sys/kernel/random/boot_id)" ]; then restarted=yes; fi
     # An end may come in between: whether it runs is asked before its code is.
     if [ ! -s "$job_dir/exit" ] && runs; then state=running; else state=lost; fi
     if [ -s "$job_dir/exit" ]; then
@@ -334,7 +335,7 @@ tell_job() {
     [ ! -e "$job_dir/command" ] || command=$(<"$job_dir/command")
     read -r started <"$job_dir/started"
     { read -r out && read -r err; } < <(stat -c %s "$job_dir/out" "$job_dir/err")
-    say job id "${job_dir##*/}" multi "$multi" final_state "$final" state "$state" code "$code" terminal "$terminal" \
+    say job id "${job_dir##*/}" multi "$multi" final_state "$final" state "$state" restarted "$restarted" code "$code" terminal "$terminal" \
         input "$input" started "$started" ended "$ended" out "$out" err "$err" command "$command"
 }
 

@@ -58,8 +58,9 @@ class Job:
 class JobStatus:
     """What the instance knows of a job; `code` is None while it goes on, and where it was lost.
 
-    `lost`: the instance restarted under it. `started`, `ended`: seconds since 1970. `kept`: how many bytes
-    each of its streams has. `command` is None for a shell.
+    `lost`: it ended and nothing there saw how; `restarted`: the instance has restarted since. `started`,
+    `ended`: seconds since 1970. `kept`: how many bytes each of its streams has. `command` is None for a
+    shell.
     """
 
     job_id: str
@@ -67,6 +68,7 @@ class JobStatus:
     final_state: FinalState
     code: int | None
     lost: bool
+    restarted: bool
     terminal: bool
     fed: bool
     started: int
@@ -161,6 +163,7 @@ def read_status(message: Message) -> JobStatus:
         final_state=message.get("final_state", FinalState, FinalState.LEAVE),
         code=message.need("code", int) if state == "ended" else None,
         lost=state == "lost",
+        restarted=message.get("restarted", str, "") == "yes",
         terminal=message.get("terminal", str, "") == "yes",
         fed=message.get("input", str, "") == "yes",
         started=message.need("started", int),
@@ -277,14 +280,15 @@ def saving_limits(log_mb: int) -> Limits:
 
 
 class LostJobError(Failure):
-    """A restart of the instance ended the command; what it left is there."""
+    """The command ended and nothing on the instance saw how; what it left is there."""
 
 
 def exit_code(job: JobStatus) -> int:
-    """The exit code of a job that is over. Raises LostJobError for one that an instance's restart ended."""
+    """The exit code of a job that is over. Raises LostJobError for one whose end nothing saw."""
     if job.code is None:
+        lost = "in a restart of the instance" if job.restarted else "with the process that kept it there"
         raise LostJobError(
-            f"job {job.job_id} was lost in a restart of the instance, its exit code is not known",
+            f"job {job.job_id} was lost {lost}, its exit code is not known",
             hint="what it left is fetched like any result; the same command again begins with that",
         )
     return job.code

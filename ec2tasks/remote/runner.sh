@@ -25,6 +25,7 @@ hold() {
     : >>"$job_dir/err"
     reserve ended
     reserve exit
+    cat /proc/sys/kernel/random/boot_id >"$job_dir/boot" 2>/dev/null
     printf '%(%s)T\n' -1 >"$job_dir/started"
     # Whoever asked for it has the answer, and holds nothing of ours.
     [ "$multi" != none ] || exec >/dev/null 2>&1

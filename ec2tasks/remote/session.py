@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum
 
 from ec2tasks.base import output
@@ -18,6 +19,7 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import PIPE, Tools, end_quietly
 from ec2tasks.remote.protocol import (
     Message,
+    ProtocolError,
     Value,
     message_line,
     read_job_id,
@@ -91,12 +93,41 @@ class Departure:
         return self.last and not (self.unfetched or self.elsewhere or self.left)
 
 
+class EndReason(Enum):
+    """Why an instance is about to end; the values are the words that session.sh says."""
+
+    SPOT = "spot"
+    MAX_HOURS = "max_hours"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What the instance knows of its own end a little before: why, and when in words."""
+
+    reason: EndReason
+    at: str
+
+
+def read_notice(message: Message, *, now: datetime | None = None) -> Notice | None:
+    """The notice that a message gives, None for one that takes an earlier back, or is of another version.
+
+    Raises ProtocolError for an unknown reason.
+    """
+    reason = message.get("reason", EndReason, EndReason.SPOT if "time" in message.fields else None)
+    if reason is None:
+        return None
+    at = message.get("time", str, "any moment")
+    if (left := message.get("seconds", int, None)) is not None:
+        at = f"{(now or datetime.now()).astimezone() + timedelta(seconds=left):%H:%M:%S}"
+    return Notice(reason=reason, at=at)
+
+
 @dataclass(kw_only=True)
 class Session:
     """A client's session on the instance; it ends with the process that holds it.
 
     `home`: the login user's there. `empty`: nothing of the project is there; `clean`: what is there had all
-    been fetched before. `notice`: when AWS takes this spot instance back, if it has said so.
+    been fetched before. `notice`: that the instance is about to end, if it has said so.
     """
 
     channel: Channel
@@ -105,18 +136,19 @@ class Session:
     clean: bool = False
     leaving: threading.Event = field(default_factory=threading.Event)
     writing: threading.Lock = field(default_factory=threading.Lock)
-    notice: str = ""
+    notice: Notice | None = None
     answers: queue.Queue[Message | None] = field(default_factory=queue.Queue)
 
     def listen(self) -> None:
-        """Take in what the instance says until it hangs up: when AWS takes it back, and the last answer."""
+        """Take in what the instance says until it hangs up: that it is about to end, and the last answer."""
         with contextlib.suppress(OSError, ValueError, ExceededError):
             while (line := self.channel.read_line()) is not None:
                 message = read_message(line, "notice", "last", "others")
                 if message is None:
                     continue
                 if message.verb == "notice":
-                    self.notice = message.get("time", str, "any moment")
+                    with contextlib.suppress(ProtocolError):
+                        self.notice = read_notice(message)
                 else:
                     self.answers.put(message)
         self.answers.put(None)

@@ -16,8 +16,9 @@
 # The client says `file name=NAME body=TEXT` for each file that the job needs, then `start`; from then on `alive`
 # now and then, `fetching` when it begins to fetch everything, and in the end `leave`, with fetched=yes where it
 # has. It is told `joined`, with home=, used=yes where something of the project is there, guarded=yes, and
-# fetched=yes where all there had been fetched before; `notice time=` where AWS takes the instance back; and in
-# the end
+# fetched=yes where all there had been fetched before; `notice` with reason=spot and time= where AWS takes the
+# instance back, with reason=max_hours and seconds= where that ends it soon, with no reason where no longer; and
+# in the end
 #   others        somebody else is there, or just a command: job=JOB_ID
 #   last          nobody is; with
 #     final_state=    what was asked for last, if anything
@@ -189,13 +190,31 @@ look_for_notice() {
     case $action in
     *'"time"'*)
         action=${action#*'"time"'*'"'}
-        say notice time "${action%%'"'*}"
+        say notice reason spot time "${action%%'"'*}"
         spot=
         ;;
     esac
 } 2>/dev/null
 
+# Whether max_hours ends this instance within two minutes, as on a spot instance AWS gives, by what its guard says.
+# While somebody is here, idle_stop does not.
+soon=
+look_for_hours() {
+    local name value left=- because=
+    while read -r name value; do
+        case $name in ends_in) left=$value ;; because) because=$value ;; esac
+    done </run/ec2tasks-guard/state
+    if [ "$because" = max_hours ] && [ "$left" -le 120 ]; then
+        [ -n "$soon" ] || say notice reason max_hours seconds "$left"
+        soon=yes
+    elif [ -n "$soon" ] && [ "$left" != 0 ]; then
+        say notice
+        soon=
+    fi
+} 2>/dev/null
+
 while IFS= read -r -t 60 line; do
+    look_for_hours
     [ -z "$spot" ] || look_for_notice
     read_line "$line"
     # A tick of the kernel's clock after all that ended before.

@@ -15,7 +15,7 @@ from ec2tasks.lifecycle.outcome import End, Outcome, Results
 
 def lease(pull_every: int = 60, *, spot: bool = False) -> Lease:
     context = SimpleNamespace(settings=SimpleNamespace(pull_every=pull_every))
-    told = {"context": context, "instance": SimpleNamespace(spot=spot), "spot_notice": ""}
+    told = {"context": context, "instance": SimpleNamespace(spot=spot), "notice": None}
     return cast(Lease, SimpleNamespace(**told))
 
 

@@ -27,6 +27,7 @@ USUAL = {
     "job": "",
     "other_folder": "",
     "background": "",
+    "halted": "",
     "end": "COMPLETED",
 }
 
@@ -41,7 +42,7 @@ def test_the_final_state_and_what_is_said_of_it(case: dict[str, object]) -> None
     assert str(case.get("hint", "")) in str(decision.hint)
 
 
-WORDS = ("ignored", "job", "other_folder", "background")
+WORDS = ("ignored", "job", "other_folder", "background", "halted")
 FACTS = st.builds(
     Facts,
     wanted=st.sampled_from(FinalState),
@@ -66,14 +67,20 @@ def test_what_nobody_gave_up_is_never_terminated(facts: Facts) -> None:
 
 @given(FACTS)
 def test_nobody_else_s_session_is_ended(facts: Facts) -> None:
-    if facts.joined and facts.others:
+    if facts.joined and facts.others and not facts.halted:
         assert decide(facts).final_state is FinalState.LEAVE
 
 
 @given(FACTS)
 def test_what_a_command_left_working_is_ended_by_who_asks_for_just_that(facts: Facts) -> None:
-    if facts.joined and facts.background and not facts.explicit:
+    if facts.joined and facts.background and not (facts.explicit or facts.halted):
         assert decide(facts).final_state is FinalState.LEAVE
+
+
+@given(FACTS)
+def test_what_is_stopped_is_never_said_to_run(facts: Facts) -> None:
+    if facts.halted:
+        assert decide(facts).final_state is not FinalState.LEAVE
 
 
 @given(FACTS)

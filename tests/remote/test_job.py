@@ -36,6 +36,7 @@ def status(line: str) -> JobStatus | None:
         ("state=running", None, None, "running"),
         ("state=ended code=7 ended=9", 7, 9, "ended"),
         ("state=lost", None, None, "lost"),
+        ("state=lost restarted=yes", None, None, "lost"),
     ],
 )
 def test_what_the_instance_says_of_a_job(
@@ -48,6 +49,7 @@ def test_what_the_instance_says_of_a_job(
         final_state=FinalState.STOP,
         code=code,
         lost=state == "lost",
+        restarted="restarted" in fields,
         terminal=True,
         fed=False,
         started=1700000000,

@@ -12,7 +12,7 @@ from support.instance_scripts import instance_script_argv
 from support.values import JOB
 from support.waiting import until
 
-from ec2tasks.remote.job import Job, JobStatus, job_files, read_status
+from ec2tasks.remote.job import Job, JobStatus, LostJobError, exit_code, job_files, read_status
 from ec2tasks.remote.protocol import Value, read_message
 from ec2tasks.remote.stream import Output
 
@@ -118,6 +118,11 @@ def test_what_neither_runs_nor_ended_was_lost(keeper: Keeper) -> None:
     ).stdout.split()
     subprocess.run(["kill", "-9", *holders], check=True)
     until(lambda: keeper.state().lost, "lost")
+    with pytest.raises(LostJobError, match="with the process that kept it there"):
+        exit_code(keeper.state())
+    (keeper.runs / "r" / "boot").write_text("another boot\n")
+    with pytest.raises(LostJobError, match="in a restart of the instance"):
+        exit_code(keeper.state())
     keeper.ask("signal", "r", name="KILL")
 
 

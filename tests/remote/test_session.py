@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from support.instance_scripts import instance_script_argv
 
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.remote.protocol import ProtocolError, message_line, read_message
-from ec2tasks.remote.session import Departure, read_departure
+from ec2tasks.remote.session import Departure, EndReason, Notice, read_departure, read_notice
 
 FINAL_STATES = {state.value for state in FinalState}
 
@@ -25,9 +26,12 @@ class Client:
     def __init__(self, home: Path, end: str, job_id: str) -> None:
         mode = None if end in FINAL_STATES else end
         final_state = end if end in FINAL_STATES else None
-        argv = instance_script_argv(
-            "session.sh", job=job_id, folder="shop", mode=mode, final_state=final_state
-        )
+        argv = [
+            word.replace("/run/ec2tasks-guard", f"{home.parent}/guard")
+            for word in instance_script_argv(
+                "session.sh", job=job_id, folder="shop", mode=mode, final_state=final_state
+            )
+        ]
         self.process = subprocess.Popen(
             argv,
             env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
@@ -264,3 +268,54 @@ def until_there(path: Path) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, path
         time.sleep(0.02)
+
+
+def guard_says(home: Path, ends_in: str, because: str) -> None:
+    folder = home.parent / "guard"
+    folder.mkdir(exist_ok=True)
+    (folder / "new").write_text(f"armed 1\nends_in {ends_in}\nbecause {because}\n")
+    (folder / "new").replace(folder / "state")
+
+
+def test_max_hours_is_announced_once_and_taken_back_where_it_was_raised(
+    clients: ClientMaker, home: Path
+) -> None:
+    guard_says(home, "3600", "max_hours")
+    client = clients()
+    for ends_in, because, told in (
+        ("3600", "max_hours", None),
+        ("-", "idle_stop counts once nobody is on it", None),
+        ("100", "idle_stop: nobody is on it", None),
+        ("120", "max_hours", "notice reason=max_hours seconds=120"),
+        ("60", "max_hours", None),
+        ("7200", "max_hours", "notice"),
+        ("0", "max_hours", "notice reason=max_hours seconds=0"),
+    ):
+        guard_says(home, ends_in, because)
+        client.send(b"alive\n")
+        if told:
+            assert client.answer() == told
+    assert client.leave().startswith("last")
+
+
+@pytest.mark.parametrize(
+    ("line", "notice"),
+    [
+        ("reason=spot time=2026-11-01T12:00:00Z", Notice(reason=EndReason.SPOT, at="2026-11-01T12:00:00Z")),
+        ("time=2026-11-01T12:00:00Z", Notice(reason=EndReason.SPOT, at="2026-11-01T12:00:00Z")),
+        ("reason=max_hours seconds=90", Notice(reason=EndReason.MAX_HOURS, at="12:01:30")),
+        ("reason=max_hours", Notice(reason=EndReason.MAX_HOURS, at="any moment")),
+        ("", None),
+    ],
+)
+def test_a_notice_says_why_and_when(line: str, notice: Notice | None) -> None:
+    message = read_message(f"notice version=1 {line}".strip(), "notice")
+    assert message
+    assert read_notice(message, now=datetime(2026, 11, 1, 12).astimezone()) == notice
+
+
+def test_a_reason_that_is_not_known_is_an_error() -> None:
+    message = read_message("notice version=2 reason=whim", "notice")
+    assert message
+    with pytest.raises(ProtocolError, match="whim"):
+        read_notice(message)
