@@ -63,6 +63,8 @@ in_use() {
 passed_by() {
     local before=$traces
     traces=$(stat -c %y "${homes[@]}" "${homes[@]/%//runs}" 2>/dev/null)
+    # Bash loses an `exit` of a trap that runs while it waits for `$(…)`; a shutdown would wait for this process.
+    [ -z "$over_here" ] || exit 0
     [ "$traces" != "$before" ]
 }
 
@@ -245,14 +247,17 @@ power_off() {
 
 # A shutdown that others ask for: after a power off, unlike a reboot, all the time is there again.
 on_term() {
-    case $(tr '\0' ' ' </proc/1/cmdline) in
+    local word words=
+    over_here=yes
+    while IFS= read -r -d '' word; do words+="$word "; done </proc/1/cmdline
+    case $words in
     *systemd-shutdown\ poweroff* | *systemd-shutdown\ halt*) spent 0 ;;
     *) uptime_now && { [ "$saved" -lt 0 ] || spent $((before + now - since)); } ;;
     esac
     exit 0
 }
 
-used=0
+used=0 over_here=''
 trap on_term TERM
 uptime_now
 armed=$now last=$now saved=-60 looked_at=-1 work=0 left=1 strangers=0 going='' who='' reason='' traces=''
