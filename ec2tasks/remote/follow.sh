@@ -197,18 +197,16 @@ begin() {
 outlive() {
     # Without `Delegate`, systemd would end all of it where the kernel kills one process for want of memory.
     local scope=(systemd-run --user --scope --quiet --collect --property=Delegate=yes --)
-    if kills_leftovers && lingers && "${scope[@]}" true </dev/null >/dev/null 2>&1; then
+    if [ "$(loginctl show-session --property=KillUserProcesses --value 2>/dev/null)" = yes ] && lingers &&
+        "${scope[@]}" true </dev/null >/dev/null 2>&1; then
         "${scope[@]}" "$@"
     else
         "$@"
     fi
 }
 
-kills_leftovers() { [ "$(loginctl show-session --property=KillUserProcesses --value 2>/dev/null)" = yes ]; }
-
 lingers() {
-    local user
-    user=$(id -un)
+    local user && user=$(id -un)
     [ -e "/var/lib/systemd/linger/$user" ] || loginctl enable-linger || sudo -n loginctl enable-linger "$user"
 } >/dev/null 2>&1
 
@@ -261,7 +259,7 @@ attach() {
 
 # `signal job= name=`: to all that runs in the foreground there. One that comes early waits for the command.
 signal() {
-    local group
+    local group others told=1
     need job name
     for _ in {1..200}; do
         [ ! -s "$job_dir/exit" ] || return 0
@@ -270,7 +268,11 @@ signal() {
     done
     group=$(ps -o tpgid= -p "$(cat "$job_dir/pid")" | tr -d ' ')
     [ "$group" -gt 0 ] || group=$(ps -o pgid= -p "$(cat "$job_dir/pid")" | tr -d ' ')
-    kill "-${fields[name]}" -- "-$group"
+    # Its leader first: GNU make loses count where children end before it knows why (`wait: No child processes`).
+    ! kill "-${fields[name]}" "$group" || { told=0 && sleep 0.05; }
+    mapfile -t others < <(pgrep -g "$group" | grep -vx "$group")
+    [ "${#others[@]}" = 0 ] || ! kill "-${fields[name]}" "${others[@]}" || told=0
+    return "$told"
 }
 
 # `state [job=]`: a line on that job, else on the one to come back to: the newest that runs, else the newest

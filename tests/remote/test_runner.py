@@ -95,6 +95,21 @@ def test_ctrl_c_that_comes_before_the_command_is_not_lost(keeper: Keeper) -> Non
     assert (keeper.runs / "r" / "out").read_text() == ""
 
 
+def test_make_is_told_of_ctrl_c_before_its_recipe_ends_and_says_so(keeper: Keeper) -> None:
+    """Told at once with its recipe, one make in twenty says `wait: No child processes` and ends with 2."""
+    makefile = keeper.home / "shop" / "Makefile"
+    makefile.parent.mkdir()
+    makefile.write_text("train:\n\t@echo begun; sleep 600; echo done\n")
+    for number in range(8):
+        job_id = str(number)
+        keeper.begin(replace(PLAIN, job_id=job_id, command="make train"))
+        out, err = (keeper.runs / job_id / name for name in ("out", "err"))
+        until(lambda: out.read_text() == "begun\n", "begun")  # noqa: B023  # called at once
+        assert keeper.ask("signal", job_id, name="INT").returncode == 0
+        assert keeper.wait(job_id).code == 130
+        assert "Interrupt" in err.read_text()
+
+
 def test_a_failure_with_memory_left_says_nothing_of_it(keeper: Keeper) -> None:
     keeper.begin(replace(PLAIN, command="exit 137"))
     assert keeper.wait("r").code == 137
