@@ -14,6 +14,7 @@ import os
 import select
 import sys
 import termios
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
@@ -21,6 +22,11 @@ from ec2tasks.base.hints import complete
 from ec2tasks.base.shown import shown, shown_lines
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+CLEARED = "\r\033[K"
+_LINES = threading.RLock()  # one line at a time, whichever thread has it to say
+_passing: list[str] = []  # the line on the terminal that the next one takes the place of
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
@@ -42,11 +48,33 @@ def line_end(stream: TextIO) -> str:
     return "\r\n" if raw else "\n"
 
 
+def passing(text: str) -> bool:
+    """Show a line on the terminal that the next one takes the place of; False where stderr is no terminal."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    with _LINES:
+        if text or _passing:
+            # Shorter than the terminal is wide: a line that was broken could not be taken back.
+            room = max(20, _width(sys.stderr) - 6)
+            line = _paint("ec2: ", "cyan", sys.stderr) + shown(text)[:room] if text else ""
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"{CLEARED}{line}")
+                sys.stderr.flush()
+        _passing[:] = [text] if text else []
+    return True
+
+
 def _put(text: str, stream: TextIO) -> None:
-    """Print what is safe to print."""
+    """Print what is safe to print, in place of a line that was passing."""
     # A character that the stream's encoding lacks is no reason to fail.
     coding = stream.encoding or "utf-8"
     text = text.encode(coding, "backslashreplace").decode(coding)
+    with _LINES:
+        passing("")
+        _print(text, stream)
+
+
+def _print(text: str, stream: TextIO) -> None:
     try:
         print(text, file=stream, end=line_end(stream), flush=True)  # this is the module that prints
     except OSError:
@@ -109,6 +137,7 @@ def ask(question: str, *, patience: float | None = None) -> bool | None:
     """Ask for a yes on the terminal; None where there is none to ask on, and no answer in so many seconds."""
     if not can_ask():
         return None
+    passing("")
     sys.stderr.write(_paint("ec2: ", "cyan", sys.stderr) + f"{shown(question)} [y/N] ")
     sys.stderr.flush()
     if not select.select([sys.stdin], [], [], patience)[0]:

@@ -17,6 +17,7 @@ from ec2tasks.base.project import project_identity
 from ec2tasks.base.project_dir import store_identity, stored_identity
 from ec2tasks.base.signals import deferred
 from ec2tasks.base.state import lock, write_atomically, write_cached
+from ec2tasks.base.waiting import waiting
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.drift import warn_of_drift
@@ -158,15 +159,16 @@ def _head_start(context: CallContext, remembered: Instance | None) -> Host | Non
 
 def _get_ready(context: CallContext, instance: Instance, host: Host) -> None:
     settings = context.settings
-    wait_ready(
-        host,
-        context.aws,
-        context.tools,
-        describe=lambda: instances.describe_instance(context.aws, instance.id),
-        open_port=lambda: open_ssh_port(
-            context.aws, instance.group_ids, owner=settings.key_name, port=host.port
-        ),
-    )
+    with waiting("SSH to answer on the instance"):
+        wait_ready(
+            host,
+            context.aws,
+            context.tools,
+            describe=lambda: instances.describe_instance(context.aws, instance.id),
+            open_port=lambda: open_ssh_port(
+                context.aws, instance.group_ids, owner=settings.key_name, port=host.port
+            ),
+        )
     install_missing(host, context.tools)
 
 

@@ -41,9 +41,12 @@ def wait_for_user_data(
             _check_up(lease)
         if status and (not status.running or status.seconds >= BOOT_LIMIT):
             break
-        if waited - told >= TELL_EVERY:
+        text = f"waiting for user_data to end on the instance: {waited:.0f} s"
+        if output.passing(text):
             told = int(waited)
-            output.step(f"waiting for user_data to end on the instance: {waited:.0f} s")
+        elif waited - told >= TELL_EVERY:
+            told = int(waited)
+            output.step(text)
     if status is None or status.running:
         output.warning(
             f"user_data has not ended on {lease.instance.where} within {BOOT_LIMIT // 60} minutes",

@@ -10,6 +10,7 @@ from dataclasses import replace
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.signals import handled
 from ec2tasks.base.state import lock
+from ec2tasks.base.waiting import waiting
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.acquire import acquire
 from ec2tasks.lifecycle.first_boot import has_first_boot, wait_for_user_data
@@ -71,7 +72,8 @@ def _acquire_and_join(lease: Lease, files: Callable[[], Mapping[str, str]], *, m
         with lock(context.state, f"arriving-{context.key}", shared=True):
             host = acquire(context, lease.acquired, may_launch=may_launch, may_start=may_start)
             try:
-                session = lease.join(host, files())
+                with waiting("the instance to let this client in, once its guard is armed"):
+                    session = lease.join(host, files())
             except Failure:
                 if attempts_left == 0:
                     raise

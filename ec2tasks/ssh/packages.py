@@ -9,6 +9,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Answer, Tools
+from ec2tasks.base.waiting import waiting
 from ec2tasks.ssh.host import Host, ssh_argv
 
 PROBING = Limits(seconds=60.0)
@@ -49,7 +50,8 @@ def install_missing(host: Host, tools: Tools, more: Sequence[str] = ()) -> None:
     Raises Failure naming those that can't be installed.
     """
     asked = (*NEEDED, *more)
-    probe = tools.capture(shell_argv(host, probe_command(asked)), limits=PROBING).within_limits()
+    with waiting("the look at what the instance lacks"):
+        probe = tools.capture(shell_argv(host, probe_command(asked)), limits=PROBING).within_limits()
     if probe.returncode != 0:
         raise _not_asked(host, probe)
     said = {tuple(line.split()) for line in probe.stdout.decode(errors="replace").splitlines()}
@@ -59,7 +61,8 @@ def install_missing(host: Host, tools: Tools, more: Sequence[str] = ()) -> None:
     known = [name for name, _ in INSTALLERS if ("installer", name) in said]
     command = install_command(missing, known)
     output.step(f"installing {', '.join(missing)} on the instance")
-    installed = tools.capture(shell_argv(host, command), limits=INSTALLING) if command else None
+    with waiting("the packages to be installed"):
+        installed = tools.capture(shell_argv(host, command), limits=INSTALLING) if command else None
     if installed is None or installed.returncode != 0:
         words = (
             installed.stderr.decode(errors="replace").strip().splitlines()[-1:] if installed else [UNKNOWN]
