@@ -190,7 +190,7 @@ def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> 
         acquired.started = True
 
     # Of several clients of this machine at once, one launches and the others find what it launched.
-    with lock(context.state, f"launch-{context.key}"):
+    with lock(context.state, f"launch-{context.key}"), waiting("AWS to bring it up"):
         instance = start_and_end.bring_up(
             find=lambda: settled_instance(context),
             launch=launch_one,

@@ -5,6 +5,7 @@ docs/sync.md says what becomes of a file in every case.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project_dir import OWN_FOLDER, sync_lock
+from ec2tasks.base.waiting import waiting
 from ec2tasks.remote.folder import RemoteFolder, ask_tree
 from ec2tasks.sync.apply import HINT, Pull, PullItem, adopt_remote_time
 from ec2tasks.sync.baseline import Baseline, DamagedError, open_baseline
@@ -133,7 +135,8 @@ def _sync(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> None:
 
 
 def _compare(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> Comparison:
-    return compare(transfer, baseline, direction=options.direction, thorough=options.pull)
+    with contextlib.nullcontext() if options.live else waiting("the files there to be looked at"):
+        return compare(transfer, baseline, direction=options.direction, thorough=options.pull)
 
 
 def _prepare(pull: Pull, comparison: Comparison, options: SyncOptions) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER, file_system_time
+from ec2tasks.base.waiting import waiting
 from ec2tasks.remote.folder import ask_tree, rsync_options
 from ec2tasks.sync.baseline import Baseline
 from ec2tasks.sync.entries import (
@@ -126,7 +127,8 @@ def _send(
 
     argv = [*push_argv(transfer, progress=progress, round_=round_), items.option, *argv]
     argv += ["--", f"{transfer.root}/", transfer.remote.rsync_path]
-    with output.progress_bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
+    said = contextlib.nullcontext() if progress else waiting("the push")
+    with said, output.progress_bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
         result = run_rsync(argv, transfer.tools, stdin=stdin, on_line=take, on_bytes=moved)
     if not result.complete and not result.explained_by(left_out_text):
         raise rsync_failure(Direction.PUSH, result, hint=HINT)
