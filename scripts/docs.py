@@ -13,9 +13,11 @@ LAYERS = """\
 From the lowest to the highest: the built-in default; the AWS profile's region;
 `~/.config/ec2tasks/config.yaml`; the project's `ec2.yaml`, or the key `ec2:` of its `invoke.yaml`; the
 entry under `recipes:` for the target that `ec2tasks make` runs; the variables below in the project's `.env`
-(nothing else of it is read); the same in the environment; options. {added} add up, any other
+(nothing else of it is read); the same in the environment, where each key also has the variable by which
+Invoke knows it (`INVOKE_EC2_INSTANCE_TYPE` and so on, before the others); options. {added} add up, any other
 value replaces the lower one. What the project's own files wish beyond its folder counts once you have
-[agreed to it](security.md). `ec2tasks config` shows each value and its source; an unknown key or an
+[agreed to it](security.md). Where the key `ec2:` of `invoke.yaml` is another tool's, `invoke_settings: no` in
+`ec2.yaml` leaves it alone. `ec2tasks config` shows each value and its source; an unknown key or an
 unusable value is an error that names its place.
 
 `ec2tasks config --schema` prints the [JSON Schema](ec2.schema.json) of `ec2.yaml`, by which editors complete

@@ -95,6 +95,11 @@ def step(text: str) -> None:
     _say("ec2: ", "cyan", complete(text))
 
 
+def to_copy(line: str) -> None:
+    """Say on stderr, apart from all else, a line that the user may put into a file."""
+    _put(f"    {shown(line)}", sys.stderr)
+
+
 def warning(text: str, *, lines: Sequence[str] = (), hint: str | None = None) -> None:
     """Say on stderr what the user should know, with `lines` of somebody else's, and what to type about it."""
     _say("ec2: warning: ", "yellow", text, lines)

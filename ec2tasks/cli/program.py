@@ -18,6 +18,7 @@ from invoke.vendor import yaml  # the copy that Invoke reads its own files with
 from ec2tasks import __version__
 from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE, USAGE_CODE, UsageError
+from ec2tasks.cli import invoked
 
 BROKEN_PIPE_CODE = 141  # 128 + SIGPIPE, as a shell says it
 OPTION = re.compile(r"--[a-z][\w-]*(=.*)?", re.DOTALL)
@@ -67,6 +68,11 @@ class Ec2Program(Program):
         """Read the task's name and its options."""
         with self._as_usage():
             super().parse_tasks()
+
+    def execute(self) -> None:
+        """Run the tasks, which may ask what else was called."""
+        invoked.runs(self)
+        super().execute()
 
     def parse_cleanup(self) -> None:
         """Answer --help, --list and completion."""

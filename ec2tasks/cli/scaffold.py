@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER, make_own_folder
+from ec2tasks.cli.existing_tasks import Advice, advice
 from ec2tasks.config.json_schema import schema_text
 from ec2tasks.make.goals import MAKEFILES
 from ec2tasks.sync.ignore import DEFAULT_IGNORED, IGNORE_FILE
@@ -27,7 +28,15 @@ SETTINGS_TEXT = f"""\
 #     instance_type: g5.xlarge
 """
 INCLUDE = re.compile(rb"^ *(?:-include|sinclude|include)[ \t][^#\n]*\bMakefile\.inc\b", re.MULTILINE)
-TASKS_TEXT = "from ec2tasks import ns  # noqa: F401  # `inv --list` shows what this brings\n"
+TO_COPY = "    "  # before a line that is to be copied
+TASKS_FILES = ("tasks.py", "tasks/__init__.py")  # in this order Invoke looks for them
+TASKS_TEXT = '''\
+"""Tasks of this project, each a function under `@task`: `inv --list` shows them and those of ec2tasks."""
+
+from ec2tasks import with_ec2
+
+ns = with_ec2(__name__)  # every task in this file, above or below, and `ec2`
+'''
 
 
 def makefile_text() -> str:
@@ -52,21 +61,40 @@ def init_project(folder: Path) -> Iterator[str]:
         "Makefile.inc": makefile_text(),
         "ec2.yaml": SETTINGS_TEXT,
         IGNORE_FILE: "".join(f"{pattern}\n" for pattern in DEFAULT_IGNORED),
-        "tasks.py": TASKS_TEXT,
     }
     for name, text in files.items():
-        try:
-            with (folder / name).open("x", encoding="utf-8") as file:
-                file.write(text)
-            yield f"wrote {name}"
-        except FileExistsError:
-            yield f"kept {name} as it is"
-        except OSError as error:
-            raise Failure(f"`{folder / name}` can't be written: {error.strerror}") from error
+        yield _written(folder, name, text)
+    yield from _with_tasks(folder)
     yield _write_schema(folder)
     makefile = next((folder / name for name in MAKEFILES if (folder / name).is_file()), None)
     if makefile:
         yield _with_include(makefile)
+
+
+def _written(folder: Path, name: str, text: str) -> str:
+    """Write a file where there is none of that name; the line that says so."""
+    try:
+        with (folder / name).open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return f"kept {name} as it is"
+    except OSError as error:
+        raise Failure(f"`{folder / name}` can't be written: {error.strerror}") from error
+    return f"wrote {name}"
+
+
+def _with_tasks(folder: Path) -> Iterator[str]:
+    """Write a tasks.py where there are no tasks yet; else say which lines they lack, a line for each."""
+    there = next((name for name in TASKS_FILES if (folder / name).exists()), None)
+    if there is None:
+        yield _written(folder, TASKS_FILES[0], TASKS_TEXT)
+        return
+    try:
+        found = advice((folder / there).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        found = Advice(what="it can't be read")
+    yield f"kept {there} as it is: {found.what}{':' if found.lines else ''}"
+    yield from (f"{TO_COPY}{line}" for line in found.lines)
 
 
 def _write_schema(folder: Path) -> str:

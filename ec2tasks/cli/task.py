@@ -20,9 +20,11 @@ from ec2tasks.base.process import Tools
 from ec2tasks.base.project import find_project
 from ec2tasks.base.state import open_state
 from ec2tasks.base.writable import explain_refusal
+from ec2tasks.cli.invoked import say_unreached
 from ec2tasks.cli.options import RUN_OPTIONS, Ec2Task, Option, setting_values, typed
 from ec2tasks.commands.trust import Acts, Gate, pass_gate
-from ec2tasks.config.layers import Kind, plain_values
+from ec2tasks.config.invoke import plain_values
+from ec2tasks.config.layers import Kind
 from ec2tasks.config.schema import KEYS_BY_NAME
 from ec2tasks.config.settings import Settings, read_settings
 from ec2tasks.lifecycle.context import CallContext
@@ -40,11 +42,15 @@ def ec2_task(*options: Option, name: str | None = None) -> Callable[[Callable[..
         @functools.wraps(body)
         def edge(c: Context, **given: Any) -> None:
             with hints.scope():
-                code = translated(lambda: body(c, given))
-            if code:
-                raise CommandFailed(code)
+                try:
+                    if code := translated(lambda: body(c, given)):
+                        raise CommandFailed(code)
+                except Exit:
+                    say_unreached(title, given)
+                    raise
 
-        return Ec2Task(edge, options=options, name=name or body.__name__.strip("_").replace("_", "-"))
+        title = name or body.__name__.strip("_").replace("_", "-")
+        return Ec2Task(edge, options=options, name=title)
 
     return decorate
 
@@ -71,7 +77,7 @@ def make_settings(c: Context, given: Mapping[str, Any], targets: Sequence[str] =
         options=setting_values(RUN_OPTIONS, given),
         typed=typed(RUN_OPTIONS, given),
         defaults={"final_state": given.get("default_end")},
-        invoke_values=plain_values(c.config.get("ec2", {})),
+        invoke_values=plain_values(c.config.get("ec2")),
         targets=targets,
     )
 
@@ -131,7 +137,7 @@ def told_once(settings: Settings, environ: Mapping[str, str] = os.environ) -> di
     for name in (*hints.REACHED, "key_name"):
         kind = settings.sources[name].kind
         exported = "MAKELEVEL" in environ and name in ("region", "name")
-        from_make = exported or of_make.intersection(KEYS_BY_NAME[name].environment)
+        from_make = exported or of_make.intersection(KEYS_BY_NAME[name].variables)
         if kind in (Kind.OPTION, Kind.PASSING) or (kind is Kind.VARIABLE and from_make):
             told[name] = str(getattr(settings, name))
     return told

@@ -18,6 +18,7 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.cli import instances as instance_tasks
 from ec2tasks.cli import run as run_tasks
 from ec2tasks.cli.admin import ns as admin
+from ec2tasks.cli.invoked import Ec2Collection
 from ec2tasks.cli.options import (
     END_OPTIONS,
     JSON_OPTION,
@@ -31,7 +32,7 @@ from ec2tasks.cli.options import (
     from_code,
     is_verbose,
 )
-from ec2tasks.cli.scaffold import init_project, makefile_text
+from ec2tasks.cli.scaffold import TO_COPY, init_project, makefile_text
 from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan, translated
 from ec2tasks.cli.trust import trust
 from ec2tasks.commands import plan
@@ -154,11 +155,15 @@ def _value_text(value: object) -> str:
 def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
     """Put Makefile.inc, ec2.yaml, .rsyncignore and tasks.py into this folder, never over an existing file.
 
-    A Makefile that does not include Makefile.inc yet gets that as its last line. The JSON Schema of
+    A Makefile that does not include Makefile.inc yet gets that as its last line; of a tasks.py that is there,
+    the lines are shown with which `inv` finds the tasks of ec2tasks beside its own. The JSON Schema of
     ec2.yaml, by which editors complete and check it, goes into .ec2tasks/ each time.
     """
     for line in init_project(Path.cwd()):
-        output.step(line)
+        if line.startswith(TO_COPY):
+            output.to_copy(line.removeprefix(TO_COPY))
+        else:
+            output.step(line)
     makes = any((Path.cwd() / name).is_file() for name in MAKEFILES)
     first = "" if makes else "a Makefile with `include Makefile.inc`, then "
     output.hint(
@@ -192,7 +197,7 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
         yield remote
 
 
-ec2 = Collection(
+ec2 = Ec2Collection(
     "ec2",
     up,
     run_tasks.run,

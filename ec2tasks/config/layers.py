@@ -106,15 +106,8 @@ def option_layer(options: Mapping[str, object], typed: Mapping[str, str]) -> Lay
 
 def file_layer(path: Path, name: str) -> Layer:
     """The settings of a YAML file; none where there is no file. `name` is what the user is told of it."""
-    values = _relative_files(file_content(path, name), path.parent)
+    values = relative_files(file_content(path, name), path.parent)
     return Layer(source=Source(Kind.FILE, name), values=values)
-
-
-def invoke_layer(path: Path) -> Layer:
-    """The `ec2:` key of a project's invoke.yaml, which the console script would not read otherwise."""
-    name = f"{path.name}, key `ec2`"
-    values = checked_mapping(file_content(path, path.name).get("ec2") or {}, name)
-    return Layer(source=Source(Kind.FILE, name), values=_relative_files(values, path.parent))
 
 
 def file_content(path: Path, name: str) -> Mapping[str, object]:
@@ -139,14 +132,7 @@ def checked_mapping(value: object, place: str) -> Mapping[str, object]:
     return {str(key): item for key, item in value.items()}
 
 
-def plain_values(value: Any) -> Any:
-    """Convert Invoke's configuration objects into plain dictionaries and values."""
-    if isinstance(value, Mapping) or hasattr(value, "keys"):
-        return {str(key): plain_values(value[key]) for key in value}
-    return value
-
-
-def _relative_files(values: Mapping[str, object], folder: Path) -> dict[str, object]:
+def relative_files(values: Mapping[str, object], folder: Path) -> dict[str, object]:
     """The same values, paths in them resolved against the folder of the file that names them."""
     resolved = dict(values)
     if isinstance(resolved.get("key_file"), str):
@@ -165,7 +151,7 @@ def project_layer(layer: Layer, root: Path) -> Layer:
 
     return Layer(
         source=own(layer.source),
-        values=_relative_files(layer.values, root),
+        values=relative_files(layer.values, root),
         sources={name: own(source) for name, source in layer.sources.items()},
     )
 
@@ -202,11 +188,15 @@ def dotenv_content(path: Path) -> dict[str, str]:
 
 
 def environment_layer(environ: Mapping[str, str], place: str, kind: Kind = Kind.VARIABLE) -> Layer:
-    """The settings given by environment variables; an empty one counts as not given."""
+    """The settings given by environment variables; an empty one counts as not given.
+
+    A file's are those of ssh-ec2's names alone: Invoke's are the caller's to give.
+    """
     values: dict[str, object] = {}
     sources: dict[str, Source] = {}
     for key in KEYS:
-        name = next((name for name in key.environment if environ.get(name, "").strip()), None)
+        names = key.variables if kind is Kind.VARIABLE else key.environment
+        name = next((name for name in names if environ.get(name, "").strip()), None)
         if name:
             values[key.name], sources[key.name] = environ[name], Source(kind, f"{place} {name}")
     if environ.get("EC2_LOCAL"):

@@ -15,6 +15,7 @@ DEFAULT_REGION = "eu-central-1"
 DEFAULT_TYPES = ("g4dn.xlarge", "g6.xlarge", "g5.xlarge")
 MULTIPLEXERS = ("tmux", "screen", "none")
 ENDPOINTS = ("aws", "local")
+INVOKE_PREFIX = "INVOKE_EC2_"  # Invoke names a variable after the keys that lead to its value
 
 
 class UnknownSettingError(ValueError):
@@ -49,6 +50,16 @@ class Key:
     default: Any = None
     merge: Literal["replace", "add"] = "replace"
     show: Callable[[Any], object] = lambda value: value
+
+    @property
+    def invoke_variable(self) -> str:
+        """The variable that Invoke's users know it by."""
+        return f"{INVOKE_PREFIX}{self.name.upper()}"
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Each variable of the caller's environment that sets it, the first that is set counts."""
+        return (self.invoke_variable, *self.environment)
 
 
 KEYS = (
@@ -233,6 +244,12 @@ KEYS = (
         parse=parsers.flag,
         default=False,
         about="run the command again on a new instance when AWS takes its spot instance back",
+    ),
+    Key(
+        name="invoke_settings",
+        parse=parsers.flag,
+        default=True,
+        about="whether the key `ec2` of invoke.yaml is ec2tasks' own; no where it is another tool's",
     ),
     Key(name="recipes", parse=recipes, default={}, about="settings per target of the Makefile"),
 )

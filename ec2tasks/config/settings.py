@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from ec2tasks.base.project import SETTINGS_FILE, Project
+from ec2tasks.config.invoke import invoke_layers
 from ec2tasks.config.layers import (
     BUILT_IN,
     Kind,
     Layer,
     Source,
-    checked_mapping,
     dotenv_layer,
     environment_layer,
     file_layer,
-    invoke_layer,
     merge,
     option_layer,
     profile_layer,
@@ -28,8 +27,6 @@ from ec2tasks.config.layers import (
 )
 from ec2tasks.config.schema import KEYS
 from ec2tasks.config.trust import Wish, setting_wishes
-
-INVOKE_FILE = "invoke.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +66,7 @@ class Settings:
     log_mb: int
     spot_fallback: bool
     resume: bool
+    invoke_settings: bool
     recipes: Mapping[str, Any]
     sources: Mapping[str, Source] = field(repr=False)
     wishes: tuple[Wish, ...] = field(default=(), repr=False)
@@ -88,36 +86,31 @@ def read_settings(
     options: Mapping[str, object],
     typed: Mapping[str, str] | None = None,
     defaults: Mapping[str, object] | None = None,
-    invoke_values: Mapping[str, object] | None = None,
+    invoke_values: object = None,
     targets: Iterable[str] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     """Read and merge every layer. `options` are this call's by setting, `typed` how the user types them.
 
-    `targets` are those of the Makefile whose entries under `recipes:` count. Raises UsageError for
-    whatever a file, variable or option gets wrong.
+    `invoke_values` is what Invoke holds under its key `ec2`; `targets` are those of the Makefile whose
+    entries under `recipes:` count. Raises UsageError for whatever a file, variable or option gets wrong.
     """
     home = Path(environ.get("HOME") or Path.home())
     config_home = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    in_invoke_yaml = invoke_layer(project.root / INVOKE_FILE)
-    in_other_invoke_files = {
-        name: value
-        for name, value in checked_mapping(invoke_values or {}, "Invoke's configuration, key `ec2`").items()
-        if in_invoke_yaml.values.get(name) != value
-    }
-    # Which of its files a value of Invoke's stands in can't be told: it may be one of the project's.
-    project_files = [
-        file_layer(project.root / SETTINGS_FILE, SETTINGS_FILE),
-        in_invoke_yaml,
-        Layer(source=Source(Kind.PASSING, "Invoke's configuration"), values=in_other_invoke_files),
-    ]
-    own = [*project_files, *recipe_layers(project_files, targets), dotenv_layer(project.root / ".env")]
-    layers = [
+    below = [
         Layer(source=Source(Kind.DEFAULT, "the task's default"), values=defaults or {}),
         profile_layer(home, environ),
         file_layer(config_home / "ec2tasks" / "config.yaml", "~/.config/ec2tasks/config.yaml"),
+    ]
+    in_file = file_layer(project.root / SETTINGS_FILE, SETTINGS_FILE)
+    in_environment = environment_layer(environ, "environment")
+    others = [*below, in_file, in_environment]
+    files = [in_file, *invoke_layers(project.root, invoke_values, environ, others)]
+    own = [*files, *recipe_layers(files, targets), dotenv_layer(project.root / ".env")]
+    layers = [
+        *below,
         *(project_layer(layer, project.root) for layer in own),
-        environment_layer(environ, "environment"),
+        in_environment,
         option_layer(options, typed or {}),
     ]
     return _settings(layers, project, environ.get("USER") or getpass.getuser())
