@@ -16,6 +16,7 @@ from ec2tasks.base.exchange import MEBIBYTE, Limits, pump
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.scripts import remote_script
+from ec2tasks.remote.first_word import first_word, lacking_text
 from ec2tasks.remote.protocol import Message, read_job_id, read_message, script_argv
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.packages import install_missing
@@ -114,6 +115,7 @@ def job_files(job: Job) -> dict[str, str]:
     """
     exports = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(job.variables.items())]
     rows, columns = job.size
+    program = first_word(job.command or "") or ""
     values = {
         "remote_dir": job.remote_dir,
         "below": job.below,
@@ -126,6 +128,9 @@ def job_files(job: Job) -> dict[str, str]:
         "rows": str(rows),
         "columns": str(columns),
         "term": job.term,
+        "program": program,
+        "lacking": lacking_text(program, bare=False),
+        "lacking_bare": lacking_text(program, bare=True),
     }
     return {
         "variables": "".join(exports),

@@ -4,7 +4,7 @@
 # `job`, which says where to run it and in which environment.
 set -u
 job_dir=$HOME/.ec2tasks/runs/$1
-remote_dir='' below='' environment=''
+remote_dir='' below='' environment='' program=''
 # shellcheck disable=SC1091
 . "$job_dir/job"
 
@@ -70,6 +70,13 @@ activate_auto() {
         activate_venv .venv || activate_venv /opt/pytorch || activate_conda base || true
 }
 
+# Whether bash finds a program of that name; this shell's own functions are none.
+has() {
+    type -P "$1" >/dev/null && return 0
+    case $(unset -f "$1" && type -t "$1") in builtin | keyword) return 0 ;; esac
+    return 1
+}
+
 cd "$HOME/$remote_dir/$below" 2>/dev/null ||
     fail "no folder $remote_dir/$below on the instance; run without --no-rsync first"
 case $environment in
@@ -89,6 +96,8 @@ if [ -f "$job_dir/command" ]; then
     # From here on Ctrl-C ends this shell as it would the command.
     trap - INT
     [ -z "$interrupted" ] || exit 130
+    # The environment is the command's from here on. The runner says it, should the command end so.
+    [ -z "$program" ] || has "$program" || printf '%s' "${VIRTUAL_ENV:-${CONDA_PREFIX:-}}" >"$job_dir/lacks"
     # In place of this shell, which would have a word to say where a signal ends it.
     exec bash -c "$(<"$job_dir/command")"
 else

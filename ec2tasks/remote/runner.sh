@@ -8,7 +8,7 @@ id=$2
 home=$HOME/.ec2tasks
 job_dir=$home/runs/$id
 TICK=5 KEPT_JOBS=50 IDLE_SHELL_TICKS=120
-multi=none terminal='' input='' log_mb=0 rows=24 columns=80 term=''
+multi=none terminal='' input='' log_mb=0 rows=24 columns=80 term='' lacking='' lacking_bare=''
 # shellcheck disable=SC1091
 . "$job_dir/job"
 
@@ -40,6 +40,8 @@ hold() {
     run_it 7>&- 8>&-
     code=$?
     if [ "$code" -ne 0 ] && count_killed && [ "$killed" -gt "$before" ]; then say_memory; fi
+    # Any program may end with bash's own code.
+    if [ "$code" -eq 127 ] && [ -e "$job_dir/lacks" ]; then say_lacking; fi
     [ "$multi" = none ] || sleep 0.3 # what it printed last must be in the log before its end is known
     tell ended "$(printf '%(%s)T' -1)"
     tell exit "$code"
@@ -119,10 +121,20 @@ count_killed() {
 }
 
 say_memory() {
+    : >"$job_dir/memory"
+    say 'the instance ran out of memory, and the kernel killed a process: a larger --type has more'
+}
+
+# The job's folder holds the environment that the command ran in, if any.
+say_lacking() {
+    if [ -s "$job_dir/lacks" ]; then say "$lacking"; else say "$lacking_bare"; fi
+}
+
+# A line of ours behind the command's own output.
+say() {
     local stream=err end='\n'
     if [ "$multi" != none ] || [ -n "$terminal" ]; then stream=out end='\r\n'; fi
-    : >"$job_dir/memory"
-    printf 'ec2tasks: the instance ran out of memory, and the kernel killed a process: a larger --type has more%b' "$end" >>"$job_dir/$stream"
+    printf 'ec2tasks: %s%b' "$1" "$end" >>"$job_dir/$stream"
 }
 
 # Beside the command: keeps its output within bounds, and ends a shell that was left at its prompt.
