@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_NATIVE_TLS = 1
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test quick test-vm check format lint types docs coverage bench bench-sync setup clean
+.PHONY: help demo test quick test-vm test-engines check format lint types docs coverage bench bench-sync setup clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -68,6 +68,12 @@ docs: setup
 
 test-vm: $(VENV)/.test-tools ## the guard on a machine that really boots (QEMU; some minutes, apart from `test`)
 	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -x -s --tb=short tests/vm/guard_vm.py
+
+# In an environment of its own: these bring other versions of what the tests stand on.
+test-engines: $(VENV)/.test-tools ## the recipes of docs/runners.md with the runners whose wheels are large, too
+	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python $(VENV)/engines
+	@VIRTUAL_ENV=$(VENV)/engines $(BIN)/uv pip install -q -e '.[dev,engines]'
+	@PATH="$(BIN)/../engines/bin:$$PATH" $(VENV)/engines/bin/pytest -q tests/scenarios/test_runners.py
 
 bench-sync: setup ## syncs beside bare rsync with the same options (some minutes)
 	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench_sync.py
