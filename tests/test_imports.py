@@ -39,7 +39,7 @@ OWNERS = {
     "invoke": {"base.errors", "cli"},
     "subprocess": {
         *("base.exchange", "base.channel", "base.process", "base.project"),
-        *("make.goals", "ssh.connect", "remote.follow"),
+        *("make.reading", "ssh.connect", "remote.follow"),
     },
     "rich": {"base.output"},
     "yaml": {"config.layers"},

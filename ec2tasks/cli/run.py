@@ -41,7 +41,9 @@ from ec2tasks.commands.trust import Acts
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.make.database import Targets, unknown_targets
 from ec2tasks.make.flags import make_argv
-from ec2tasks.make.goals import check_targets, parse_arguments
+from ec2tasks.make.goals import check_targets
+from ec2tasks.make.reading import read_makefile
+from ec2tasks.make.up_to_date import up_to_date
 
 
 def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
@@ -104,14 +106,27 @@ def make_(c: Context, given: Mapping[str, Any]) -> int:
     """Run targets of the project's Makefile on the instance, as `make on-ec2-TARGET` does.
 
     Called by make, it carries over that make's flags and command-line variables. A target that the
-    Makefile does not have is refused before anything is launched.
+    Makefile does not have is refused before anything is launched; one that is up to date here needs no
+    instance.
     """
     targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
-    known = check_targets(targets, directory=Path.cwd())
-    goals = parse_arguments(targets).goals
+    reading = read_makefile(targets, directory=Path.cwd())
+    known = check_targets(reading)
+    if (words := up_to_date(targets, reading, directory=Path.cwd())) is not None:
+        return _say_up_to_date(words, ends=given["stop"] or given["terminate"])
+    goals = reading.arguments.goals
     _warn_of_unknown_recipes(make_settings(c, given, goals).recipes, known)
     command = shlex.join(make_argv(targets, makeflags=os.environ.get("MAKEFLAGS", "")))
     return _run(c, given, command, goals)
+
+
+def _say_up_to_date(words: str, *, ends: bool) -> int:
+    """Say what make says; whoever asked for an end of life is told that none was applied."""
+    for line in words.splitlines():
+        output.data(line)
+    if ends:
+        output.hint("no instance was needed; `ec2tasks down` ends one that still runs")
+    return 0
 
 
 def _warn_of_unknown_recipes(recipes: Iterable[str], known: Targets) -> None:

@@ -11,7 +11,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER, make_own_folder
 from ec2tasks.cli.existing_tasks import Advice, advice
 from ec2tasks.config.json_schema import schema_text
-from ec2tasks.make.goals import MAKEFILES
+from ec2tasks.make.reading import MAKEFILES
 from ec2tasks.sync.ignore import DEFAULT_IGNORED, IGNORE_FILE
 
 # Where `init` puts the schema. No address on the web has the one of the installed version, and a path to the

@@ -45,7 +45,7 @@ from ec2tasks.config.json_schema import schema_text
 from ec2tasks.config.settings import settings_rows
 from ec2tasks.lifecycle.acquire import Acquired, acquire_without_session, check_local_tools
 from ec2tasks.local.tasks import ns as local
-from ec2tasks.make.goals import MAKEFILES
+from ec2tasks.make.reading import MAKEFILES
 from ec2tasks.ssh.connect import fabric_connection
 from ec2tasks.sync import diff_view as difference
 

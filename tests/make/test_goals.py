@@ -10,7 +10,10 @@ from support.makes import ENVIRON, MAKES, cases
 from support.project import ScratchProject
 
 from ec2tasks.base.errors import Failure, UsageError
-from ec2tasks.make.goals import check_targets, parse_arguments
+from ec2tasks.make.arguments import parse_arguments
+from ec2tasks.make.database import Targets
+from ec2tasks.make.goals import check_targets
+from ec2tasks.make.reading import read_makefile
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -20,9 +23,13 @@ def write(folder: Path, files: dict[str, str]) -> None:
         path.write_text(text)
 
 
+def check(targets: str, folder: Path, environ: dict[str, str]) -> Targets:
+    return check_targets(read_makefile(targets, directory=folder, environ=environ))
+
+
 def refusal(targets: str, folder: Path, environ: dict[str, str]) -> UsageError | None:
     try:
-        check_targets(targets, directory=folder, environ=environ)
+        check(targets, folder, environ)
     except UsageError as error:
         return error
     return None
@@ -53,37 +60,37 @@ def test_targets(case: dict[str, Any], make: str, tmp_path: Path) -> None:
 def test_what_is_refused_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"GNUmakefile": "train:\n"})
     with pytest.raises(UsageError) as error:
-        check_targets("train aaa bbb", directory=tmp_path, environ=ENVIRON)
+        check("train aaa bbb", tmp_path, ENVIRON)
     assert error.value.what == "no recipe `aaa`, `bbb` in GNUmakefile"
 
 
 def test_no_makefile(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no Makefile in"):
-        check_targets("train", directory=tmp_path, environ=ENVIRON)
+        check("train", tmp_path, ENVIRON)
 
 
 def test_no_make(tmp_path: Path) -> None:
     write(tmp_path, {"Makefile": "train:\n"})
     with pytest.raises(Failure, match="`no-such-make` is not installed"):
-        check_targets("train", directory=tmp_path, environ={**ENVIRON, "MAKE": "no-such-make"})
+        check("train", tmp_path, {**ENVIRON, "MAKE": "no-such-make"})
 
 
 def test_a_broken_makefile_is_said_in_make_s_words(tmp_path: Path) -> None:
     write(tmp_path, {"Makefile": "train:\n\techo\nthis is no line\n"})
     with pytest.raises(UsageError, match=r"Makefile:3: \*\*\* missing separator"):
-        check_targets("train", directory=tmp_path, environ=ENVIRON)
+        check("train", tmp_path, ENVIRON)
 
 
 def test_a_makefile_s_own_error_is_said(tmp_path: Path) -> None:
     write(tmp_path, {"Makefile": "$(error set DATA first)\n"})
     with pytest.raises(UsageError, match="set DATA first"):
-        check_targets("train", directory=tmp_path, environ=ENVIRON)
+        check("train", tmp_path, ENVIRON)
 
 
 def test_another_make_than_gnu_s_is_not_understood_and_refuses_nothing(tmp_path: Path) -> None:
     write(tmp_path, {"Makefile": "train:\n", "bin/make": "#!/bin/sh\necho 'bmake: stopped' >&2; exit 1\n"})
     (tmp_path / "bin/make").chmod(0o755)
-    check_targets("anything", directory=tmp_path, environ={**ENVIRON, "MAKE": f"{tmp_path}/bin/make"})
+    check("anything", tmp_path, {**ENVIRON, "MAKE": f"{tmp_path}/bin/make"})
 
 
 def test_the_make_around_does_not_disturb(tmp_path: Path) -> None:
