@@ -181,8 +181,8 @@ def test_flags_and_variables_are_in_the_environment(scratch: Scratch) -> None:
 @pytest.mark.parametrize(
     ("words", "target"),
     [
-        (["-f", "other.mk"], "--file=other.mk x"),
-        (["-f", "{folder}/other.mk"], "--file=other.mk x"),
+        (["-f", "other.mk"], "x --file=other.mk"),
+        (["-f", "{folder}/other.mk"], "x --file=other.mk"),
         (["-f", "Makefile"], "x"),
     ],
 )
@@ -238,6 +238,34 @@ def test_the_line_shown_can_be_typed_and_asks_for_the_same(scratch: Scratch) -> 
     assert sorted(make_argv(typed["argv"][-1])) == sorted(before)
 
 
+@pytest.mark.parametrize("makefile", ["", "MAKEOVERRIDES =\n"])
+@pytest.mark.parametrize("flags", [[], ["-e"]])
+def test_no_variable_is_lost_on_the_way(scratch: Scratch, makefile: str, flags: list[str]) -> None:
+    scratch.write(f"{makefile}include Makefile.inc\n")
+    words = ["EC2_BUCKET=mine", "EC2_TYPES=a b", "EC2TASKS_X=y", "EC2_TYPE=g5.xlarge", "EC2_FLAGS=--spot"]
+    assert scratch.run(*flags, *words, "on-ec2-train").returncode == 0
+    (note,) = scratch.notes
+    argv = make_argv(note["argv"][-1], makeflags=note["environ"]["MAKEFLAGS"])
+    assert sorted(argv) == sorted(["make", *flags, *words[:3], "train"])
+
+
+@pytest.mark.parametrize("words", [["-t"], ["--touch"], ["-kt"], ["-t", "-j2"]])
+def test_touching_touches_nothing(scratch: Scratch, words: list[str]) -> None:
+    scratch.write("include Makefile.inc\nall: on-ec2-b\n")
+    before = sorted(scratch.folder.rglob("*"))
+    for goal in ("on-ec2-train", "on-ec2-a/b", "all"):
+        ran = scratch.run(*words, goal)
+        assert ran.returncode == 2
+        assert "make -t touches files here, none on EC2" in ran.stderr
+    assert sorted(scratch.folder.rglob("*")) == before
+    assert scratch.calls == []
+
+
+def test_a_question_runs_nothing(scratch: Scratch) -> None:
+    assert scratch.run("-q", "on-ec2-train").returncode == 1
+    assert scratch.calls == []
+
+
 def test_a_prefix_without_a_name_is_refused(scratch: Scratch) -> None:
     ran = scratch.run("on-ec2-")
     assert ran.returncode == 2
@@ -258,9 +286,9 @@ def test_other_words_with_an_n_are_no_dry_run(scratch: Scratch, word: str) -> No
 )
 def test_dry_run_as_3_81_would_tell_it(scratch: Scratch, makeflags: str, dry: str) -> None:
     """As its source says: neither a blank first nor `--` where there are only variables."""
-    scratch.write("include Makefile.inc\nx:\n\t@echo '[$(ec2tasks.dry)]'\n")
-    first = f"ec2tasks.first=$(firstword -{makeflags})"
-    assert f"[{dry}]" in scratch.run(first, "x").stdout
+    first = f"on-ec2-x: ec2tasks.first = $(firstword -{makeflags})\n"
+    scratch.write(f"include Makefile.inc\n{first}on-ec2-x: ; @echo '[$(ec2tasks.dry)]'\n")
+    assert f"[{dry}]" in scratch.run("on-ec2-x").stdout
 
 
 # In any project
