@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -32,6 +30,7 @@ from ec2tasks.cli.options import (
 from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan
 from ec2tasks.commands import attach as attach_commands
 from ec2tasks.commands import history, plan
+from ec2tasks.commands.make import read_call, say_environment
 from ec2tasks.commands.notebook import choose_page, has_display, shown
 from ec2tasks.commands.notebook import command as notebook_command
 from ec2tasks.commands.preflight import check_run, foretell
@@ -40,16 +39,18 @@ from ec2tasks.commands.run import run as run_command
 from ec2tasks.commands.trust import Acts
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.make.database import Targets, unknown_targets
-from ec2tasks.make.flags import make_argv
-from ec2tasks.make.goals import check_targets
-from ec2tasks.make.reading import read_makefile
-from ec2tasks.make.up_to_date import up_to_date
 
 
-def _run(c: Context, given: Mapping[str, Any], command: str | None, targets: Sequence[str] = ()) -> int:
+def _run(
+    c: Context,
+    given: Mapping[str, Any],
+    command: str | None,
+    targets: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+) -> int:
     if given["detach"] and command is None:
         raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
-    request = _request(given, command)
+    request = _request(given, command, variables=variables or {})
     context = make_context(c, given, targets, acts=_acts_of(given))
     if is_dry(c, given):
         _check_plan(context, request)
@@ -110,14 +111,13 @@ def make_(c: Context, given: Mapping[str, Any]) -> int:
     instance.
     """
     targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
-    reading = read_makefile(targets, directory=Path.cwd())
-    known = check_targets(reading)
-    if (words := up_to_date(targets, reading, directory=Path.cwd())) is not None:
-        return _say_up_to_date(words, ends=given["stop"] or given["terminate"])
-    goals = reading.arguments.goals
-    _warn_of_unknown_recipes(make_settings(c, given, goals).recipes, known)
-    command = shlex.join(make_argv(targets, makeflags=os.environ.get("MAKEFLAGS", "")))
-    return _run(c, given, command, goals)
+    call = read_call(targets, Path.cwd())
+    if call.done is not None:
+        return _say_up_to_date(call.done, ends=given["stop"] or given["terminate"])
+    settings = make_settings(c, given, call.goals)
+    _warn_of_unknown_recipes(settings.recipes, call.known)
+    say_environment(call.environment, forwarded=settings.forward_env)
+    return _run(c, given, call.command, call.goals, call.environment.carried)
 
 
 def _say_up_to_date(words: str, *, ends: bool) -> int:

@@ -8,7 +8,7 @@ The local make tells its recipes its flags and variables in `MAKEFLAGS`
           is lost; and `EPOCHS=3` alone, without `--`, when there is no flag
 
 It never tells them `-C`, `-f`, `-o` and `-W`, nor the variables under `-e` (a literal `$(MAKEOVERRIDES)`
-stands there) and where a Makefile empties `MAKEOVERRIDES`.
+stands there) and where a Makefile empties `MAKEOVERRIDES`: then Makefile.inc hands them on as words.
 """
 
 from __future__ import annotations
@@ -22,27 +22,37 @@ from typing import TYPE_CHECKING
 from ec2tasks.base.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 # -n, -q and -t belong to this make alone; -w would name the folder there after this make named the one here.
 LOCAL_LETTERS = "nqtw"
 JOBSERVER_FLAGS = ("--jobserver-auth", "--jobserver-fds")
 LOCAL_FLAGS = (*JOBSERVER_FLAGS, "--jobserver-style", "--print-directory")
-# Not those of ec2tasks' own Makefile.inc.
-VARIABLE_TO_PASS = re.compile(r"(?!(EC2_\w*|EC2TASKS)\s*[:+?!]*=)[^:#=\s]+\s*[:+?!]*=")
+# What Makefile.inc itself reads; any other name is the project's, whatever it begins with.
+OWN_VARIABLES = ("EC2_FINAL_STATE", "EC2_TYPE", "EC2_ENV", "EC2_PORTS", "EC2_FLAGS", "EC2TASKS")
+VARIABLE_TO_PASS = re.compile(rf"(?!(?:{'|'.join(OWN_VARIABLES)})\s*[:+?!]*=)[^:#=\s]+\s*[:+?!]*=")
 # Flags that may have a value: in the same word or, where the next word has the form given here, in that one.
 NEXT_WORD = {"I": r"", "O": r"(?!)", "j": r"\d+$", "l": r"[\d.]+$"}
 
 
-def make_argv(targets: str, *, makeflags: str = "", jobs: int | None = None) -> list[str]:
+def make_argv(
+    targets: str, *, makeflags: str = "", jobs: int | None = None, width: Collection[str] = "jl"
+) -> list[str]:
     """Build the call of make on the instance that does what this make was asked to do here.
 
     `targets` is split as a shell would; its flags and NAME=value words stay as they are. `makeflags` is
     the environment's MAKEFLAGS. `jobs` (default: this machine's cores) stands in for the number of `-j`
-    where an old make does not tell it. Raises UsageError for targets that no shell could split.
+    where an old make does not tell it. `width`: those of -j and -l that go along; one that the Makefile sets
+    is worked out there anew. Raises UsageError for targets that no shell could split.
     """
     flags, variables = parse_makeflags(makeflags, jobs=jobs or os.cpu_count() or 1)
-    return ["make", *flags, *variables, *split_words(targets)]
+    words = split_words(targets)
+    return [
+        "make",
+        *(flag for flag in flags if flag[1] not in "jl" or flag[1] in width),
+        *(variable for variable in variables if variable not in words),
+        *words,
+    ]
 
 
 def parse_makeflags(makeflags: str, *, jobs: int) -> tuple[list[str], list[str]]:

@@ -41,9 +41,9 @@ class Reading:
 
     @property
     def files(self) -> list[Path]:
-        """All makefiles that were read, included ones too."""
+        """All makefiles that were read, included ones too; those asked for where that is not known."""
         listed = re.search(rf"^{LIST_PREFIX} (.*)$", self.database, re.MULTILINE)
-        return [self.folder / name for name in (listed[1].split() if listed else [])]
+        return [self.folder / name for name in (listed[1].split() if listed else self.makefiles)]
 
 
 def read_makefile(targets: str, *, directory: Path, environ: Mapping[str, str] = os.environ) -> Reading:
