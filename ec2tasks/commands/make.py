@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.base import output
+from ec2tasks.base.project import find_project
 from ec2tasks.make.caller import Typed, find_typed, with_typed
 from ec2tasks.make.database import Targets
 from ec2tasks.make.environment import Environment, carried_variables
 from ec2tasks.make.flags import make_argv, parse_makeflags
 from ec2tasks.make.goals import check_targets
+from ec2tasks.make.outside import check_inside
 from ec2tasks.make.reading import Reading, read_makefile
 from ec2tasks.make.up_to_date import up_to_date
 
@@ -33,10 +35,11 @@ class MakeCall:
 
 
 def read_call(targets: str, directory: Path, environ: Mapping[str, str] = os.environ) -> MakeCall:
-    """The call of make there for these words. Raises UsageError for targets that certainly don't exist."""
+    """The call of make there for these words. Raises UsageError for what can't be made there."""
     typed = find_typed(environ)
     targets = with_typed(targets, typed)
     reading = read_makefile(targets, directory=directory, environ=environ)
+    check_inside(reading, find_project(directory).root)
     known = check_targets(reading)
     makeflags = environ.get("MAKEFLAGS", "")
     return MakeCall(

@@ -27,6 +27,14 @@ OUTER_MAKE_VARIABLES = ("GNUMAKEFLAGS", "MAKEFLAGS", "MAKELEVEL", "MAKE_TERMERR"
 READING_FLAGS = ("-I", "-e", "-r", "-R", "--eval")  # the flags that change what the makefiles say
 READING_SECONDS = 60
 ERRORS = 20  # lines of make's that are repeated
+# What make itself says, in English, of a makefile that it can't read; all else is a $(error) of the Makefile's.
+SYNTAX_ERROR = re.compile(
+    r"\*\*\* (?:\[.*\] Error|missing (?:separator|rule before|target pattern|['`]end(?:ef|if)')|multiple target"
+    r"|(?:recipe|commands) commences? before|target pattern contains no|mixed implicit|extraneous|invalid "
+    r"|unterminated (?:call|variable)|empty variable name|insufficient number of arguments|non-numeric "
+    r"|No rule to make target|target file .* has both|.*: (?:No such file or directory|Permission denied)"
+    r"|Recursive variable|virtual memory|.*references itself|prerequisites cannot be|only one .*else)"
+)
 ENGLISH = {"LC_ALL": "C", "LANGUAGE": "C"}
 
 
@@ -91,9 +99,19 @@ def _database(argv: Sequence[str], goals: Sequence[str], folder: Path, environ: 
     without_goals = ask_make(argv, LAST_MAKEFILE, environ={**environ, **ENGLISH})
     if without_goals is None or STOP in without_goals.stderr or "***" not in without_goals.stderr:
         return ""
-    errors = [line for line in without_goals.stderr.splitlines() if line.strip()]
-    raise UsageError(
-        f"make can't read the Makefile in `{folder}`:", lines=errors[:ERRORS], hint="see: make -n"
+    raise _unreadable(without_goals.stderr, goals, folder)
+
+
+def _unreadable(said: str, goals: Sequence[str], folder: Path) -> UsageError:
+    """The error of a Makefile that make can't read, or that ends make by a word of its own (`$(error …)`)."""
+    errors = [line for line in said.splitlines() if line.strip()][:ERRORS]
+    if SYNTAX_ERROR.search(said):
+        return UsageError(f"make can't read the Makefile in `{folder}`:", lines=errors, hint="see: make -n")
+    return UsageError(
+        f"the Makefile in `{folder}` refuses to be read here:",
+        lines=errors,
+        hint="where only the instance has what it asks for: "
+        f"`ec2tasks run {shlex.quote(f'make {shlex.join(goals)}')}`, which reads no Makefile here",
     )
 
 

@@ -75,16 +75,48 @@ def test_no_make(tmp_path: Path) -> None:
         check("train", tmp_path, {**ENVIRON, "MAKE": "no-such-make"})
 
 
-def test_a_broken_makefile_is_said_in_make_s_words(tmp_path: Path) -> None:
-    write(tmp_path, {"Makefile": "train:\n\techo\nthis is no line\n"})
-    with pytest.raises(UsageError, match=r"Makefile:3: \*\*\* missing separator"):
-        check("train", tmp_path, ENVIRON)
+BROKEN = [
+    "this is no line\n",
+    "\techo\n",
+    "endif\n",
+    "ifdef X\n",
+    "define X\n",
+    "a: b: c: d\n",
+    "%.a: b.c: c\n",
+    "A := $(call\n",
+    "ifeq a\nendif\n",
+    "A = $(A)\nB := $(A)\n",
+    "B := $(word x,a)\n",
+]
 
 
-def test_a_makefile_s_own_error_is_said(tmp_path: Path) -> None:
-    write(tmp_path, {"Makefile": "$(error set DATA first)\n"})
-    with pytest.raises(UsageError, match="set DATA first"):
-        check("train", tmp_path, ENVIRON)
+@pytest.mark.parametrize("make", MAKES)
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_makefile_is_said_in_make_s_words(broken: str, make: str, tmp_path: Path) -> None:
+    write(tmp_path, {"Makefile": broken + "train: ; touch TRAP\n"})
+    with pytest.raises(UsageError, match=r"Makefile:\d+: ") as error:
+        check("train", tmp_path, {**ENVIRON, "MAKE": make})
+    assert error.value.what.startswith("make can't read the Makefile in")
+
+
+REFUSALS = [
+    "$(error nvcc not found)\n",
+    "ifeq (,$(shell command -v no-such-compiler))\n$(error no-such-compiler not found)\nendif\n",
+    "need = $(or $(shell command -v $1),$(error $1 not found))\nCC := $(call need,no-such-compiler)\n",
+    "$(error missing)\n",
+]
+
+
+@pytest.mark.parametrize("make", MAKES)
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_makefile_s_own_refusal_is_told_apart(refusal: str, make: str, tmp_path: Path) -> None:
+    write(tmp_path, {"Makefile": refusal + "train: ; touch TRAP\n"})
+    with pytest.raises(UsageError, match=r"Makefile:\d+: \*\*\* .*(not found|missing)") as error:
+        check("train 'a b'", tmp_path, {**ENVIRON, "MAKE": make})
+    assert error.value.what.startswith("the Makefile in")
+    assert "refuses to be read here" in error.value.what
+    assert error.value.hint
+    assert "`ec2tasks run 'make train '\"'\"'a b'\"'\"''`" in error.value.hint
 
 
 def test_another_make_than_gnu_s_is_not_understood_and_refuses_nothing(tmp_path: Path) -> None:

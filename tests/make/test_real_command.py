@@ -97,3 +97,19 @@ def test_a_makefile_below_the_first(planned: ScratchProject) -> None:
     assert plan(planned, "all", "A=b")[0] == f"~/{planned.root.name}/my sub: make -s A=b deep"
     refused = planned.call("make", "-C", "my sub", "on-ec2-train")
     assert "no recipe `train` in Makefile" in refused.err
+
+
+@pytest.mark.parametrize("flags", [["-f", "../other.mk"], ["-f", "{above}/other.mk"], ["-f", "beside.mk"]])
+def test_what_the_instance_would_lack_is_refused(project: ScratchProject, flags: list[str]) -> None:
+    inner, above = project.root / "my sub", project.root
+    project.write("Makefile.inc", TEMPLATE.read_text())
+    project.write("other.mk", "deep: ; touch TRAP\ninclude Makefile.inc\n")
+    project.write("my sub/Makefile.inc", TEMPLATE.read_text())
+    project.write("my sub/beside.mk", "deep: ; touch TRAP\ninclude ../Makefile.inc\n")
+    words = [word.format(above=above) for word in flags]
+    refused = project.call("make", *words, "on-ec2-deep", "EC2_FLAGS=--dry", cwd=inner)
+    assert refused.code == 2
+    assert f"is outside of the project `{inner}`, so the instance would lack it" in refused.err
+    assert f"hint: `touch {above}/ec2.yaml` makes one project of the folder that holds both" in refused.err
+    project.write("ec2.yaml", "")
+    assert project.call("make", *words, "on-ec2-deep", "EC2_FLAGS=--dry", cwd=inner).code == 0
