@@ -27,12 +27,12 @@ OUTER_MAKE_VARIABLES = ("GNUMAKEFLAGS", "MAKEFLAGS", "MAKELEVEL", "MAKE_TERMERR"
 READING_FLAGS = ("-I", "-e", "-r", "-R", "--eval")  # the flags that change what the makefiles say
 READING_SECONDS = 60
 ERRORS = 20  # lines of make's that are repeated
-# What make itself says, in English, of a makefile that it can't read; all else is a $(error) of the Makefile's.
+# What make says, in English, of a makefile that it can't read; all else is the Makefile's own $(error).
 SYNTAX_ERROR = re.compile(
-    r"\*\*\* (?:\[.*\] Error|missing (?:separator|rule before|target pattern|['`]end(?:ef|if)')|multiple target"
-    r"|(?:recipe|commands) commences? before|target pattern contains no|mixed implicit|extraneous|invalid "
-    r"|unterminated (?:call|variable)|empty variable name|insufficient number of arguments|non-numeric "
-    r"|No rule to make target|target file .* has both|.*: (?:No such file or directory|Permission denied)"
+    r"\*\*\* (?:\[.*\] Error|missing (?:separator|rule before|target pattern|['`]end(?:ef|if)')"
+    r"|multiple target|(?:recipe|commands) commences? before|target pattern contains no|mixed implicit"
+    r"|extraneous|invalid |unterminated (?:call|variable)|empty variable name|insufficient number of"
+    r"|non-numeric |No rule to make target|target file .* has both|.*: (?:No such file|Permission denied)"
     r"|Recursive variable|virtual memory|.*references itself|prerequisites cannot be|only one .*else)"
 )
 ENGLISH = {"LC_ALL": "C", "LANGUAGE": "C"}

@@ -21,15 +21,18 @@ USUAL = ("", "-n", "-q", "-j2", "-k", "--no-such-flag", "no-such-target")
 JOBSERVER = re.compile(r"(?<=fifo:)\S+")  # its name is another each time
 
 
-def lay(folder: Path, case: Mapping[str, Any], before: str, after: str) -> None:
-    """The project of this case anew, with these lines around its makefile."""
+def lay(
+    folder: Path, case: Mapping[str, Any], before: str, after: str, *, ours: str = "Makefile.inc"
+) -> None:
+    """The project of this case anew, with these lines around its makefile, and ours by this name."""
     shutil.rmtree(folder, ignore_errors=True)
     for name, text in case.get("files", {}).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     folder.mkdir(exist_ok=True)
-    shutil.copy(TEMPLATE, folder)
+    (folder / ours).parent.mkdir(exist_ok=True)
+    shutil.copy(TEMPLATE, folder / ours)
     (folder / case.get("file", "Makefile")).write_text(before + case["makefile"] + after)
 
 
@@ -65,4 +68,37 @@ def test_make_behaves_as_without_it(case: dict[str, Any], make: str, tmp_path: P
         lay(folder, case, *without)
         expected = behaviour(found, folder, case)
         lay(folder, case, before, after)
+        assert behaviour(found, folder, case) == expected, "first" if before else "last"
+
+
+WAYS = [
+    ("include ./Makefile.inc", "Makefile.inc"),
+    ("-include Makefile.inc", "Makefile.inc"),
+    ("include $(CURDIR)/Makefile.inc", "Makefile.inc"),
+    ("include $(wildcard *.inc) Makefile.inc", "Makefile.inc"),
+    ("include build-tools/Makefile.inc", "build-tools/Makefile.inc"),
+    ("include ec2.mk", "ec2.mk"),
+    ("include build-tools/ec2.mk", "build-tools/ec2.mk"),
+]
+HOST = """\
+$(info [$(MAKEFILE_LIST)] [$(.DEFAULT_GOAL)])
+SET = $(sort $(foreach v,$(.VARIABLES),$(if $(filter file,$(origin $v)),$v)))
+help: ; @grep -c . $(MAKEFILE_LIST); echo '$(SET)'
+.PHONY: help Makefile
+%: Makefile ; @echo anything $@ $?
+"""
+
+
+@pytest.mark.parametrize("make", MAKES)
+@pytest.mark.parametrize(("line", "name"), WAYS)
+def test_in_whatever_way_it_is_included(line: str, name: str, make: str, tmp_path: Path) -> None:
+    found = shutil.which(make)
+    assert found
+    case = {"makefile": HOST, "make": ["help", "html", "-n html", "-B html"]}
+    # What include is told splits at blanks.
+    folder = tmp_path / ("project" if "CURDIR" in line else "my project")
+    for before, after, without in ((f"{line}\n", "", ("#\n", "")), ("", f"{line}\n", ("", "#\n"))):
+        lay(folder, case, *without, ours=name)
+        expected = behaviour(found, folder, case)
+        lay(folder, case, before, after, ours=name)
         assert behaviour(found, folder, case) == expected, "first" if before else "last"
