@@ -16,7 +16,7 @@ from support.repository import REPO
 
 TEMPLATE = REPO / "templates/Makefile.inc"
 INCLUDE = "include Makefile.inc\n"
-USUAL = ("", "-n", "-q", "-j2", "-k", "--no-such-flag", "no-such-target")
+USUAL = ("", "-n", "-q", "-j2", "no-such-target")
 
 JOBSERVER = re.compile(r"(?<=fifo:)\S+")  # its name is another each time
 

@@ -74,6 +74,41 @@ def test_a_dry_make_costs_nothing(made: ScratchProject) -> None:
     assert instances(made) == []
 
 
+def test_a_target_that_is_up_to_date_costs_nothing(made: ScratchProject) -> None:
+    made.write("Makefile", "out/done.txt: in.txt\n\t@mkdir -p out; hostname > $@\ninclude Makefile.inc\n")
+    made.write("in.txt", "")
+    made.write("out/done.txt", "made here\n")
+    said = made.call("make", "on-ec2-out/done.txt")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.replace("`", "'") == "make: 'out/done.txt' is up to date.\n"
+    assert instances(made) == []
+    (made.root / "out/done.txt").unlink()
+    assert made.call("make", "on-ec2-out/done.txt", "EC2_FINAL_STATE=terminate").code == 0
+    assert made.read("out/done.txt").startswith("ip-")
+    assert made.call("make", "-q", "out/done.txt").code == 0  # the one that came back
+
+
+def test_what_make_was_given_is_there_in_a_folder_below(made: ScratchProject) -> None:
+    made.write(
+        "my sub/other.mk",
+        "EPOCHS ?= 1\nMY_TOKEN ?= none\nA = makefile\nMAKEFLAGS += -j7\ninclude ../Makefile.inc\n"
+        "deep: new.txt\n\t@echo $(EPOCHS) $(MY_TOKEN) $(A) $(EC2_BUCKET)"
+        " $(notdir $(CURDIR)) $(origin EPOCHS)\n"
+        "new.txt: in.txt\n\t@echo remade; touch $@\n",
+    )
+    made.write("my sub/in.txt", "")
+    made.write("my sub/new.txt", "")
+    environ = {"EPOCHS": "1 00", "MY_TOKEN": "secret", "A": "environment"}
+    words = ("-C", "my sub", "-f", "other.mk", "on-ec2-deep", "EC2_BUCKET=mine", "--no-print-directory")
+    said = made.call("make", *words, environ=environ)
+    assert (said.code, said.out) == (0, "1 00 none makefile mine my sub environment\n"), said.err
+    assert "where the Makefile only has a default: EPOCHS\n" in said.err
+    assert "MY_TOKEN of your environment may hold credentials and stays here" in said.err
+    said = made.call("make", "-e", "-W", "in.txt", *words, environ=environ)
+    assert (said.code, said.out) == (0, "remade\n1 00 none environment mine my sub environment\n"), said.err
+    assert "secret" not in said.out + said.err
+
+
 def test_a_recipe_s_own_settings_count(made: ScratchProject) -> None:
     made.write("ec2.yaml", "recipes:\n  a: {final_state: stop, instance_type: g6.xlarge}\n")
     assert made.call("make", "on-ec2-a").code == 0
