@@ -6,14 +6,15 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import missing_tool
 from ec2tasks.make.arguments import Arguments, parse_arguments
-from ec2tasks.make.flags import parse_makeflags
+from ec2tasks.make.flags import make_argv, parse_makeflags
 
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # the order in which make looks for them
 # Read after the project's own makefiles, this stops make before it remakes included makefiles or reaches
@@ -74,7 +75,10 @@ def read_makefile(targets: str, *, directory: Path, environ: Mapping[str, str] =
         *variables,
         *arguments.variables,
     ]
-    database = _database(argv, arguments.goals, folder, environ)
+    call = shlex.join(make_argv(targets, makeflags=environ.get("MAKEFLAGS", "")))
+    database = _database(
+        argv, arguments.goals, environ, refusal=partial(_unreadable, call=call, folder=folder)
+    )
     return Reading(arguments=arguments, folder=folder, makefiles=makefiles, database=database)
 
 
@@ -90,7 +94,13 @@ def _default_makefile(folder: Path) -> tuple[str]:
     raise UsageError(f"no Makefile in `{folder}`", hint='cd into the project, or: ec2tasks run "COMMAND"')
 
 
-def _database(argv: Sequence[str], goals: Sequence[str], folder: Path, environ: Mapping[str, str]) -> str:
+def _database(
+    argv: Sequence[str],
+    goals: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    refusal: Callable[[str], UsageError],
+) -> str:
     """Make's database; empty where it can't be known. Raises UsageError for a Makefile make can't read."""
     answer = ask_make([*argv, *goals], LAST_MAKEFILE, environ={**environ, **ENGLISH})
     if answer is None or STOP in answer.stderr:
@@ -99,10 +109,10 @@ def _database(argv: Sequence[str], goals: Sequence[str], folder: Path, environ: 
     without_goals = ask_make(argv, LAST_MAKEFILE, environ={**environ, **ENGLISH})
     if without_goals is None or STOP in without_goals.stderr or "***" not in without_goals.stderr:
         return ""
-    raise _unreadable(without_goals.stderr, goals, folder)
+    raise refusal(without_goals.stderr)
 
 
-def _unreadable(said: str, goals: Sequence[str], folder: Path) -> UsageError:
+def _unreadable(said: str, *, call: str, folder: Path) -> UsageError:
     """The error of a Makefile that make can't read, or that ends make by a word of its own (`$(error …)`)."""
     errors = [line for line in said.splitlines() if line.strip()][:ERRORS]
     if SYNTAX_ERROR.search(said):
@@ -111,7 +121,7 @@ def _unreadable(said: str, goals: Sequence[str], folder: Path) -> UsageError:
         f"the Makefile in `{folder}` refuses to be read here:",
         lines=errors,
         hint="where only the instance has what it asks for: "
-        f"`ec2tasks run {shlex.quote(f'make {shlex.join(goals)}')}`, which reads no Makefile here",
+        f"`ec2tasks run {shlex.quote(call)}`, which reads no Makefile here",
     )
 
 

@@ -18,6 +18,12 @@ NO_SHELL = """\
 : >"$0.asked"
 exit 1
 """
+# `MAKEFLAGS += -j$(shell nproc)` would ask that shell, for it is expanded only now.
+KEEP_FLAGS = """\
+ifneq (,$(findstring shell,$(value MAKEFLAGS)))
+MAKEFLAGS := $(MAKEFLAGS)
+endif
+"""
 # A target with a shell of its own would run its lines in that one.
 SHELL_OF_A_TARGET = re.compile(r"^(?:# |[^#\s][^\n]*: ?)(?:override )?SHELL ?[:+?!]*=", re.MULTILINE)
 
@@ -37,7 +43,7 @@ def up_to_date(
         shell = Path(folder, "no-shell")
         shell.write_text(NO_SHELL, encoding="utf-8")
         shell.chmod(0o700)
-        last = f"override SHELL := {shell}\noverride .SHELLFLAGS := -c\n"
+        last = f"{KEEP_FLAGS}override SHELL := {shell}\noverride .SHELLFLAGS := -c\n"
         mark = Path(f"{shell}.asked")
         asked = ask_make([*argv[:1], "-q", *argv[1:]], last, environ=environ, cwd=directory)
         if asked is None or asked.returncode or mark.exists():
