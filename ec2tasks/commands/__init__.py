@@ -1,4 +1,4 @@
-"""What each task does, a module a task: `run`, `up`, `sync`, `down`, `attach` (and `finish`), `notebook`.
+"""What each task does, a module a task: `run`, `make`, `up`, `sync`, `down`, `attach` (`finish`), `notebook`.
 
 Beside them what several share: `trust` (the gate before what a project's own files wish beyond its folder),
 `preflight` (checked before anything costs money), `plan` (what would be

@@ -43,7 +43,7 @@ def behaviour(make: str, folder: Path, case: Mapping[str, Any]) -> dict[str, tup
         ran = subprocess.run(
             [make, *shlex.split(words)],
             cwd=folder,
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", **case.get("environ", {})},
             capture_output=True,
             text=True,
             check=False,
