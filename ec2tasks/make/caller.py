@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.make.arguments import parse_words
 from ec2tasks.make.flags import parse_makeflags
@@ -118,10 +119,14 @@ def _look(pid: int) -> Process | None:
     try:
         # The program's name stands in brackets, and may hold any character.
         parent = int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
-        environ = dict(entry.partition("=")[::2] for entry in _words(folder / "environ"))
-        return Process(argv=tuple(_words(folder / "cmdline")), parent=parent, environ=environ)
+        argv = tuple(_words(folder / "cmdline"))
     except (OSError, ValueError, IndexError):
-        return _ask_ps(pid)
+        return ask_ps(pid)
+    try:
+        environ = dict(entry.partition("=")[::2] for entry in _words(folder / "environ"))
+    except OSError:  # another user's process
+        return Process(argv=argv, parent=parent)
+    return Process(argv=argv, parent=parent, environ=environ)
 
 
 def _words(file: Path) -> list[str]:
@@ -129,8 +134,11 @@ def _words(file: Path) -> list[str]:
     return file.read_bytes().decode(errors="surrogateescape").split("\0")[:-1]
 
 
-def _ask_ps(pid: int) -> Process | None:
-    """A process as ps tells it, which joins words by blanks: one with a blank in it is lost."""
-    said = Tools().capture(["ps", "-o", "ppid=,args=", "-p", str(pid)])
+def ask_ps(pid: int) -> Process | None:
+    """A process as ps tells it, which joins words by blanks; None where there is none, or no ps."""
+    try:
+        said = Tools().capture(["ps", "-o", "ppid=", "-o", "args=", "-p", str(pid)])
+    except Failure:
+        return None
     parent, *argv = said.stdout.decode(errors="surrogateescape").split() or [""]
     return Process(argv=tuple(argv), parent=int(parent)) if parent.isdecimal() else None

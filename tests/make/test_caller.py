@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from support.makes import ENVIRON, MAKES, cases
 
-from ec2tasks.make.caller import NOTHING_KNOWN, Process, Typed, find_typed, typed_for, with_typed
+from ec2tasks.make.caller import NOTHING_KNOWN, Process, Typed, ask_ps, find_typed, typed_for, with_typed
 
 
 def process(argv: str, parent: int = 1, **environ: str) -> Process:
@@ -105,3 +106,17 @@ def test_the_real_make(make: str, tmp_path: Path) -> None:
     assert told("y", "-j2", "-Win")["j"] == ["j"]
     assert told("y", "-Win")["W"] == []
     assert told("y", MAKEFLAGS="-j2")["j"] == ["j"]
+
+
+@pytest.mark.skipif(not shutil.which("ps"), reason="there is no ps")
+def test_a_process_as_ps_tells_it() -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeping:
+        found = ask_ps(sleeping.pid)
+        sleeping.kill()
+    assert found == Process(argv=("sleep", "60"), parent=os.getpid())
+    assert ask_ps(sleeping.pid) is None
+
+
+def test_without_ps_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert ask_ps(1) is None
