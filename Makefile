@@ -70,10 +70,10 @@ test-vm: $(VENV)/.test-tools ## the guard on a machine that really boots (QEMU; 
 	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -x -s --tb=short tests/vm/guard_vm.py
 
 # In an environment of its own: these bring other versions of what the tests stand on.
-test-engines: $(VENV)/.test-tools ## the recipes of docs/runners.md with the runners whose wheels are large, too
+test-engines: $(VENV)/.test-tools ## what needs large wheels: the runners of docs/runners.md, a real Sphinx
 	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python $(VENV)/engines
 	@VIRTUAL_ENV=$(VENV)/engines $(BIN)/uv pip install -q -e '.[dev,engines]'
-	@PATH="$(BIN)/../engines/bin:$$PATH" $(VENV)/engines/bin/pytest -q tests/scenarios/test_runners.py
+	@PATH="$(BIN)/../engines/bin:$$PATH" $(VENV)/engines/bin/pytest -q tests/scenarios/test_runners.py tests/make/test_sphinx.py
 
 bench-sync: setup ## syncs beside bare rsync with the same options (some minutes)
 	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench_sync.py
