@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ec2tasks.aws.errors import HINTS
+from ec2tasks.aws.explanations import hint_for
 from ec2tasks.aws.quotas import EXCEEDED, Quota, quota_of, raise_hint
 from ec2tasks.base.errors import Failure
 
 # Refusals that may pass soon: even a limit, as an instance that AWS has just taken back counts for a while.
 REFUSED_FOR_NOW = {"InsufficientInstanceCapacity", *EXCEEDED}
+# Where AWS's texts differ by the zones alone, the first stands for all.
+ZONES = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d[a-z](?:, )?")
 
 
 class NoCapacityError(Failure):
@@ -19,7 +22,7 @@ class NoCapacityError(Failure):
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """One type in one zone that EC2 did not grant, and the error code that says why.
+    """One type in one zone that EC2 did not grant, and the error code and AWS's text that say why.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     """
@@ -28,6 +31,7 @@ class Refusal:
     zone: str
     spot: bool
     code: str
+    text: str = ""
 
     @property
     def quota(self) -> Quota | None:
@@ -57,27 +61,33 @@ class Refusal:
 
 
 def refused_failure(refusals: Sequence[Refusal], region: str) -> Failure:
-    """The failure to raise where every candidate was refused: each reason once, and what to type.
+    """The failure to raise where every candidate was refused: each reason once, AWS's words, what to type.
 
     A NoCapacityError where all of them may pass soon.
     """
     zones: dict[tuple[str, str], list[str]] = {}
+    said: dict[tuple[str, str], str] = {}
     for refusal in refusals:
         zones.setdefault((refusal.requested, refusal.reason), []).append(refusal.zone)
+        said.setdefault((refusal.requested, ZONES.sub("", refusal.text)), refusal.text)
     words = "; ".join(
         f"{requested} in {', '.join(names)}: {reason}" for (requested, reason), names in zones.items()
     )
     all_spot = all(refusal.spot for refusal in refusals)
     on_demand = "--spot-fallback launches on demand instead; " if all_spot else ""
     kind = NoCapacityError if {refusal.code for refusal in refusals} <= REFUSED_FOR_NOW else Failure
-    hint = f"{on_demand}{_hint(refusals, region)}"
-    return kind(f"EC2 grants no instance in {region}: {words}", hint=hint)
+    return kind(
+        f"EC2 grants no instance in {region}: {words}",
+        lines=list(dict.fromkeys(text for text in said.values() if text)),
+        hint=f"{on_demand}{_hint(refusals, region)}",
+    )
 
 
 def _hint(refusals: Sequence[Refusal], region: str) -> str:
-    """What to type about the refusal that can be changed, if there is one."""
+    """What to type about the refusal that can be changed, else about each kind of them."""
     exceeded = next((refusal for refusal in refusals if refusal.code in EXCEEDED), None)
     if exceeded:
         return raise_hint(exceeded.instance_type, exceeded.quota, region)
-    code = next((refusal.code for refusal in refusals if "Limit" in refusal.code), refusals[0].code)
-    return HINTS.get(code, HINTS["InsufficientInstanceCapacity"])
+    limits = [refusal for refusal in refusals if "Limit" in refusal.code]
+    hints = [hint_for(refusal.code, refusal.text, region) for refusal in limits or refusals]
+    return "; ".join(dict.fromkeys(hints))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ec2tasks.aws.errors import is_transient
+from ec2tasks.aws.errors import is_transient, note_region
 from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.retry import retry
@@ -74,11 +74,13 @@ class Aws:
         proxies: dict[str, str] | None = {} if self.endpoint.is_own else None
         config = Config(connect_timeout=10, read_timeout=60, retries=retries, proxies=proxies)  # type: ignore[arg-type]
         if (service, attempts) not in self._kept:
-            self._kept[service, attempts] = self.session.client(
+            client = self.session.client(
                 service,  # type: ignore[call-overload]
                 endpoint_url=self.endpoint.api_url,
                 config=config,
             )
+            client.meta.events.register("after-call", note_region)
+            self._kept[service, attempts] = client
         return self._kept[service, attempts]
 
     @property

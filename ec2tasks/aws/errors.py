@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
+from ec2tasks.aws.explanations import hint_for
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 
-# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-HINTS = {
-    "AuthFailure": "check the credentials: `aws sts get-caller-identity`",
-    "InvalidClientTokenId": "check the credentials: `aws sts get-caller-identity`",
-    "SignatureDoesNotMatch": "check the credentials: `aws configure`",
-    "ExpiredToken": "log in again: `aws sso login`",
-    "ExpiredTokenException": "log in again: `aws sso login`",
-    "RequestExpired": "check this machine's clock, or log in again: `aws sso login`",
-    "OptInRequired": "switch this region on for the account: https://console.aws.amazon.com/billing/home#/account",
-    "PendingVerification": "AWS is still verifying the account; it writes an e-mail when done",
-    "VcpuLimitExceeded": "end an instance (`ec2tasks ls` shows yours), or ask AWS for a higher quota",
-    "MaxSpotInstanceCountExceeded": "launch without --spot, or ask AWS for a higher quota",
-    "InstanceLimitExceeded": "end an instance (`ec2tasks ls` shows yours), or ask AWS for a higher quota",
-    "RequestLimitExceeded": "AWS throttles the account; try again in a minute",
-    "Throttling": "AWS throttles the account; try again in a minute",
-    "InvalidSubnetID.NotFound": "`aws ec2 describe-subnets` lists those of the region",
-    "InvalidBlockDeviceMapping": "give a larger disk_gb, or none for the image's own size",
-    "InsufficientInstanceCapacity": "try again later, or another --type or --region",
-    "InsufficientFreeAddressesInSubnet": "another subnet, or another zone's",
-    "InvalidGroup.NotFound": "`aws ec2 describe-security-groups` lists those of the region",
-    "InvalidKey.Format": "EC2 takes ED25519 and RSA keys: -i FILE names one",
-    "InvalidParameterValue": "`ec2tasks config` shows what was asked for, and where it came from",
-    "InvalidParameterCombination": "`ec2tasks config` shows what was asked for, and where it came from",
-    "RulesPerSecurityGroupLimitExceeded": "remove old rules from the security group `ec2tasks-KEY_NAME`",
-    "InternalError": "an error inside AWS; try again in a minute",
-    "Unavailable": "AWS is not available right now; try again in a minute",
-    "ServiceUnavailable": "AWS is not available right now; try again in a minute",
-}
 # Boto3's exceptions for a mistake in ~/.aws/credentials or ~/.aws/config, or a variable for a line there.
 UNUSABLE_FILES = (
     *("ConfigParseError", "InfiniteLoopConfigError", "InvalidConfigError", "InvalidDefaultsMode"),
@@ -44,12 +19,20 @@ UNUSABLE_FILES = (
 )
 # Errors that pass by themselves.
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-TRANSIENT_CODES = ("RequestLimitExceeded", "Throttling", "InternalError", "Unavailable", "ServiceUnavailable")
+TRANSIENT_CODES = (
+    *(
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "EC2ThrottledException",
+        "RequestThrottled",
+    ),
+    *("InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"),
+)
+ASKED_REGION = "AskedRegion"
 DENIED_CODES = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-DENIAL = re.compile(
-    r"User: (?P<who>\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)(?P<rest>.*)", re.DOTALL
-)
+DENIAL = re.compile(r"is not authorized to perform: (?P<action>[\w-]+:\w+)")
 ENCODED = re.compile(r"Encoded authorization failure message: (\S+)")
 
 
@@ -63,6 +46,18 @@ def error_text(error: Exception) -> str:
     """The error message of AWS; of any other exception, its text."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else str(error)
+
+
+def error_region(error: Exception) -> str:
+    """The region that was asked, where the client that asked noted it; else empty."""
+    response = getattr(error, "response", None)
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    return str(metadata.get(ASKED_REGION, ""))
+
+
+def note_region(parsed: dict[str, Any], context: Mapping[str, Any], **_: object) -> None:
+    """Note in an answer which region was asked: an error tells its code and text alone."""
+    parsed.setdefault("ResponseMetadata", {})[ASKED_REGION] = context.get("client_region") or ""
 
 
 class UnreachableError(Failure):
@@ -80,13 +75,20 @@ def explain(error: Exception) -> Failure | None:
             f"the AWS API can't be reached: {' '.join(str(error).split())}",
             hint="check the network; with --local, `ec2tasks local.up`",
         )
-    code = error_code(error)
-    operation = getattr(error, "operation_name", "")
-    if code in DENIED_CODES:
-        return _denied(error_text(error), operation)
-    if code in HINTS:
-        return Failure(f"AWS refuses {operation}: {code}: {error_text(error)}", hint=HINTS[code])
+    if error_code(error) in DENIED_CODES:
+        return _denied(error)
+    if isinstance(error, exceptions.ClientError):
+        hint = hint_for(error_code(error), error_text(error), error_region(error))
+        return Failure(_refusal(error, error_text(error)), hint=hint)
+    if isinstance(error, exceptions.BotoCoreError):
+        return Failure(f"AWS can't be asked: {error}", hint=hint_for("", str(error)))
     return None
+
+
+def _refusal(error: Exception, text: str) -> str:
+    """What AWS refuses, by its own code and words."""
+    operation = getattr(error, "operation_name", "") or "the call"
+    return ": ".join(part for part in (f"AWS refuses {operation}", error_code(error), text) if part)
 
 
 def _of_credentials(error: Exception) -> Failure | None:
@@ -114,22 +116,25 @@ def _of_credentials(error: Exception) -> Failure | None:
     return None
 
 
-def _denied(text: str, operation: str) -> Failure:
+def _denied(error: Exception) -> Failure:
     """The failure that names the missing IAM right; often that of another call, which this one implies."""
-    encoded, text = ENCODED.search(text), ENCODED.sub("", text).strip(" .")
+    said = error_text(error)
+    encoded, text = ENCODED.search(said), ENCODED.sub("", said).strip()
     denial = DENIAL.search(text)
-    policy = "`ec2tasks admin.policy` prints the policy that ec2tasks needs"
-    if denial:
-        return Failure(
-            f"AWS refuses {operation}: {denial['who']} may not `{denial['action']}`{denial['rest']}",
-            hint=f"ask your administrator for `{denial['action']}`; {policy}",
+    action = denial["action"] if denial else ""
+    right = f"`{action}`" if action else f"the right to call `{getattr(error, 'operation_name', '')}`"
+    hints = [
+        f"ask your administrator for {right}",
+        "`ec2tasks admin.policy` prints the policy that ec2tasks needs",
+    ]
+    if "service control policy" in text or "resource control policy" in text:
+        hints.insert(
+            0, "your organization forbids it, often in some regions or for some types only: another one"
         )
-    decode = f"aws sts decode-authorization-message --encoded-message {encoded[1]}" if encoded else ""
-    return Failure(
-        f"AWS refuses {operation}: {text}",
-        hint=f"ask your administrator for the right to call `{operation}`; {policy}"
-        + (f"; `{decode}` tells which right is missing" if decode else ""),
-    )
+    if encoded:
+        decode = f"aws sts decode-authorization-message --encoded-message {encoded[1]}"
+        hints.append(f"`{decode}` tells which right is missing")
+    return Failure(_refusal(error, text), hint="; ".join(hints))
 
 
 def is_transient(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ec2tasks.aws.capacity import Refusal, refused_failure
 from ec2tasks.aws.client import Aws
-from ec2tasks.aws.errors import error_code, warn_if_denied
+from ec2tasks.aws.errors import error_code, error_text, warn_if_denied
 from ec2tasks.aws.images import Image, architecture, choose_image
 from ec2tasks.aws.key_pairs import ensure_key_pair
 from ec2tasks.aws.prices import hourly_price
@@ -283,7 +283,11 @@ def launch(aws: Aws, plan: LaunchPlan, make_token: Callable[[Mapping[str, Any]],
                 code = error_code(error)
                 if code not in NEXT_MAY_BE_GRANTED:
                     raise
-                refusals.append(Refusal(instance_type=instance_type, zone=zone, spot=spot, code=code))
+                refusals.append(
+                    Refusal(
+                        instance_type=instance_type, zone=zone, spot=spot, code=code, text=error_text(error)
+                    )
+                )
                 output.step(f"no {refusals[-1].requested} in {zone}: {refusals[-1].reason}")
     raise refused_failure(refusals, plan.settings.region)
 

@@ -287,7 +287,7 @@ def test_an_action_taken_away_is_named(action: str, worker: Worker) -> None:
     result = worker.types(*words)
     assert result.code == 125
     assert "Traceback" not in result.err
-    assert f"worker may not `{action}`" in result.err
+    assert f"worker is not authorized to perform: {action}" in result.err
     assert f"hint: ask your administrator for `{action}`; `ec2tasks admin.policy`" in result.err
     assert worker.world.instances("pending", "running", "stopped", "stopping") == before
 
