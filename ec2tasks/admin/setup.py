@@ -12,6 +12,7 @@ import ipaddress
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ec2tasks.admin.account import (
@@ -293,8 +294,12 @@ def apply_changes(aws: Aws, changes: Sequence[Change]) -> None:
     for change in changes:
         output.step(change.line)
         needed = {parameter: known[answer] for parameter, answer in change.needs.items()}
-        answer = getattr(clients[change.service], change.operation)(**change.request, **needed)
+        action = partial(getattr(clients[change.service], change.operation), **change.request, **needed)
+        answer = aws.made.ask(action)
+        if change.operation.startswith("create_"):
+            aws.made.add(*(value for name, value in change.request.items() if name.endswith("Name")))
         if change.gives:
             for key in change.gives.split("."):
                 answer = answer[key]
             known[change.gives] = answer
+            aws.made.add(answer)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ec2tasks.aws.consistency import JustMade
 from ec2tasks.aws.errors import is_transient, note_region
 from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.base.errors import UsageError
@@ -31,6 +32,7 @@ class Aws:
 
     endpoint: Endpoint
     region: str
+    made: JustMade = field(default_factory=JustMade, repr=False)
     _kept: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
 
     def check_region(self) -> None:
@@ -94,8 +96,16 @@ class Aws:
     ) -> InstanceTypeDef:
         """Launch one instance; the request's token makes a repeated one launch nothing twice."""
         client = self._client_without_retries()
-        answer = retry(lambda: client.run_instances(**request), on=is_transient, pauses=PAUSES, sleep=sleep)
-        return answer["Instances"][0]
+
+        def ask() -> InstanceTypeDef:
+            answer = retry(
+                lambda: client.run_instances(**request), on=is_transient, pauses=PAUSES, sleep=sleep
+            )
+            return answer["Instances"][0]
+
+        launched = self.made.ask(ask, sleep=sleep)
+        self.made.add_instance(launched)
+        return launched
 
     def start_instance(self, instance_id: str, sleep: Callable[[float], None] = time.sleep) -> None:
         """Start one instance that is stopped."""

@@ -19,7 +19,7 @@ def console_output(aws: Aws, instance_id: str, *, instead: str) -> str:
     except Exception as error:
         # Types that are not built on Nitro refuse `Latest`.
         refused = error_code(error) in ("UnsupportedOperation", "InvalidParameterCombination")
-        if not refused and not warn_if_denied(error, instead):
+        if not refused and not aws.made.explains(error) and not warn_if_denied(error, instead):
             raise
         return ""
     return _decoded(text)

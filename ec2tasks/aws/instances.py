@@ -8,7 +8,7 @@ import socket
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code
@@ -146,15 +146,22 @@ def list_instances(
 
 
 def describe_instance(aws: Aws, instance_id: str) -> Instance | None:
-    """The instance of this id as it is now, in whatever state; None where AWS shows none."""
+    """The instance of this id as it is now, in whatever state; None where AWS shows none.
+
+    One that this call has just launched is as the launch told of it, as far as AWS does not show it yet.
+    """
+    launched: Any = aws.made.instance(instance_id)
     try:
         answer = aws.ec2.describe_instances(InstanceIds=[instance_id])
     except Exception as error:
         if error_code(error) != "InvalidInstanceID.NotFound":
             raise
-        return None
+        return from_description(launched) if launched else None
     instances = [instance for reservation in answer["Reservations"] for instance in reservation["Instances"]]
-    return from_description(instances[0]) if instances else None
+    described = instances[0] if instances else launched
+    if launched and not described.get("Tags"):
+        described = {**described, "Tags": launched.get("Tags", [])}
+    return from_description(described) if described else None
 
 
 def choose_instance(

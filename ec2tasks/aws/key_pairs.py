@@ -91,5 +91,6 @@ def _import_key(aws: Aws, key_name: str, key_file: Path | None, home: Path, tool
         if error_code(error) != "InvalidKeyPair.Duplicate":  # another client was quicker
             raise
         return _describe_public_key(aws, key_name) or ""
+    aws.made.add(key_name)
     output.step(f"key pair {key_name} imported into {aws.region} from {private}.pub")
     return public_key

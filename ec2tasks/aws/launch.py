@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -242,7 +244,10 @@ def instance_profile(aws: Aws, setting: str | None) -> str | None:
     """
     name = setting or DEFAULT_PROFILE
     try:
-        aws.iam.get_instance_profile(InstanceProfileName=name)
+        profile = aws.iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+        # IAM shows one that an administrator has just made before EC2 knows it.
+        age = (datetime.now(timezone.utc) - profile["CreateDate"]).total_seconds()
+        aws.made.add(name, profile["Arn"], age=max(0.0, age))
         return name
     except Exception as error:
         # Not being allowed to look is no reason not to use what was asked for by name.
@@ -259,7 +264,12 @@ def instance_profile(aws: Aws, setting: str | None) -> str | None:
     return None
 
 
-def launch(aws: Aws, plan: LaunchPlan, make_token: Callable[[Mapping[str, Any]], str]) -> InstanceTypeDef:
+def launch(
+    aws: Aws,
+    plan: LaunchPlan,
+    make_token: Callable[[Mapping[str, Any]], str],
+    sleep: Callable[[float], None] = time.sleep,
+) -> InstanceTypeDef:
     """Launch an instance: ask EC2 for each candidate until one is granted, each with a token of its own.
 
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
@@ -278,7 +288,7 @@ def launch(aws: Aws, plan: LaunchPlan, make_token: Callable[[Mapping[str, Any]],
                 continue
             try:
                 request = run_instances_request(priced, candidate, token="")
-                return aws.run_instances({**request, "ClientToken": make_token(request)})
+                return aws.run_instances({**request, "ClientToken": make_token(request)}, sleep=sleep)
             except Exception as error:
                 code = error_code(error)
                 if code not in NEXT_MAY_BE_GRANTED:

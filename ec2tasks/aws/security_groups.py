@@ -5,11 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ec2tasks.aws.client import Aws
+from ec2tasks.aws.consistency import PAUSES
 from ec2tasks.aws.errors import error_code
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
@@ -127,13 +129,27 @@ def _create(aws: Aws, owner: str, vpc: str) -> str:
                 {"ResourceType": "security-group", "Tags": [{"Key": "ec2tasks", "Value": owner}]}
             ],
         )["GroupId"]
+        aws.made.add(group_id)
         output.step(f"made security group {name}")
         return group_id
     except Exception as error:
-        group = find_group(aws, name, vpc) if error_code(error) == "InvalidGroup.Duplicate" else None
+        group = _made_elsewhere(aws, name, vpc) if error_code(error) == "InvalidGroup.Duplicate" else None
         if group is None:
             raise
         return group["GroupId"]
+
+
+def _made_elsewhere(
+    aws: Aws, name: str, vpc: str, sleep: Callable[[float], None] = time.sleep
+) -> SecurityGroupTypeDef | None:
+    """The group that another client has just made, which AWS's lists may not show yet; None for too long."""
+    for pause in (*PAUSES, 0.0):
+        group = find_group(aws, name, vpc)
+        if group:
+            aws.made.add(group["GroupId"])
+            return group
+        sleep(pause)
+    return None
 
 
 def open_ssh_port(aws: Aws, group_ids: Sequence[str], *, owner: str, port: int) -> bool:
@@ -143,7 +159,9 @@ def open_ssh_port(aws: Aws, group_ids: Sequence[str], *, owner: str, port: int) 
     """
     if not group_ids:
         return False
-    groups = aws.ec2.describe_security_groups(GroupIds=list(group_ids))["SecurityGroups"]
+    groups = aws.made.ask(lambda: aws.ec2.describe_security_groups(GroupIds=list(group_ids)))[
+        "SecurityGroups"
+    ]
     own = [group for group in groups if group["GroupName"] == own_group_name(owner)]
     network = own_cidr(aws) if own else ""
     opened = [_open_to(aws, group, network, port) for group in own]
@@ -154,9 +172,10 @@ def _open_to(aws: Aws, group: SecurityGroupTypeDef, network: str, port: int) -> 
     stale = stale_rules(group, network, port)
     if stale:
         aws.ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=stale)
+    rule = ssh_rule(network, port)
     try:
-        aws.ec2.authorize_security_group_ingress(
-            GroupId=group["GroupId"], IpPermissions=[ssh_rule(network, port)]
+        aws.made.ask(
+            lambda: aws.ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[rule])
         )
     except Exception as error:
         if error_code(error) != "InvalidPermission.Duplicate":

@@ -173,7 +173,7 @@ def _tag_fetched(aws: Aws, instance: Instance) -> None:
     """Without the right to, the instance has stopped all the same."""
     tag = {"Key": FETCHED_TAG, "Value": instance.launched.isoformat()}
     try:
-        aws.ec2.create_tags(Resources=[instance.id], Tags=[tag])  # type: ignore[list-item]
+        aws.made.ask(lambda: aws.ec2.create_tags(Resources=[instance.id], Tags=[tag]))  # type: ignore[list-item]
     except Exception as error:
         if not warn_if_denied(error, "`down` will start it again to look for results"):
             raise

@@ -7,6 +7,9 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
+from ec2tasks.base.retry import ticks
+
+LISTENING = 0.2  # seconds between looks whether Ctrl-C was pressed
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -26,14 +29,21 @@ def handled(signals: Sequence[signal.Signals], act: Callable[[], None]) -> Itera
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[None]:
+def deferred() -> Iterator[Callable[[float], None]]:
     """While inside, put off Ctrl-C; raise KeyboardInterrupt at the end if there was one.
 
-    For what must not be lost half way.
+    For what must not be lost half way. Yields a `sleep` for the moments in between at which nothing would be
+    lost: it raises KeyboardInterrupt where there was one, or is one.
     """
     pressed: list[None] = []
+
+    def pause(seconds: float) -> None:
+        for _ in ticks(every=min(LISTENING, seconds), limit=seconds):
+            if pressed:
+                raise KeyboardInterrupt
+
     with handled(INTERRUPTS, lambda: pressed.append(None)):
-        yield
+        yield pause
     if pressed:
         raise KeyboardInterrupt
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ec2tasks.aws import instances, start_and_end
@@ -179,8 +180,8 @@ def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> 
         plan = _plan_launch(context)
         output.step(NextStep.LAUNCH.value)  # only now: each mistake that costs nothing has been looked for
         # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
-        with deferred():
-            acquired.instance = _launch(context, plan)
+        with deferred() as pause:
+            acquired.instance = _launch(context, plan, pause)
             acquired.launched = True
         output.step(f"launched {acquired.instance.where}")
         return acquired.instance
@@ -203,14 +204,14 @@ def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> 
         acquired.instance = instance
 
 
-def _launch(context: CallContext, plan: LaunchPlan) -> Instance:
+def _launch(context: CallContext, plan: LaunchPlan, sleep: Callable[[float], None]) -> Instance:
     """Launch one, written down before AWS is asked, and asked with what stands there from a lost request."""
     if plan.public_key:
         write_atomically(context.public_key, f"{plan.public_key}\n")
     for anew in (False, True):
         entry = launch_journal.begin(context.state, context.place, anew=anew)
         try:
-            return instances.from_description(launch(context.aws, plan, entry.token))
+            return instances.from_description(launch(context.aws, plan, entry.token, sleep))
         except Exception as error:
             if error_code(error) == "IdempotentInstanceTerminated" and not anew:
                 continue  # what was launched then has ended since

@@ -18,7 +18,8 @@ answers       requests of the API read, errors written
 launch        what AWS refuses and moto lets pass
 signature     whether a request is signed with a key of this account
 keys          the keys that the account gives out
-cloud         moto's models of instances and images: nothing else knows their inside
+lag           what was just made, out of moto's sight for a while
+cloud         moto's models of instances and images: only `lag` knows their inside too
 fleet         hosts follow what the account says: observe, decide, act
 api           moto's application, with the faults in and the gaps mended
 server        the process that serves it all

@@ -18,6 +18,7 @@ from ec2tasks.local import cloud, images, keys, launch, signature
 from ec2tasks.local.answers import Call, Refusal, error_body, read_call, throttle_refusal
 from ec2tasks.local.faults import ErrorFault, FaultFile
 from ec2tasks.local.fleet import Fleet
+from ec2tasks.local.lag import Lag
 
 READS = ("Describe", "Get", "List")
 STATE_CHANGES = ("StartInstances", "StopInstances", "RebootInstances")
@@ -81,6 +82,7 @@ class Api:
         self._fleet = fleet
         self._faults = faults
         self._own_keys = own_keys
+        self._lag = Lag(faults)
         self._launches: dict[tuple[str, str], tuple[dict[str, str], Reply]] = {}
         self._seeding = threading.Lock()
 
@@ -95,15 +97,16 @@ class Api:
         if fault is not None and not fault.after:
             return self._fail(fault, call, environ, start_response)
         self._seed(call)
-        if call.service != "ec2":
-            if fault is None:
-                answered: Iterable[bytes] = self._moto(environ, start_response)
-                return answered
-            self._moto_reply(environ)
-        else:
+        if call.service == "ec2":
             reply = self._ec2(call, environ)
-            if fault is None:
-                return self._send(reply, start_response)
+        elif fault is None and not (call.service == "iam" and self._lag.is_asked_for):
+            answered: Iterable[bytes] = self._moto(environ, start_response)
+            return answered
+        else:
+            with self._fleet.lock, self._lag.around(call):
+                reply = self._moto_reply(environ)
+        if fault is None:
+            return self._send(reply, start_response)
         return self._fail(fault, call, environ, start_response)
 
     def control_moto(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -173,19 +176,22 @@ class Api:
 
     def _ec2(self, call: Call, environ: dict[str, Any]) -> Reply:
         with self._fleet.lock:
-            if call.action == "RunInstances":
-                reply = self._run_once(call, environ)
-            elif call.action in STATE_CHANGES:
-                reply = self._change_state(call, environ)
-            elif call.action == "GetConsoleOutput":
-                reply = self._console(call, self._moto_reply(environ))
-            elif call.action == "ModifyInstanceAttribute":
-                reply = self._modify(call, environ)
-            else:
-                reply = self._moto_reply(environ)
+            with self._lag.around(call):
+                reply = self._answer(call, environ)
             if not call.action.startswith(READS):
                 self._fleet.converge()
             return reply
+
+    def _answer(self, call: Call, environ: dict[str, Any]) -> Reply:
+        if call.action == "RunInstances":
+            return self._run_once(call, environ)
+        if call.action in STATE_CHANGES:
+            return self._change_state(call, environ)
+        if call.action == "GetConsoleOutput":
+            return self._console(call, self._moto_reply(environ))
+        if call.action == "ModifyInstanceAttribute":
+            return self._modify(call, environ)
+        return self._moto_reply(environ)
 
     def _run_once(self, call: Call, environ: dict[str, Any]) -> Reply:
         """A launch; with a client token that was used before, the answer of then, as AWS is idempotent."""

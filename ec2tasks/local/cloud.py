@@ -1,4 +1,4 @@
-"""moto's models of instances and images, as the local EC2 uses them: nothing else knows their inside.
+"""moto's models of instances and images, as the local EC2 uses them: only `lag` knows their inside too.
 
 moto says what the account holds; which hosts really run is the fleet's to say, and it is written back here.
 """

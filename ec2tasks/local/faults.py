@@ -18,6 +18,9 @@ where nothing else is said.
     spot_notice: all            the metadata service announces the end of spot instances (`all`, an id or a
                                 list of ids), and 120 s later they are terminated, as on AWS
     spot_seconds: 5             how long after the notice that is
+    lag: 3                      what was made is not there yet for 3 s, as on AWS
+    lag: {security-group: 3, key-pair: 3, instance-profile: 3, instance: 3, tags: 3}
+                                the same by kind
     disk_full_mb: 20            the home is a disk of 20 MB (boots from now on; stopping loses what it holds)
 """
 
@@ -43,9 +46,11 @@ EXAMPLES: dict[str, str] = {
     "drop_ssh": "drop_ssh: true",
     "spot_notice": "spot_notice: all",
     "spot_seconds": "spot_seconds: 5",
+    "lag": "lag: 3",
     "disk_full_mb": "disk_full_mb: 20",
 }
 ERROR_KEYS = ("code", "status", "times", "after", "message")
+LAGGING = ("security-group", "key-pair", "instance-profile", "instance", "tags")
 ANY = "*"
 
 
@@ -73,6 +78,7 @@ class Faults:
     drop_ssh: bool = False
     spot_notice: tuple[str, ...] = ()
     spot_seconds: float = 120
+    lag: Mapping[str, float] = field(default_factory=dict)
     disk_full_mb: int | None = None
 
     def lacks_capacity(self, instance_type: str, zone: str) -> bool:
@@ -115,6 +121,13 @@ def _throttle(value: Any) -> dict[str, int]:
     return {str(action): int(_number("throttle", count)) for action, count in by_action.items()}
 
 
+def _lag(value: Any) -> dict[str, float]:
+    by_kind = value if isinstance(value, Mapping) else dict.fromkeys(LAGGING, value)
+    if not set(by_kind) <= set(LAGGING):
+        raise _wrong("lag", value)
+    return {str(kind): _number("lag", seconds) for kind, seconds in by_kind.items()}
+
+
 def _error(value: Any) -> ErrorFault:
     if isinstance(value, str):
         return ErrorFault(code=value)
@@ -151,6 +164,8 @@ def parse(values: Mapping[str, Any] | None) -> Faults:
             parsed[name] = _throttle(value)
         elif name == "errors":
             parsed[name] = _errors(value)
+        elif name == "lag":
+            parsed[name] = _lag(value)
         else:
             parsed[name] = _number(name, value)
     if "disk_full_mb" in parsed:

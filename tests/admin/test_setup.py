@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.local_ec2 import start_local_ec2, tell_moto
+from support.local_ec2 import faults, start_local_ec2, tell_moto
 
 from ec2tasks.admin.account import Account, PolicyState, RoleState, read_account
 from ec2tasks.admin.policy import (
@@ -212,6 +212,19 @@ def test_an_account_from_nothing_to_set_up(bare: Aws, capsys: pytest.CaptureFixt
     assert not group.get("Tags")
 
     _changes(bare, desired)
+
+
+def test_what_was_just_made_may_not_show_yet(
+    bare: Aws, module_local_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults(module_local_folder, lag=1.5)
+    try:
+        desired = desired_setup(bare, parse_rights(), networks=["192.0.2.0/24"])
+        setup(bare, desired, dry=False)
+    finally:
+        faults(module_local_folder)
+    assert "AWS does not know EC2FullAccessToS3 everywhere yet: asking again" in capsys.readouterr().err
+    assert lines(desired, seen(bare, desired)) == []
 
 
 def _changes(aws: Aws, desired: DesiredSetup) -> None:

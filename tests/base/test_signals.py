@@ -33,6 +33,22 @@ def test_what_must_not_be_interrupted_is_not() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_ctrl_c_ends_a_pause_in_what_puts_it_off() -> None:
+    steps = []
+
+    def work() -> None:
+        with deferred() as pause:
+            pause(0)
+            os.kill(os.getpid(), signal.SIGINT)
+            steps.append("not yet")
+            pause(3600)
+            steps.append("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert steps == ["not yet"]
+
+
 def test_a_ctrl_c_put_off_comes_once_all_is_done() -> None:
     steps = []
 

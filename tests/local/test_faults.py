@@ -55,6 +55,8 @@ def test_nothing_asked_is_no_fault() -> None:
         ({"errors": {"RunInstances": {"status": 500}}}, "errors: "),
         ({"errors": {"RunInstances": {"code": "X", "tims": 1}}}, "errors: "),
         ({"throttle": {"RunInstances": "x"}}, "throttle: 3"),
+        ({"lag": {"securitygroup": 3}}, "lag: 3"),
+        ({"lag": {"tags": "long"}}, "lag: 3"),
     ],
 )
 def test_what_can_not_be_is_a_usage_error_with_a_hint(asked: dict[str, Any], said: str) -> None:

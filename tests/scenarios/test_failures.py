@@ -115,6 +115,17 @@ def test_throttling_is_waited_out(faulty: ScratchProject) -> None:
     assert faulty.ec2tasks("status").code == 0
 
 
+def test_what_a_first_run_makes_may_not_show_for_a_while(faulty: ScratchProject) -> None:
+    """Security group, key pair, instance and tags: AWS is asked again, and nothing is launched twice."""
+    faults(faulty, lag=3)
+    result = faulty.ec2tasks("run", "--leave", "echo here")
+    assert (result.code, result.out) == (0, "here\n"), result.err
+    assert "everywhere yet: asking again" in result.err
+    assert result.err.count("ec2: launched ") == 1
+    faults(faulty)
+    assert faulty.ec2tasks("down", "--no-rsync").code == 0
+
+
 def test_a_slow_boot_is_waited_for(faulty: ScratchProject) -> None:
     faults(faulty, boot_seconds=4)
     assert faulty.ec2tasks("run", "true").code == 0
