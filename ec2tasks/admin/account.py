@@ -10,7 +10,7 @@ from typing import Any
 from ec2tasks.admin.policy import POLICY_NAME, Document
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code
-from ec2tasks.aws.launch import usable_subnets
+from ec2tasks.aws.networks import usable_subnets
 from ec2tasks.aws.security_groups import SHARED_GROUP, described_networks, find_group
 
 USER_GROUP = "SshEc2"
@@ -56,7 +56,7 @@ class Account:
 
 def read_account(aws: Aws, *, roles: Iterable[str], with_group: bool) -> Account:
     """What the account has now: policy, user group, these roles, the security group only `with_group`."""
-    vpc = usable_subnets(aws, None)[0].vpc if with_group else None
+    vpc = usable_subnets(aws)[0].vpc if with_group else None
     group = find_group(aws, SHARED_GROUP, vpc) if vpc else None
     return Account(
         policy=_policy(aws),

@@ -165,7 +165,7 @@ def _launch_statements(granted: Rights) -> list[Statement]:
         "StringLike": {f"aws:RequestTag/{OWNER_TAG}": granted.owner},
         "StringEquals": {"ec2:MetadataHttpTokens": "required", **market},
     }
-    kinds = ["volume", "network-interface", "subnet", "security-group", "key-pair"]
+    kinds = ["volume", "network-interface", "subnet", "security-group", "key-pair", "capacity-reservation"]
     parts = [_ec2(kind) for kind in (*kinds, *(["spot-instances-request"] if spot else []))]
     amazon = None if "any-image" in granted.features else {"StringEquals": {"ec2:Owner": "amazon"}}
     on_launch = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}

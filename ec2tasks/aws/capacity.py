@@ -11,13 +11,20 @@ from ec2tasks.aws.quotas import EXCEEDED, Quota, quota_of, raise_hint
 from ec2tasks.base.errors import Failure
 
 # Refusals that may pass soon: even a limit, as an instance that AWS has just taken back counts for a while.
-REFUSED_FOR_NOW = {"InsufficientInstanceCapacity", *EXCEEDED}
+REFUSED_FOR_NOW = {
+    *("InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientReservedInstanceCapacity"),
+    *("ReservationCapacityExceeded", *EXCEEDED),
+}
 # Where AWS's texts differ by the zones alone, the first stands for all.
 ZONES = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d[a-z](?:, )?")
 
 
 class NoCapacityError(Failure):
     """EC2 has no capacity for any of the types asked for now, but may soon."""
+
+
+class QuotaError(NoCapacityError):
+    """Every type asked for is beyond a quota of the account: no waiting makes room, only an end does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +55,14 @@ class Refusal:
         """The error code, and the quota that it is about."""
         return f"{self.code}, quota `{self.quota.name}` ({self.quota.code})" if self.quota else self.code
 
-    def applies_to(self, instance_type: str, *, spot: bool) -> bool:
-        """Whether this type would be refused for the same reason: a quota is the region's, whatever the zone.
+    def applies_to(self, instance_type: str, zone: str, *, spot: bool) -> bool:
+        """Whether this type would be refused there for the same reason.
 
-        Types of one size have the same number of processors, near enough.
+        A quota is the region's, whatever the zone. Types of one size have the same number of processors, near
+        enough.
         """
+        if (instance_type, zone, spot) == (self.instance_type, self.zone, self.spot):
+            return True
         if self.code not in EXCEEDED or spot != self.spot:
             return False
         shared = self.quota is not None and self.quota == quota_of(instance_type, spot=spot)
@@ -75,12 +85,17 @@ def refused_failure(refusals: Sequence[Refusal], region: str) -> Failure:
     )
     all_spot = all(refusal.spot for refusal in refusals)
     on_demand = "--spot-fallback launches on demand instead; " if all_spot else ""
-    kind = NoCapacityError if {refusal.code for refusal in refusals} <= REFUSED_FOR_NOW else Failure
-    return kind(
+    return _kind({refusal.code for refusal in refusals})(
         f"EC2 grants no instance in {region}: {words}",
         lines=list(dict.fromkeys(text for text in said.values() if text)),
         hint=f"{on_demand}{_hint(refusals, region)}",
     )
+
+
+def _kind(codes: set[str]) -> type[Failure]:
+    if codes <= set(EXCEEDED):
+        return QuotaError
+    return NoCapacityError if codes <= REFUSED_FOR_NOW else Failure
 
 
 def _hint(refusals: Sequence[Refusal], region: str) -> str:

@@ -211,6 +211,18 @@ REQUEST = (
     _rung("NoSuchEntity", "your administrator makes it: `ec2tasks admin.setup`"),
     _rung("LimitExceeded", f"ask for a higher quota: {QUOTAS}/iam/quotas"),
 )
+# Why an instance ended by itself: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+ENDED = (
+    _rung(
+        "Client.InternalError",
+        "most often the key of an encrypted disk, which you or EC2 may not use: ask your administrator for"
+        " kms:CreateGrant and kms:Decrypt on the image's key, or --image pytorch",
+    ),
+    _rung("Client.VolumeLimitExceeded", f"ask for a higher quota of disks: {QUOTAS}/ebs/quotas"),
+    _rung("Client.InvalidSnapshot", "the image's snapshot is gone: --image pytorch"),
+    _rung("Client.", "`ec2tasks up` launches another"),
+    _rung("Server.", "`ec2tasks up` launches another; another --type or --region where it ends again"),
+)
 BROKEN = (
     _rung("InternalError", "an error inside AWS; try again in a minute"),
     _rung("InternalFailure", "an error inside AWS; try again in a minute"),
@@ -223,4 +235,4 @@ ANY = _rung(
     "",
     f"{SETTINGS}; the code: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html",
 )
-LADDER = (*ACCOUNT, *LIMITS, *CAPACITY, *REQUEST, *BROKEN, ANY)
+LADDER = (*ACCOUNT, *LIMITS, *CAPACITY, *REQUEST, *ENDED, *BROKEN, ANY)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code, warn_if_denied
@@ -27,6 +27,8 @@ NAME_PATTERNS = {
 }
 # Names of images that Amazon no longer publishes, as ssh-ec2's users wrote them.
 OLD_NAMES = re.compile(r"Deep Learning AMI \((Ubuntu|Amazon Linux)[^)]*\).*")
+FREE = "RunInstances"  # the billing code of Linux with nothing on top
+DISK_PARTS = ("SnapshotId", "VolumeSize", "VolumeType", "Iops", "Throughput")
 LOGIN_USERS = (
     (r"ubuntu", "ubuntu"),
     (r"amazon linux|amzn|al2023", "ec2-user"),
@@ -38,12 +40,16 @@ LOGIN_USERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An AMI that can be launched; `user` logs in on it, `root_device` is the name of its first disk."""
+    """An AMI that can be launched; `user` logs in on it, `root_device` is the name of its first disk.
+
+    `kept_disks`: those that would outlive the instance, by their name, with what must be asked for with them.
+    """
 
     id: str
     name: str
     user: str
     root_device: str
+    kept_disks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def newest_parameter(names: Iterable[str], family: str, arch: str) -> str | None:
@@ -135,7 +141,31 @@ def _by_name(aws: Aws, name: str, arch: str) -> ImageTypeDef | None:
             {"Name": "state", "Values": ["available"]},
         ],
     )
-    return newest(answer["Images"])
+    return newest([image for image in answer["Images"] if is_free(image)])
+
+
+def is_free(image: ImageTypeDef) -> bool:
+    """Whether nothing is billed for the image beside the instance: Ubuntu Pro, RHEL and others have a price.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-info-fields.html
+    """
+    return image.get("UsageOperation", FREE) == FREE and not image.get("ProductCodes")
+
+
+def kept_disks(image: ImageTypeDef) -> dict[str, dict[str, Any]]:
+    """The disks of an image that would stay when its instance is terminated, as a launch names them again.
+
+    Of the root disk EC2 takes no snapshot, it knows it: of any other all that the image says of it is said.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html
+    """
+    disks = {disk.get("DeviceName", ""): disk.get("Ebs", {}) for disk in image.get("BlockDeviceMappings", [])}
+    return {
+        name: {}
+        if name == image.get("RootDeviceName")
+        else {part: disk[part] for part in DISK_PARTS if part in disk}  # type: ignore[literal-required]
+        for name, disk in disks.items()
+        if disk and not disk.get("DeleteOnTermination")
+    }
 
 
 def _public_parameter(aws: Aws, family: str, arch: str) -> str | None:
@@ -169,5 +199,9 @@ def _checked(image: ImageTypeDef, arch: str, user: str | None) -> Image:
             hint="user: NAME   (in ec2.yaml, or AWS_INSTANCE_USER=NAME)",
         )
     return Image(
-        id=image["ImageId"], name=name, user=user, root_device=image.get("RootDeviceName", "/dev/sda1")
+        id=image["ImageId"],
+        name=name,
+        user=user,
+        root_device=image.get("RootDeviceName", "/dev/sda1"),
+        kept_disks=kept_disks(image),
     )

@@ -40,7 +40,7 @@ class Instance:
 
     `launched` is when it last started; `fetched` whether everything on it had been fetched when it stopped
     after that; `stopped` when it was stopped, where AWS tells; `token` that of the launch;
-    `image` the id of its image.
+    `image` the id of its image; `reason_code` and `reason` why it is in its state.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Instance:
     token: str = ""
     image: str = ""
     stopped: datetime | None = None
+    reason_code: str = ""
 
     @property
     def where(self) -> str:
@@ -97,6 +98,7 @@ def from_description(description: InstanceTypeDef) -> Instance:
         token=description.get("ClientToken", ""),
         image=description.get("ImageId", ""),
         stopped=stop_time(description.get("StateTransitionReason", "")),
+        reason_code=description.get("StateReason", {}).get("Code", ""),
     )
 
 

@@ -1,10 +1,10 @@
-"""Launching an instance: what is checked and planned before, the RunInstances requests, and their order."""
+"""Launching an instance: what is looked up and checked before, and the order in which EC2 is asked."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 from ec2tasks.aws.capacity import Refusal, refused_failure
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code, error_text, warn_if_denied
-from ec2tasks.aws.images import Image, architecture, choose_image
+from ec2tasks.aws.images import architecture, choose_image
 from ec2tasks.aws.key_pairs import ensure_key_pair
-from ec2tasks.aws.prices import hourly_price
+from ec2tasks.aws.launch_request import Candidate, LaunchPlan, candidates, run_instances_request
+from ec2tasks.aws.networks import Subnet, usable_subnets
 from ec2tasks.aws.security_groups import open_ssh_port, security_group
 from ec2tasks.aws.user_data import user_data
 from ec2tasks.base import output
-from ec2tasks.base.errors import Failure, UsageError
+from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import Tools
 from ec2tasks.config.schema import DEFAULT_TYPES
 from ec2tasks.config.settings import Settings
 
 if TYPE_CHECKING:
-    from types_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
+    from types_boto3_ec2.type_defs import InstanceTypeDef
 
 DEFAULT_PROFILE = "EC2ReadOnlyAccessToS3"
 # Refusals after which another type or zone may be granted.
@@ -33,6 +34,7 @@ NEXT_MAY_BE_GRANTED = (
     "InsufficientInstanceCapacity",
     "InsufficientHostCapacity",
     "InsufficientReservedInstanceCapacity",
+    "ReservationCapacityExceeded",
     "Unsupported",
     "SpotMaxPriceTooLow",
     "VcpuLimitExceeded",
@@ -40,107 +42,6 @@ NEXT_MAY_BE_GRANTED = (
     "InstanceLimitExceeded",
     "InsufficientFreeAddressesInSubnet",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subnet:
-    """A subnet to launch in."""
-
-    id: str
-    zone: str
-    vpc: str
-    public: bool = True  # whether what is launched there gets a public address without being asked
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One instance type in one subnet, which EC2 may be asked for."""
-
-    instance_type: str
-    subnet: Subnet
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaunchPlan:
-    """All that is decided about a launch before EC2 is asked; `candidates` are tried in their order."""
-
-    settings: Settings
-    tags: Mapping[str, str]
-    image: Image
-    key_name: str
-    public_key: str | None
-    group_id: str
-    profile: str | None
-    candidates: tuple[Candidate, ...]
-
-
-def candidates(
-    types: Sequence[str], zones: Mapping[str, Iterable[str]], subnets: Sequence[Subnet]
-) -> list[Candidate]:
-    """What to ask EC2 for: type by type in the order given, in every zone that offers it and has a subnet."""
-    return [
-        Candidate(instance_type=instance_type, subnet=subnet)
-        for instance_type in types
-        for subnet in sorted(subnets, key=lambda subnet: subnet.zone)
-        if subnet.zone in zones.get(instance_type, ())
-    ]
-
-
-def run_instances_request(plan: LaunchPlan, candidate: Candidate, token: str) -> dict[str, Any]:
-    """The RunInstances request: everything in one call, so that nothing exists without its tags.
-
-    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
-    """
-    price = hourly_price(candidate.instance_type, plan.settings.region)
-    tags = {**plan.tags, **({"ec2tasks:price": f"{price:g}"} if price and not plan.settings.spot else {})}
-    tag_list = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
-    request: dict[str, Any] = {
-        "ImageId": plan.image.id,
-        "InstanceType": candidate.instance_type,
-        "MinCount": 1,
-        "MaxCount": 1,
-        "ClientToken": token,
-        "KeyName": plan.key_name,
-        **_network(plan, candidate.subnet),
-        "UserData": user_data(plan.settings),
-        "InstanceInitiatedShutdownBehavior": "terminate" if plan.settings.spot else "stop",
-        "MetadataOptions": {
-            "HttpTokens": "required",
-            "HttpEndpoint": "enabled",
-            "HttpPutResponseHopLimit": 2,
-        },
-        "TagSpecifications": [
-            {"ResourceType": kind, "Tags": tag_list} for kind in ("instance", "volume", "network-interface")
-        ],
-    }
-    if plan.profile:
-        request["IamInstanceProfile"] = {"Name": plan.profile}
-    if plan.settings.disk_gb:
-        disk = {"VolumeSize": plan.settings.disk_gb, "VolumeType": "gp3", "DeleteOnTermination": True}
-        request["BlockDeviceMappings"] = [{"DeviceName": plan.image.root_device, "Ebs": disk}]
-    if plan.settings.spot:
-        request["InstanceMarketOptions"] = {
-            "MarketType": "spot",
-            "SpotOptions": {"SpotInstanceType": "one-time"},
-        }
-    return request
-
-
-def _network(plan: LaunchPlan, subnet: Subnet) -> dict[str, Any]:
-    """Where the instance stands in the network: with a public address, which not every subnet gives unasked.
-
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
-    """
-    if subnet.public:
-        return {"SecurityGroupIds": [plan.group_id], "SubnetId": subnet.id}
-    interface = {
-        "DeviceIndex": 0,
-        "SubnetId": subnet.id,
-        "Groups": [plan.group_id],
-        "AssociatePublicIpAddress": True,
-        "DeleteOnTermination": True,
-    }
-    return {"NetworkInterfaces": [interface]}
 
 
 def plan_launch(
@@ -177,31 +78,6 @@ def plan_launch(
         profile=instance_profile(aws, settings.iam_instance_profile),
         candidates=tuple(to_try),
     )
-
-
-def usable_subnets(aws: Aws, subnet_id: str | None) -> list[Subnet]:
-    """The subnets to launch in: the one named, else the default one of each zone. Raises Failure for none."""
-    filters: list[FilterTypeDef] = [{"Name": "default-for-az", "Values": ["true"]}]
-    answer = (
-        aws.ec2.describe_subnets(SubnetIds=[subnet_id])
-        if subnet_id
-        else aws.ec2.describe_subnets(Filters=filters)
-    )
-    subnets = [
-        Subnet(
-            id=subnet["SubnetId"],
-            zone=subnet["AvailabilityZone"],
-            vpc=subnet["VpcId"],
-            public=subnet.get("MapPublicIpOnLaunch", False),
-        )
-        for subnet in answer["Subnets"]
-    ]
-    if not subnets:
-        raise Failure(
-            f"the account has no default network in {aws.region}",
-            hint="`aws ec2 create-default-vpc`, or subnet: subnet-… in ec2.yaml",
-        )
-    return subnets
 
 
 def zones_by_type(aws: Aws, types: Sequence[str]) -> dict[str, set[str]]:
@@ -268,38 +144,53 @@ def launch(
     aws: Aws,
     plan: LaunchPlan,
     make_token: Callable[[Mapping[str, Any]], str],
+    *,
+    lost: Sequence[Refusal] = (),
+    loud: bool = True,
     sleep: Callable[[float], None] = time.sleep,
 ) -> InstanceTypeDef:
     """Launch an instance: ask EC2 for each candidate until one is granted, each with a token of its own.
 
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 
-    Where none is at the spot price, each is asked for on demand, where the settings say so. Raises Failure
-    with every reason where none is granted.
+    Where none is at the spot price, each is asked for on demand, where the settings say so. What was `lost`
+    is not asked for again; refusals are said one by one where it is `loud`. Raises Failure with every reason
+    where none is granted.
     """
-    refusals: list[Refusal] = []
+    say = output.step if loud else _silent
+    refusals = list(lost)
     for priced in _plans_by_price(plan):
         if priced is not plan:
-            output.step("no spot capacity anywhere: launching on demand")
-        spot = priced.settings.spot
+            say("no spot capacity anywhere: launching on demand")
         for candidate in plan.candidates:
-            instance_type, zone = candidate.instance_type, candidate.subnet.zone
-            if any(refusal.applies_to(instance_type, spot=spot) for refusal in refusals):
+            spot, instance_type = priced.settings.spot, candidate.instance_type
+            if any(
+                refusal.applies_to(instance_type, candidate.subnet.zone, spot=spot) for refusal in refusals
+            ):
                 continue
             try:
                 request = run_instances_request(priced, candidate, token="")
                 return aws.run_instances({**request, "ClientToken": make_token(request)}, sleep=sleep)
             except Exception as error:
-                code = error_code(error)
-                if code not in NEXT_MAY_BE_GRANTED:
+                refusal = _refusal(error, candidate, spot=spot)
+                if refusal is None:
                     raise
-                refusals.append(
-                    Refusal(
-                        instance_type=instance_type, zone=zone, spot=spot, code=code, text=error_text(error)
-                    )
-                )
-                output.step(f"no {refusals[-1].requested} in {zone}: {refusals[-1].reason}")
+                refusals.append(refusal)
+                say(f"no {refusals[-1].requested} in {refusals[-1].zone}: {refusals[-1].reason}")
     raise refused_failure(refusals, plan.settings.region)
+
+
+def _silent(_text: str) -> None:
+    """Nothing said: what is told was told before."""
+
+
+def _refusal(error: Exception, candidate: Candidate, *, spot: bool) -> Refusal | None:
+    """The refusal after which the next candidate is asked for; None for any other error."""
+    code = error_code(error)
+    if code not in NEXT_MAY_BE_GRANTED:
+        return None
+    zone, text = candidate.subnet.zone, error_text(error)
+    return Refusal(instance_type=candidate.instance_type, zone=zone, spot=spot, code=code, text=text)
 
 
 def _plans_by_price(plan: LaunchPlan) -> list[LaunchPlan]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code, error_text, warn_if_denied
+from ec2tasks.aws.explanations import hint_for
 from ec2tasks.aws.instances import ALIVE, FETCHED_TAG, GONE, HALTED, Instance, describe_instance
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
@@ -45,32 +47,52 @@ def next_step(instance: Instance | None) -> NextStep:
     return NextStep.WAIT
 
 
+@dataclass(kw_only=True)
+class Waiting:
+    """A clock that stands still while a launch is asked for, which may take as long as it may."""
+
+    clock: Callable[[], float]
+    _stood: float = 0.0
+
+    def __call__(self) -> float:
+        """The seconds, from some moment on."""
+        return self.clock() - self._stood
+
+    def without(self, act: Callable[[], Instance]) -> Instance:
+        """What is done while it stands still."""
+        began = self.clock()
+        try:
+            return act()
+        finally:
+            self._stood += self.clock() - began
+
+
 def bring_up(
     *,
     find: Callable[[], Instance | None],
     launch: Callable[[], Instance],
     start: Callable[[Instance], None],
     describe: Callable[[str], Instance | None],
+    is_lost: Callable[[Instance], bool] = lambda _instance: False,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Instance:
     """The project's instance, running and with an address: launched or started where that is needed.
 
-    `find` looks for it by its tags, `describe` by its id. Raises Failure where it ends meanwhile, gets no
-    address, or takes too long.
+    `find` looks for it by its tags, `describe` by its id. After one that `is_lost`, another is launched.
+    Raises Failure where it ends meanwhile, gets no address, or takes too long after its launch.
     """
-    shown, launched, without_address = None, None, 0
-    for _ in ticks(every=1.0, limit=CHANGE_LIMIT, sleep=sleep, clock=clock):
+    shown, launched, without_address, waiting = None, None, 0, Waiting(clock=clock)
+    for _ in ticks(every=1.0, limit=CHANGE_LIMIT, sleep=sleep, clock=waiting):
         instance = find()
         hidden = instance and instance.state == "running" and not instance.address
         without_address = without_address + 1 if hidden else 0
         if instance and without_address > ADDRESS_LOOKS:
             raise _no_address(instance)
-        if instance and launched and instance.id != launched.id:
-            launched = None  # it was ended again beside an older one
-        if instance is None and launched:
-            # For some seconds after a launch, AWS's lists do not show it yet.
-            instance = _check_alive(describe(launched.id) or launched)
+        if launched and (instance is None or instance.id != launched.id):
+            # For some seconds after a launch, AWS's lists do not show it yet; it may also be ended again.
+            instance = instance or _still_alive(describe(launched.id) or launched, is_lost)
+            launched = launched if instance and instance.id == launched.id else None
         step = next_step(instance)
         if instance and step is not shown:
             output.step(f"{instance.where}: {step.value}")
@@ -78,7 +100,7 @@ def bring_up(
         if step is NextStep.USE and instance:
             return instance
         if step is NextStep.LAUNCH:
-            launched = launch()
+            launched = waiting.without(launch)
         elif step is NextStep.START and instance:
             start(instance)
     raise Failure(
@@ -95,11 +117,16 @@ def _no_address(instance: Instance) -> Failure:
     )
 
 
-def _check_alive(instance: Instance) -> Instance:
-    """The same instance. Raises Failure where it has ended, with AWS's reason."""
-    if instance.state not in ALIVE:
-        raise Failure(f"{instance.where} ended while it started: {instance.reason or 'AWS gives no reason'}")
-    return instance
+def _still_alive(instance: Instance, is_lost: Callable[[Instance], bool]) -> Instance | None:
+    """The same instance, None where it is lost. Raises Failure where it has ended, with AWS's reason."""
+    if instance.state in ALIVE:
+        return instance
+    if is_lost(instance):
+        return None
+    raise Failure(
+        f"{instance.where} ended while it started: {instance.reason or 'AWS gives no reason'}",
+        hint=hint_for(instance.reason_code, instance.reason, instance.zone[:-1]),
+    )
 
 
 def start(aws: Aws, instance: Instance) -> None:

@@ -72,6 +72,8 @@ LAUNCH_OPTIONS = (
     Option(names=("iam_instance_profile",), setting="iam_instance_profile"),
     Option(names=("security_group",), setting="security_group"),
     Option(names=("subnet",), setting="subnet"),
+    Option(names=("capacity_reservation",), setting="capacity_reservation"),
+    Option(names=("wait_capacity",), setting="wait_capacity"),
     Option(names=("disk_gb",), setting="disk_gb"),
     Option(names=("user_data",), setting="user_data"),
     Option(

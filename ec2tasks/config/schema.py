@@ -129,8 +129,21 @@ KEYS = (
     ),
     Key(
         name="subnet",
-        parse=parsers.matching(r"subnet-[0-9a-f]+", "subnet-0abc"),
-        about="subnet; by default the default ones of the region",
+        parse=parsers.listed(parsers.matching(r"subnet-[0-9a-f]+", "subnet-0abc")),
+        default=(),
+        about="subnet, or several tried in order; by default the default ones of the region",
+    ),
+    Key(
+        name="capacity_reservation",
+        parse=parsers.matching(r"cr-[0-9a-f]+", "cr-0abc"),
+        about="capacity reservation to launch in; by default an open one that fits, as AWS does",
+    ),
+    Key(
+        name="wait_capacity",
+        parse=parsers.span("h"),
+        default=0,
+        show=parsers.span_text,
+        about="how long EC2 is asked again where it has no capacity: 2 h, 30 min",
     ),
     Key(
         name="name",

@@ -46,7 +46,9 @@ class Settings:
     iam_instance_profile: str | None
     security_group: str | None
     create_security_group: bool
-    subnet: str | None
+    subnet: tuple[str, ...]
+    capacity_reservation: str | None
+    wait_capacity: int
     name: str
     remote_dir: str
     final_state: str

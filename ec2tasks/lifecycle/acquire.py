@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ec2tasks.aws import instances, start_and_end
-from ec2tasks.aws.errors import error_code, is_transient
+from ec2tasks.aws.capacity import Refusal
 from ec2tasks.aws.instances import Instance
-from ec2tasks.aws.launch import LaunchPlan, launch, plan_launch
+from ec2tasks.aws.launch import plan_launch
+from ec2tasks.aws.launch_request import LaunchPlan
 from ec2tasks.aws.security_groups import open_ssh_port
 from ec2tasks.aws.start_and_end import NextStep, next_step
 from ec2tasks.base import output
@@ -17,7 +17,7 @@ from ec2tasks.base.process import check_tools, in_background
 from ec2tasks.base.project import project_identity
 from ec2tasks.base.project_dir import store_identity, stored_identity
 from ec2tasks.base.signals import deferred
-from ec2tasks.base.state import lock, write_atomically, write_cached
+from ec2tasks.base.state import lock, write_cached
 from ec2tasks.base.waiting import waiting
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
@@ -30,14 +30,13 @@ from ec2tasks.lifecycle.find import (
     settled_instance,
 )
 from ec2tasks.lifecycle.instance_cache import as_json
+from ec2tasks.lifecycle.launching import launch_patiently, taken_back
 from ec2tasks.remote.usage_mark import mark
 from ec2tasks.ssh.connect import is_connected, open_master, wait_ready
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.host_keys import is_pinned, pin_from_console
 from ec2tasks.ssh.keys import check_permissions
 from ec2tasks.ssh.packages import install_missing
-
-UNANSWERED = "AWS gave no answer to the launch: there may be an instance all the same"
 
 
 @dataclass(kw_only=True)
@@ -173,18 +172,42 @@ def _get_ready(context: CallContext, instance: Instance, host: Host) -> None:
     install_missing(host, context.tools)
 
 
-def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> None:
-    def launch_one() -> Instance:
-        if not may_launch:
-            raise no_instance_error(context)
-        plan = _plan_launch(context)
-        output.step(NextStep.LAUNCH.value)  # only now: each mistake that costs nothing has been looked for
+@dataclass(kw_only=True)
+class _Launches:
+    """The launches of one call: of each that AWS takes back for want of room, the next candidate."""
+
+    context: CallContext
+    acquired: Acquired
+    may_launch: bool
+    plan: LaunchPlan | None = None
+    lost: list[Refusal] = field(default_factory=list)
+
+    def launch(self) -> Instance:
+        """Launch an instance. Raises Failure where none may be launched or none is granted."""
+        if not self.may_launch:
+            raise no_instance_error(self.context)
+        if self.plan is None:
+            self.plan = _plan_launch(self.context)
+            output.step(NextStep.LAUNCH.value)  # only now: each mistake that costs nothing was looked for
         # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
         with deferred() as pause:
-            acquired.instance = _launch(context, plan, pause)
-            acquired.launched = True
-        output.step(f"launched {acquired.instance.where}")
-        return acquired.instance
+            instance = launch_patiently(self.context, self.plan, lost=self.lost, sleep=pause)
+            self.acquired.instance, self.acquired.launched = instance, True
+        output.step(f"launched {instance.where}")
+        return instance
+
+    def is_lost(self, instance: Instance) -> bool:
+        """Whether AWS has taken an instance back; it is no longer what is acquired."""
+        refusal = taken_back(instance)
+        if refusal:
+            output.step(f"{instance.where}: AWS has taken it back: {instance.reason}")
+            self.lost.append(refusal)
+            self.acquired.instance, self.acquired.launched = None, False
+        return refusal is not None
+
+
+def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> None:
+    launches = _Launches(context=context, acquired=acquired, may_launch=may_launch)
 
     def start_one(instance: Instance) -> None:
         start_and_end.start(context.aws, instance)
@@ -194,33 +217,15 @@ def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> 
     with lock(context.state, f"launch-{context.key}"), waiting("AWS to bring it up"):
         instance = start_and_end.bring_up(
             find=lambda: settled_instance(context),
-            launch=launch_one,
+            launch=launches.launch,
             start=start_one,
+            is_lost=launches.is_lost,
             describe=lambda instance_id: instances.describe_instance(context.aws, instance_id),
         )
         acquired.launched = (
             acquired.launched and acquired.instance is not None and acquired.instance.id == instance.id
         )
         acquired.instance = instance
-
-
-def _launch(context: CallContext, plan: LaunchPlan, sleep: Callable[[float], None]) -> Instance:
-    """Launch one, written down before AWS is asked, and asked with what stands there from a lost request."""
-    if plan.public_key:
-        write_atomically(context.public_key, f"{plan.public_key}\n")
-    for anew in (False, True):
-        entry = launch_journal.begin(context.state, context.place, anew=anew)
-        try:
-            return instances.from_description(launch(context.aws, plan, entry.token, sleep))
-        except Exception as error:
-            if error_code(error) == "IdempotentInstanceTerminated" and not anew:
-                continue  # what was launched then has ended since
-            if is_transient(error):
-                output.warning(UNANSWERED, hint="the next run finds it; `ec2tasks ls` shows it")
-            else:
-                launch_journal.finish(context.state, context.key)
-            raise
-    raise AssertionError("unreachable")
 
 
 def _plan_launch(context: CallContext) -> LaunchPlan:

@@ -64,6 +64,7 @@ class Record:
     spot: bool
     public: bool
     public_ip: str | None = None
+    zone: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -147,6 +148,7 @@ def records() -> list[Record]:
             spot=instance.lifecycle == "spot",
             public=bool(instance.nics[0].public_ip_auto_assign),
             public_ip=instance.public_ip,
+            zone=instance.availability_zone,
             tags=_tags(instance),
         )
         for region, instance in _instances()

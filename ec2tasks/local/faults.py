@@ -5,6 +5,7 @@ replaces all that was set before; `--clear`, or None, ends all. They act at once
 where nothing else is said.
 
     capacity: [g5.xlarge, g6.xlarge@eu-central-1a]  no capacity for a type, everywhere or in one zone
+    capacity_lost: [g5.xlarge@eu-central-1a]        a launch is granted, and taken back for want of capacity
     throttle: 3                 the next 3 calls get RequestLimitExceeded (HTTP 503)
     throttle: {RunInstances: 2, DescribeInstances: 1}          the same by action
     errors: {RunInstances: VcpuLimitExceeded}                  each such call gets this error
@@ -38,6 +39,7 @@ from ec2tasks.base.errors import UsageError
 
 EXAMPLES: dict[str, str] = {
     "capacity": "capacity: [g5.xlarge, g6.xlarge@eu-central-1a]",
+    "capacity_lost": "capacity_lost: [g5.xlarge@eu-central-1a]",
     "throttle": "throttle: 3",
     "errors": "errors: {RunInstances: VcpuLimitExceeded}",
     "boot_seconds": "boot_seconds: 5",
@@ -70,6 +72,7 @@ class Faults:
     """What goes wrong now; the default is nothing."""
 
     capacity: tuple[str, ...] = ()
+    capacity_lost: tuple[str, ...] = ()
     throttle: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, ErrorFault] = field(default_factory=dict)
     boot_seconds: float = 0
@@ -84,6 +87,10 @@ class Faults:
     def lacks_capacity(self, instance_type: str, zone: str) -> bool:
         """Whether a launch of this type in this zone is refused."""
         return instance_type in self.capacity or f"{instance_type}@{zone}" in self.capacity
+
+    def takes_back(self, instance_type: str, zone: str) -> bool:
+        """Whether a launch of this type in this zone is granted and taken back."""
+        return instance_type in self.capacity_lost or f"{instance_type}@{zone}" in self.capacity_lost
 
     def announces(self, instance_id: str) -> bool:
         """Whether this spot instance is told that it will be interrupted."""
@@ -156,7 +163,7 @@ def parse(values: Mapping[str, Any] | None) -> Faults:
             raise UsageError(f"there is no fault named `{name}`", hint=hint)
     parsed: dict[str, Any] = {}
     for name, value in given.items():
-        if name in ("capacity", "spot_notice"):
+        if name in ("capacity", "capacity_lost", "spot_notice"):
             parsed[name] = _words(name, value)
         elif name in ("cut", "drop_ssh"):
             parsed[name] = _flag(name, value)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from ec2tasks.local import cloud, keys, peer
 from ec2tasks.local.faults import FaultFile
@@ -125,8 +126,25 @@ class Fleet:
             relay = Relay(sock, self._faults, admits=peer.is_own)
         machine = Machine(id=record.id, relay=relay)
         self._machines[record.id] = machine
-        spec = self._spec(record)
-        threading.Thread(target=self._run, args=(machine, spec), name=record.id, daemon=True).start()
+        act = partial(self._run, machine, self._spec(record))
+        if self._faults.current().takes_back(record.instance_type, record.zone):
+            act = partial(self._take_back, machine)
+        threading.Thread(target=act, name=record.id, daemon=True).start()
+
+    def _take_back(self, machine: Machine) -> None:
+        """End what was granted and has no room after all."""
+        machine.told_to_end.wait(self._faults.current().boot_seconds)
+        if machine.relay is not None:
+            machine.relay.close()
+        with self.lock:
+            self._machines.pop(machine.id, None)
+            code, message = (
+                "Server.InsufficientInstanceCapacity",
+                "Insufficient capacity",
+            )
+            cloud.end_instance(machine.id, terminate=True, code=code, message=message)
+            self.converge()
+        machine.ended.set()
 
     def _end(self, machine: Machine) -> None:
         machine.phase = Phase.ENDING

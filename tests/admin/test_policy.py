@@ -45,7 +45,7 @@ def calls_in_the_package() -> set[str]:
 
 def _called(node: ast.Call) -> Iterator[str]:
     called = ast.unparse(node.func)
-    call = re.fullmatch(r"(?:(?:\w+\.)*aws\.(?P<service>\w+)|client)\.(?P<name>\w+)", called)
+    call = re.fullmatch(r"(?:(?:\w+\.)*aws\.(?!made\.)(?P<service>\w+)|client)\.(?P<name>\w+)", called)
     if not call:
         return
     name = call["name"]

@@ -22,7 +22,7 @@ from ec2tasks.admin.policy import (
 )
 from ec2tasks.admin.setup import DesiredSetup, changes_needed, check_networks, desired_setup, setup
 from ec2tasks.aws.client import Aws
-from ec2tasks.aws.launch import usable_subnets
+from ec2tasks.aws.networks import usable_subnets
 from ec2tasks.aws.security_groups import SHARED_GROUP, security_group
 from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import Failure, UsageError
@@ -205,7 +205,7 @@ def test_an_account_from_nothing_to_set_up(bare: Aws, capsys: pytest.CaptureFixt
     setup(bare, desired, dry=False)
     assert "nothing to change" in capsys.readouterr().err
 
-    vpc = usable_subnets(bare, None)[0].vpc
+    vpc = usable_subnets(bare)[0].vpc
     group_id = security_group(bare, None, owner="nina", vpc=vpc)
     (group,) = bare.ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
     assert group["GroupName"] == SHARED_GROUP

@@ -23,7 +23,8 @@ def test_a_quota_holds_for_all_zones_and_its_families(
     code: str, spot: bool, other: str, other_spot: bool, holds: bool
 ) -> None:
     refusal = Refusal(instance_type="g5.xlarge", zone="eu-central-1a", spot=spot, code=code)
-    assert refusal.applies_to(other, spot=other_spot) is holds
+    assert refusal.applies_to(other, "eu-central-1b", spot=other_spot) is holds
+    assert refusal.applies_to("g5.xlarge", "eu-central-1a", spot=spot)
 
 
 def refused(instance_type: str, zone: str, code: str, text: str) -> Refusal:

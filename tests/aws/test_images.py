@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ec2tasks.aws.images import OLD_NAMES, login_user, newest, newest_parameter
+from ec2tasks.aws.images import OLD_NAMES, is_free, kept_disks, login_user, newest, newest_parameter
 
 BASE = "/aws/service/deeplearning/ami"
 
@@ -57,3 +57,33 @@ def test_the_newest_image_is_the_one_made_last() -> None:
 )
 def test_names_of_the_past_are_known(name: str, old: bool) -> None:
     assert bool(OLD_NAMES.fullmatch(name)) is old
+
+
+@pytest.mark.parametrize(
+    ("image", "free"),
+    [
+        ({}, True),
+        ({"UsageOperation": "RunInstances", "ProductCodes": []}, True),
+        ({"UsageOperation": "RunInstances:0g00"}, False),  # Ubuntu Pro
+        ({"UsageOperation": "RunInstances:0010"}, False),  # Red Hat
+        ({"ProductCodes": [{"ProductCodeId": "x", "ProductCodeType": "marketplace"}]}, False),
+    ],
+)
+def test_an_image_that_is_billed_is_told_by_its_billing_code(image: dict[str, object], free: bool) -> None:
+    assert is_free(image) is free  # type: ignore[arg-type]
+
+
+def test_the_disks_that_would_outlive_the_instance() -> None:
+    image = {
+        "RootDeviceName": "/dev/sda1",
+        "BlockDeviceMappings": [
+            {"DeviceName": "/dev/sda1", "Ebs": {"DeleteOnTermination": False, "SnapshotId": "snap-0"}},
+            {"DeviceName": "/dev/sdb", "Ebs": {"SnapshotId": "snap-1", "VolumeSize": 9, "Encrypted": True}},
+            {"DeviceName": "/dev/sdc", "Ebs": {"DeleteOnTermination": True, "SnapshotId": "snap-2"}},
+            {"DeviceName": "/dev/sdd", "VirtualName": "ephemeral0"},
+        ],
+    }
+    assert kept_disks(image) == {  # type: ignore[arg-type]
+        "/dev/sda1": {},
+        "/dev/sdb": {"SnapshotId": "snap-1", "VolumeSize": 9},
+    }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.values import client_error, settings
 
+from ec2tasks.aws.capacity import Refusal
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.images import Image
-from ec2tasks.aws.launch import Candidate, LaunchPlan, Subnet, candidates, launch, run_instances_request
+from ec2tasks.aws.launch import launch
+from ec2tasks.aws.launch_request import Candidate, LaunchPlan, candidates, run_instances_request
+from ec2tasks.aws.networks import Subnet
 from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import Failure
 from ec2tasks.cli.options import RUN_OPTIONS, setting_values
@@ -62,7 +66,12 @@ def test_one_call_carries_tags_token_and_imdsv2() -> None:
 
 
 def test_what_is_not_asked_for_is_not_in_the_request() -> None:
-    optional = {"IamInstanceProfile", "BlockDeviceMappings", "InstanceMarketOptions"}
+    optional = {
+        "CapacityReservationSpecification",
+        "IamInstanceProfile",
+        "BlockDeviceMappings",
+        "InstanceMarketOptions",
+    }
     assert not optional & set(request())
 
 
@@ -94,6 +103,30 @@ def test_an_address_is_asked_for_where_the_subnet_gives_none() -> None:
     assert "network-interface" in {tagged["ResourceType"] for tagged in parameters["TagSpecifications"]}
 
 
+def test_each_disk_that_the_image_would_leave_goes_with_the_instance() -> None:
+    kept = {"/dev/sda1": {}, "/dev/sdb": {"SnapshotId": "snap-1", "VolumeSize": 500}}
+    image = replace(IMAGE, kept_disks=kept)
+    candidate = Candidate(instance_type="g5.xlarge", subnet=SUBNETS[0])
+    asked = run_instances_request(replace(plan(disk_gb=200), image=image), candidate, "token")
+    assert asked["BlockDeviceMappings"] == [
+        {
+            "DeviceName": "/dev/sda1",
+            "Ebs": {"VolumeSize": 200, "VolumeType": "gp3", "DeleteOnTermination": True},
+        },
+        {
+            "DeviceName": "/dev/sdb",
+            "Ebs": {"SnapshotId": "snap-1", "VolumeSize": 500, "DeleteOnTermination": True},
+        },
+    ]
+    of_image = run_instances_request(replace(plan(), image=image), candidate, "token")
+    assert of_image["BlockDeviceMappings"][0]["Ebs"] == {"DeleteOnTermination": True}
+
+
+def test_a_reservation_is_what_is_launched_in() -> None:
+    asked = request(capacity_reservation="cr-0abc")["CapacityReservationSpecification"]
+    assert asked == {"CapacityReservationTarget": {"CapacityReservationId": "cr-0abc"}}
+
+
 class Full:
     """EC2 that has no capacity at the spot price, and on demand only from the so-manieth call on."""
 
@@ -108,11 +141,11 @@ class Full:
         return {"Instances": [{"InstanceId": "i-1"}]}
 
 
-def ask(client: Full, **options: Any) -> Any:
+def ask(client: Full, lost: Sequence[Refusal] = (), **options: Any) -> Any:
     aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", 1): client})
     tried = tuple(Candidate(instance_type="g5.xlarge", subnet=subnet) for subnet in SUBNETS)
     token = Entry(place=PLACE, nonce="n" * 32, began=0.0).token
-    return launch(aws, replace(plan(**options), candidates=tried), token)
+    return launch(aws, replace(plan(**options), candidates=tried), token, lost=lost)
 
 
 def test_without_spot_capacity_each_is_asked_for_on_demand() -> None:
@@ -122,6 +155,19 @@ def test_without_spot_capacity_each_is_asked_for_on_demand() -> None:
     assert len({request["ClientToken"] for request in client.asked}) == 5
     # What is not paid at the spot price says its price.
     assert "ec2tasks:price" in str(client.asked[-1]["TagSpecifications"])
+
+
+def test_what_was_granted_and_taken_back_is_not_asked_for_again() -> None:
+    client = Full(grants_after=0)
+    lost = [
+        Refusal(instance_type="g5.xlarge", zone=subnet.zone, spot=False, code="InternalError", text="gone")
+        for subnet in SUBNETS[:2]
+    ]
+    ask(client, lost=lost)
+    (asked,) = client.asked
+    assert asked["SubnetId"] == SUBNETS[2].id
+    with pytest.raises(Failure, match="gone"):
+        ask(client, lost=[*lost, replace(lost[0], zone=SUBNETS[2].zone)])
 
 
 def test_on_demand_instead_of_spot_is_an_option() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ec2tasks.aws.client import Aws
-from ec2tasks.aws.launch import usable_subnets
+from ec2tasks.aws.networks import usable_subnets
 from ec2tasks.aws.security_groups import (
     open_ssh_port,
     own_cidr,
@@ -25,7 +25,7 @@ def rules(aws: Aws, group_id: str) -> set[tuple[str, int]]:
 
 
 def vpc(aws: Aws) -> str:
-    return usable_subnets(aws, None)[0].vpc
+    return usable_subnets(aws)[0].vpc
 
 
 def test_a_rule_for_each_kind_of_address() -> None:

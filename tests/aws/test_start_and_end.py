@@ -87,6 +87,54 @@ def test_an_instance_that_ends_while_it_starts_says_why() -> None:
     assert "Client.VolumeLimitExceeded" in caught.value.what
 
 
+def test_after_one_that_aws_takes_back_another_is_launched() -> None:
+    launched, lost, shown = list[str](), list[str](), list[bool]()
+
+    def launch() -> Instance:
+        launched.append(f"i-{len(launched)}")
+        return like(id=launched[-1], state="pending", address=None)
+
+    def find() -> Instance | None:
+        if launched == ["i-0", "i-1"] and shown:
+            return like(id="i-1")
+        shown.append(True)
+        return None
+
+    def is_lost(instance: Instance) -> bool:
+        lost.append(instance.id)
+        return True
+
+    instance = bring_up(
+        find=find,
+        launch=launch,
+        start=lambda _instance: None,
+        describe=lambda instance_id: like(id=instance_id, state="terminated"),
+        is_lost=is_lost,
+        sleep=lambda _seconds: None,
+        clock=lambda: 0.0,
+    )
+    assert (instance.id, lost, launched) == ("i-1", ["i-0"], ["i-0", "i-1"])
+
+
+def test_the_time_in_which_a_launch_is_asked_for_is_not_waiting() -> None:
+    now = [0.0]
+
+    def launch() -> Instance:
+        now[0] += 100_000
+        return like(state="pending", address=None)
+
+    found = iter([None, like(state="pending", address=None), like()])
+    instance = bring_up(
+        find=lambda: next(found),
+        launch=launch,
+        start=lambda _instance: None,
+        describe=lambda _id: None,
+        sleep=lambda _seconds: None,
+        clock=lambda: now[0],
+    )
+    assert instance.state == "running"
+
+
 def test_waiting_has_an_end() -> None:
     moments = iter(range(0, 10_000, 100))
     with pytest.raises(Failure) as caught:

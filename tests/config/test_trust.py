@@ -23,6 +23,7 @@ from ec2tasks.config.trust_store import agree, agreed_digests, revoke
 OF_THE_PROJECT = {
     *("region", "instance_type", "user", "remote_dir", "final_state", "multiplex", "tags", "env", "spot"),
     *("disk_gb", "pull_every", "log_mb", "spot_fallback", "resume", "recipes", "invoke_settings"),
+    "wait_capacity",
 }
 # A value of each that reaches beyond the project, and what of it is asked about.
 BEYOND: dict[str, tuple[object, list[str]]] = {
@@ -35,6 +36,7 @@ BEYOND: dict[str, tuple[object, list[str]]] = {
     "security_group": ("open-to-all", ["open-to-all"]),
     "create_security_group": (True, ["yes"]),
     "subnet": ("subnet-0abc", ["subnet-0abc"]),
+    "capacity_reservation": ("cr-0abc", ["cr-0abc"]),
     "user_data": ("file://../outside.sh", ["ABOVE/outside.sh"]),
     "ports": (["0.0.0.0:8888:localhost:8888", "6006"], ["0.0.0.0:8888:localhost:8888"]),
     "reverse_ports": (["9000", "22"], ["9000:localhost:9000", "22:localhost:22"]),

@@ -101,6 +101,16 @@ def test_without_capacity_for_any_type_each_refusal_is_told(faulty: ScratchProje
     assert faulty.status() is None
 
 
+def test_what_was_granted_and_taken_back_is_launched_elsewhere(faulty: ScratchProject) -> None:
+    faults(faulty, capacity_lost=["g4dn.xlarge@eu-central-1a", "g4dn.xlarge@eu-central-1b"])
+    said = faulty.ec2tasks("up", "--type", "g4dn.xlarge")
+    assert said.code == 0, said.err
+    assert said.err.count("AWS has taken it back: Server.InsufficientInstanceCapacity") == 2
+    found = faulty.status()
+    assert found
+    assert found["zone"] == "eu-central-1c"
+
+
 def test_a_quota_of_nothing_says_how_to_ask_for_more(faulty: ScratchProject) -> None:
     faults(faulty, errors={"RunInstances": "VcpuLimitExceeded"})
     said = faulty.ec2tasks("run", "true")

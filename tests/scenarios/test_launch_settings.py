@@ -10,7 +10,9 @@ import yaml
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import launch_tags
-from ec2tasks.aws.launch import plan_launch, run_instances_request, usable_subnets
+from ec2tasks.aws.launch import plan_launch
+from ec2tasks.aws.launch_request import run_instances_request
+from ec2tasks.aws.networks import usable_subnets
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project
@@ -23,7 +25,7 @@ from ec2tasks.local.userdata import runnable_parts
 def account(aws: Aws) -> Aws:
     """An account that holds one of each thing that can be chosen."""
     aws.iam.create_instance_profile(InstanceProfileName="Reader")
-    vpc = usable_subnets(aws, None)[0].vpc
+    vpc = usable_subnets(aws)[0].vpc
     aws.ec2.create_security_group(GroupName="team", Description="x", VpcId=vpc)
     return aws
 
@@ -159,7 +161,7 @@ def test_a_region_that_is_none_is_named(aws: Aws) -> None:
 
 
 def test_a_subnet_s_way_with_addresses_is_known(account: Aws, tmp_path: Path, home: Path) -> None:
-    usual = usable_subnets(account, None)[0]
+    usual = usable_subnets(account)[0]
     made = account.ec2.create_subnet(
         VpcId=usual.vpc, CidrBlock="172.31.200.0/24", AvailabilityZone=usual.zone
     )["Subnet"]["SubnetId"]

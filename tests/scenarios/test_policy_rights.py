@@ -24,7 +24,7 @@ from support.waiting import until
 from ec2tasks.admin import setup as admin
 from ec2tasks.admin.policy import Document, actions, parse_rights, policy_document, without_action
 from ec2tasks.aws.client import Aws
-from ec2tasks.aws.launch import usable_subnets
+from ec2tasks.aws.networks import usable_subnets
 from ec2tasks.aws.security_groups import own_group_name, ssh_rule
 from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.cli.program import program
@@ -196,7 +196,7 @@ def worker(
 
 def address_before(world: World, owner: str) -> None:
     """Make the group of a user, with a rule for an address that this machine had earlier."""
-    vpc, group = usable_subnets(world.chief, None)[0].vpc, own_group_name(owner)
+    vpc, group = usable_subnets(world.chief)[0].vpc, own_group_name(owner)
     groups = world.chief.ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [group]}])
     if groups["SecurityGroups"]:
         group_id = groups["SecurityGroups"][0]["GroupId"]
