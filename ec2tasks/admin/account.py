@@ -11,7 +11,7 @@ from ec2tasks.admin.policy import POLICY_NAME, Document
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code
 from ec2tasks.aws.networks import usable_subnets
-from ec2tasks.aws.security_groups import SHARED_GROUP, described_networks, find_group
+from ec2tasks.aws.security_groups import SHARED_GROUP, described_networks, find_groups
 
 USER_GROUP = "SshEc2"
 INLINE_NAME = "S3"
@@ -57,7 +57,7 @@ class Account:
 def read_account(aws: Aws, *, roles: Iterable[str], with_group: bool) -> Account:
     """What the account has now: policy, user group, these roles, the security group only `with_group`."""
     vpc = usable_subnets(aws)[0].vpc if with_group else None
-    group = find_group(aws, SHARED_GROUP, vpc) if vpc else None
+    group = find_groups(aws, [SHARED_GROUP], vpc).get(SHARED_GROUP) if vpc else None
     return Account(
         policy=_policy(aws),
         attached=_attached(aws),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from ec2tasks.base.retry import retry
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.config import Config
     from types_boto3_ec2 import EC2Client
     from types_boto3_ec2.type_defs import InstanceTypeDef
     from types_boto3_iam import IAMClient
@@ -33,6 +35,9 @@ class Aws:
     endpoint: Endpoint
     region: str
     made: JustMade = field(default_factory=JustMade, repr=False)
+    # boto3 makes clients in one thread at a time; made, they serve several.
+    # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
+    _making: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _kept: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
 
     def check_region(self) -> None:
@@ -75,6 +80,10 @@ class Aws:
         retries = {"mode": "standard", "total_max_attempts": attempts}
         proxies: dict[str, str] | None = {} if self.endpoint.is_own else None
         config = Config(connect_timeout=10, read_timeout=60, retries=retries, proxies=proxies)  # type: ignore[arg-type]
+        with self._making:
+            return self._made_once(service, attempts, config)
+
+    def _made_once(self, service: str, attempts: int, config: Config) -> Any:
         if (service, attempts) not in self._kept:
             client = self.session.client(
                 service,  # type: ignore[call-overload]

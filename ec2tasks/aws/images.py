@@ -83,15 +83,19 @@ def newest(images: Sequence[ImageTypeDef]) -> ImageTypeDef | None:
     return max(images, key=lambda image: image.get("CreationDate", ""), default=None)
 
 
-def architecture(aws: Aws, instance_types: Sequence[str]) -> str:
-    """The processor architecture that all these instance types share. Raises UsageError otherwise."""
+def architectures(aws: Aws, instance_types: Sequence[str]) -> dict[str, str]:
+    """The processor architecture of each of these instance types that the region knows."""
     answer = aws.ec2.describe_instance_types(
         Filters=[{"Name": "instance-type", "Values": list(instance_types)}]
     )
-    by_type = {
+    return {
         info["InstanceType"]: info["ProcessorInfo"]["SupportedArchitectures"][-1]
         for info in answer["InstanceTypes"]
     }
+
+
+def shared_architecture(by_type: Mapping[str, str]) -> str:
+    """The processor architecture that all these instance types share. Raises UsageError otherwise."""
     if len(set(by_type.values())) != 1:
         words = ", ".join(f"`{name}` is {arch}" for name, arch in by_type.items())
         raise UsageError(f"one image can't serve types of several architectures: {words}", hint="choose one")

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-key-pairs.html
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +32,21 @@ class KeyPair:
     public: str | None
 
 
-def ensure_key_pair(aws: Aws, key_name: str, key_file: Path | None, home: Path, tools: Tools) -> KeyPair:
+def ensure_key_pair(
+    aws: Aws,
+    key_name: str,
+    key_file: Path | None,
+    home: Path,
+    tools: Tools,
+    *,
+    known: Callable[[], str | None] | None = None,
+) -> KeyPair:
     """The region's key pair of this name, else one imported there from a key of this machine.
 
+    `known` gives the answer of `described_key_pair`, where that was asked already.
     Raises Failure where the region's key pair answers to none of the private keys here.
     """
-    public_key = _describe_public_key(aws, key_name)
+    public_key = known() if known else described_key_pair(aws, key_name)
     if public_key is None:
         public_key = _import_key(aws, key_name, key_file, home, tools)
     elif public_key and not _has_private_half(public_key, key_file, key_name, home, tools):
@@ -50,7 +60,7 @@ def ensure_key_pair(aws: Aws, key_name: str, key_file: Path | None, home: Path, 
     return KeyPair(name=key_name, public=public_key or None)
 
 
-def _describe_public_key(aws: Aws, key_name: str) -> str | None:
+def described_key_pair(aws: Aws, key_name: str) -> str | None:
     """The key pair's public key; empty where AWS does not tell it, None where there is no such key pair."""
     try:
         pairs = aws.ec2.describe_key_pairs(KeyNames=[key_name], IncludePublicKey=True)["KeyPairs"]
@@ -90,7 +100,7 @@ def _import_key(aws: Aws, key_name: str, key_file: Path | None, home: Path, tool
     except Exception as error:
         if error_code(error) != "InvalidKeyPair.Duplicate":  # another client was quicker
             raise
-        return _describe_public_key(aws, key_name) or ""
+        return described_key_pair(aws, key_name) or ""
     aws.made.add(key_name)
     output.step(f"key pair {key_name} imported into {aws.region} from {private}.pub")
     return public_key

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from ec2tasks.aws.capacity import Refusal, refused_failure
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code, error_text, warn_if_denied
-from ec2tasks.aws.images import architecture, choose_image
-from ec2tasks.aws.key_pairs import ensure_key_pair
+from ec2tasks.aws.images import architectures, choose_image, shared_architecture
+from ec2tasks.aws.key_pairs import described_key_pair, ensure_key_pair
 from ec2tasks.aws.launch_request import Candidate, LaunchPlan, candidates, run_instances_request
 from ec2tasks.aws.networks import Subnet, usable_subnets
-from ec2tasks.aws.security_groups import open_ssh_port, security_group
+from ec2tasks.aws.security_groups import find_groups, group_names, open_ssh_port, own_cidr, security_group
 from ec2tasks.aws.user_data import user_data
 from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
-from ec2tasks.base.process import Tools
+from ec2tasks.base.process import Tools, in_background
 from ec2tasks.config.schema import DEFAULT_TYPES
 from ec2tasks.config.settings import Settings
 
@@ -49,25 +49,24 @@ def plan_launch(
 ) -> LaunchPlan:
     """Look up and check all that a launch names, at no cost; make the key pair and security group it needs.
 
-    Raises UsageError or Failure for the first mistake.
+    What needs no other's answer is asked at the same time; nothing is made before all is checked. Raises
+    UsageError or Failure for the first mistake.
     """
     user_data(settings)
-    subnets = usable_subnets(aws, settings.subnet)
-    zones = zones_by_type(aws, settings.instance_type)
-    to_try = candidates(settings.instance_type, zones, subnets)
-    if not to_try:
-        raise _not_offered(aws, settings, zones, subnets)
-    arch = architecture(aws, [name for name in settings.instance_type if name in zones])
+    owner = settings.key_name
+    known_key = in_background(lambda: described_key_pair(aws, owner))
+    profile = in_background(lambda: instance_profile(aws, settings.iam_instance_profile))
+    address = in_background(lambda: own_cidr(aws))
+    to_try, arch = _what_to_try(aws, settings)
+    vpc, names = to_try[0].subnet.vpc, group_names(settings.security_group, owner)
+    known_groups = in_background(lambda: find_groups(aws, names, vpc))
     image = choose_image(aws, settings.image, arch=arch, user=settings.user)
-    key_pair = ensure_key_pair(aws, settings.key_name, settings.key_file, home, tools)
+    key_pair = ensure_key_pair(aws, owner, settings.key_file, home, tools, known=known_key)
+    make = settings.create_security_group
     group_id = security_group(
-        aws,
-        settings.security_group,
-        owner=settings.key_name,
-        vpc=subnets[0].vpc,
-        create=settings.create_security_group,
+        aws, settings.security_group, owner=owner, vpc=vpc, create=make, known=known_groups
     )
-    open_ssh_port(aws, [group_id], owner=settings.key_name, port=aws.endpoint.ssh_port)
+    open_ssh_port(aws, [group_id], owner=owner, port=aws.endpoint.ssh_port, address=address)
     return LaunchPlan(
         settings=settings,
         tags={**tags, "ec2tasks:user": image.user},
@@ -75,9 +74,22 @@ def plan_launch(
         key_name=key_pair.name,
         public_key=key_pair.public,
         group_id=group_id,
-        profile=instance_profile(aws, settings.iam_instance_profile),
+        profile=profile(),
         candidates=tuple(to_try),
     )
+
+
+def _what_to_try(aws: Aws, settings: Settings) -> tuple[list[Candidate], str]:
+    """What to ask EC2 for, in its order, and the architecture of all of it. Raises UsageError for nothing."""
+    types = settings.instance_type
+    offers = in_background(lambda: zones_by_type(aws, types))
+    processors = in_background(lambda: architectures(aws, types))
+    subnets = usable_subnets(aws, settings.subnet)
+    zones = offers()
+    to_try = candidates(types, zones, subnets)
+    if not to_try:
+        raise _not_offered(aws, settings, zones, subnets)
+    return to_try, shared_architecture({name: arch for name, arch in processors().items() if name in zones})
 
 
 def zones_by_type(aws: Aws, types: Sequence[str]) -> dict[str, set[str]]:

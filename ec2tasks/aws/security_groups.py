@@ -7,7 +7,7 @@ import re
 import socket
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ec2tasks.aws.client import Aws
@@ -77,29 +77,41 @@ def stale_rules(group: SecurityGroupTypeDef, network: str, port: int) -> list[Ip
     return [ssh_rule(cidr, port) for cidr in earlier if cidr != network]
 
 
-def security_group(aws: Aws, setting: str | None, *, owner: str, vpc: str, create: bool = True) -> str:
+def group_names(setting: str | None, owner: str) -> tuple[str, ...]:
+    """What the security group to launch with may be called, the first that there is: or one id."""
+    return (setting,) if setting else (SHARED_GROUP, own_group_name(owner))
+
+
+def security_group(
+    aws: Aws,
+    setting: str | None,
+    *,
+    owner: str,
+    vpc: str,
+    create: bool = True,
+    known: Callable[[], Mapping[str, SecurityGroupTypeDef]] | None = None,
+) -> str:
     """The id of the security group to launch with: that of the setting, else `SshEC2`, else the user's own.
 
-    The user's own is made where it may be. Raises UsageError where there is none.
+    The user's own is made where it may be. `known` gives the answer of `find_groups` for `group_names`, where
+    that was asked already. Raises UsageError where there is none.
     """
+    names = group_names(setting, owner)
+    groups = known() if known else find_groups(aws, names, vpc)
+    found = next((groups[name]["GroupId"] for name in names if name in groups), None)
+    if found:
+        return found
     if setting:
-        group = find_group(aws, setting, vpc)
-        if group is None:
-            raise UsageError(
-                f"no security group `{setting}` in {vpc} ({aws.region})",
-                hint=f"`aws ec2 describe-security-groups --region {aws.region}` lists them",
-            )
-        return group["GroupId"]
-    shared = find_group(aws, SHARED_GROUP, vpc)
-    if shared:
-        return shared["GroupId"]
-    own = find_group(aws, own_group_name(owner), vpc)
-    if own is None and not create:
+        raise UsageError(
+            f"no security group `{setting}` in {vpc} ({aws.region})",
+            hint=f"`aws ec2 describe-security-groups --region {aws.region}` lists them",
+        )
+    if not create:
         raise UsageError(
             f"no security group `{SHARED_GROUP}` in {vpc} ({aws.region}), and none may be made",
             hint="create_security_group: true; or your administrator: `ec2tasks admin.setup --network CIDR`",
         )
-    return own["GroupId"] if own else _create(aws, owner, vpc)
+    return _create(aws, owner, vpc)
 
 
 def own_group_name(owner: str) -> str:
@@ -107,15 +119,15 @@ def own_group_name(owner: str) -> str:
     return f"ec2tasks-{owner}"
 
 
-def find_group(aws: Aws, name_or_id: str, vpc: str) -> SecurityGroupTypeDef | None:
-    """The security group of this name or id in a VPC; None where there is none."""
-    key = "group-id" if name_or_id.startswith("sg-") else "group-name"
+def find_groups(aws: Aws, names: Sequence[str], vpc: str) -> dict[str, SecurityGroupTypeDef]:
+    """The security groups of these names, or of one id, that there are in a VPC, by that."""
+    key = "group-id" if names[0].startswith("sg-") else "group-name"
     filters: list[FilterTypeDef] = [
-        {"Name": key, "Values": [name_or_id]},
+        {"Name": key, "Values": list(names)},
         {"Name": "vpc-id", "Values": [vpc]},
     ]
     groups = aws.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
-    return groups[0] if groups else None
+    return {group["GroupId" if key == "group-id" else "GroupName"]: group for group in groups}
 
 
 def _create(aws: Aws, owner: str, vpc: str) -> str:
@@ -144,7 +156,7 @@ def _made_elsewhere(
 ) -> SecurityGroupTypeDef | None:
     """The group that another client has just made, which AWS's lists may not show yet; None for too long."""
     for pause in (*PAUSES, 0.0):
-        group = find_group(aws, name, vpc)
+        group = find_groups(aws, [name], vpc).get(name)
         if group:
             aws.made.add(group["GroupId"])
             return group
@@ -152,9 +164,17 @@ def _made_elsewhere(
     return None
 
 
-def open_ssh_port(aws: Aws, group_ids: Sequence[str], *, owner: str, port: int) -> bool:
+def open_ssh_port(
+    aws: Aws,
+    group_ids: Sequence[str],
+    *,
+    owner: str,
+    port: int,
+    address: Callable[[], str] | None = None,
+) -> bool:
     """Open the SSH port to this machine's address in the user's own groups among these; close its older ones.
 
+    `address` gives the answer of `own_cidr`, where that was asked already.
     A group that an administrator keeps is left as it is. True where anything was opened.
     """
     if not group_ids:
@@ -163,7 +183,7 @@ def open_ssh_port(aws: Aws, group_ids: Sequence[str], *, owner: str, port: int) 
         "SecurityGroups"
     ]
     own = [group for group in groups if group["GroupName"] == own_group_name(owner)]
-    network = own_cidr(aws) if own else ""
+    network = (address() if address else own_cidr(aws)) if own else ""
     opened = [_open_to(aws, group, network, port) for group in own]
     return any(opened)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.waiting import PATIENCE
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import launch_tags
@@ -40,6 +42,32 @@ def request(aws: Aws, settings: Settings, home: Path) -> dict[str, Any]:
     tags = launch_tags(settings, "p")
     plan = plan_launch(aws, settings, tags, home=home, tools=Tools())
     return run_instances_request(plan, plan.candidates[0], "token")
+
+
+def test_what_needs_no_other_answer_is_asked_at_the_same_time(account: Aws, home: Path) -> None:
+    """DescribeSubnets is not sent before the others have been asked for: in turn, they never would be."""
+    aws = Aws(endpoint=account.endpoint, region=account.region)
+    others = (
+        "DescribeKeyPairs",
+        "DescribeInstanceTypeOfferings",
+        "DescribeInstanceTypes",
+        "GetInstanceProfile",
+    )
+    begun = {name: threading.Event() for name in others}
+
+    def note(model: Any, **_: object) -> None:
+        if model.name in begun:
+            begun[model.name].set()
+        elif model.name == "DescribeSubnets":
+            assert all(event.wait(PATIENCE) for event in begun.values())
+
+    for client in (aws.ec2, aws.iam):
+        client.meta.events.register("before-call", note)
+    asked = read_settings(
+        Project(root=home, below=Path()), options={"key_name": "team-key"}, environ={"HOME": str(home)}
+    )
+    assert request(aws, asked, home)["KeyName"] == "team-key"
+    assert all(event.is_set() for event in begun.values())
 
 
 def tag(parameters: dict[str, Any], name: str) -> str:
