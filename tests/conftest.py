@@ -20,7 +20,10 @@ from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import list_instances
 from ec2tasks.local.layout import Layout
 
-hypothesis.settings.register_profile("quick", max_examples=20)
+# The machine is shared: no time that a test takes says anything.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
+hypothesis.settings.load_profile("default")
 
 # A test that uses one of these, by whatever other fixture, starts a local EC2.
 LOCAL_EC2 = {"local_folder", "tested_local_folder", "module_local_folder", "new_local_folder"}

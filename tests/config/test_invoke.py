@@ -23,6 +23,7 @@ VALUES = {
     "instance_type": "g5.xlarge, g6.xlarge",
     "final_state": "stop",
     "subnet": "subnet-0abc",
+    "capacity_reservation": "cr-0abc",
     "user": "admin",
     "multiplex": "tmux",
     "tags": "team=blue",
@@ -31,7 +32,7 @@ VALUES = {
     "disk_gb": "100",
     **dict.fromkeys(("key_file", "user_data"), "KEY"),
     **{key.name: "no" for key in KEYS if isinstance(key.default, bool)},
-    **dict.fromkeys(("idle_stop", "max_hours", "reap_after", "pull_every"), "3 h"),
+    **dict.fromkeys(("idle_stop", "max_hours", "reap_after", "pull_every", "wait_capacity"), "3 h"),
     "log_mb": "7",
 }
 
