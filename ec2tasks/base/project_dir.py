@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +16,33 @@ from ec2tasks.base.writable import check_folder, probe, writing
 
 OWN_FOLDER = ".ec2tasks"
 FOLDERS = ("logs", "replaced", "synced")
-PASSING = ("incoming", "names")  # what is in these is deleted again
 SUDO = "it may be root's after a run with sudo: take it back with chown"
 PATIENCE = 2.0  # seconds of waiting for another sync of this project until that is said
+
+
+def refuse_links(root: Path) -> None:
+    """Raise Failure for a link in the place of `.ec2tasks/`, of a file or folder in it, or of a baseline.
+
+    A cloned repository can hold one, and what is kept there would be written where that leads.
+    """
+    folder = root / OWN_FOLDER
+    places = [folder]
+    for inner in () if folder.is_symlink() else (folder, *(folder / name for name in FOLDERS)):
+        if not inner.is_symlink():
+            with contextlib.suppress(OSError):
+                places += inner.iterdir()
+    for own in places:
+        if own.is_symlink():
+            raise Failure(
+                f"`{own}` is a link: ec2tasks keeps its files in a folder", hint=f"rm {shlex.quote(str(own))}"
+            )
 
 
 def check_writable(root: Path) -> None:
     """Raise Failure where what comes back, or what a sync remembers, can't be written into the project."""
     hint = "check the folder's rights and the disk; --no-rsync runs without its files"
     own = root / OWN_FOLDER
+    refuse_links(root)
     with writing(root, hint=hint):
         probe(root)
     if os.path.lexists(own):
@@ -33,10 +52,7 @@ def check_writable(root: Path) -> None:
 def make_own_folder(root: Path) -> Path:
     """Make `.ec2tasks/` in the project where it is missing, unseen by git; its path. Raises Failure."""
     folder = root / OWN_FOLDER
-    # A cloned repository can hold a link in its place, and what is kept here would land where that leads.
-    for own in (folder, *(folder / name for name in (*FOLDERS, *PASSING))):
-        if own.is_symlink():
-            raise Failure(f"`{own}` is a link: ec2tasks keeps its files in a folder", hint=f"rm {own}")
+    refuse_links(root)
     try:
         folder.mkdir(exist_ok=True)
         if not (folder / ".gitignore").exists():
@@ -51,6 +67,8 @@ def make_own_folder(root: Path) -> Path:
 def stored_identity(root: Path) -> str:
     """The identity stored in this project; empty for none, and in a copy of its folder."""
     folder = root / OWN_FOLDER
+    if (folder / "project").is_symlink():
+        return ""  # made by nobody here
     try:
         identity, _, inode = (folder / "project").read_text(encoding="utf-8").strip().partition(" ")
         return identity if inode == str(folder.stat().st_ino) else ""

@@ -11,6 +11,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project_dir import (
     OWN_FOLDER,
+    check_writable,
     file_system_time,
     make_own_folder,
     store_identity,
@@ -62,3 +63,24 @@ def test_what_a_sync_has_started_holds_its_lock(tmp_path: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         tool.communicate()
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize(
+    "inner", ["lock", "project", ".gitignore", "said", "withheld", "names", "synced/i-0.db", "logs/one"]
+)
+def test_nothing_is_written_through_a_link_that_a_clone_brought(inner: str, tmp_path: Path) -> None:
+    victim, missing, root = tmp_path / "victim", tmp_path / "missing", tmp_path / "shop"
+    victim.write_text("dear")
+    own = root / OWN_FOLDER / inner
+    own.parent.mkdir(parents=True)
+    for target in (victim, missing):
+        own.symlink_to(target)
+        with pytest.raises(Failure, match="is a link"):
+            check_writable(root)
+        with pytest.raises(Failure, match="is a link"), sync_lock(root):
+            pass
+        store_identity(root, "abc")
+        assert stored_identity(root) == ""
+        own.unlink()
+    assert victim.read_text() == "dear"
+    assert not missing.exists()

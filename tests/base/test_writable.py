@@ -56,7 +56,7 @@ def test_a_file_or_a_dead_link_in_the_place_of_a_project_s_folder_is_named(
         path.symlink_to(tmp_path / "nowhere")
     else:
         path.touch()
-    with pytest.raises(Failure, match=f"`{path}` can't be written"):
+    with pytest.raises(Failure, match=f"`{path}` {'is a link' if link else 'can.t be written'}"):
         check_writable(tmp_path)
 
 
