@@ -59,8 +59,13 @@ def filter_argv(root: Path, *, withheld: bool = True) -> list[str]:
 
 
 def _check_patterns(path: Path) -> None:
-    """Raise UsageError for a pattern that would let even our own files travel."""
+    """Raise UsageError for a pattern that would let even our own files travel, or hides what it is."""
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if b"\0" in line:
+            raise UsageError(
+                f"`{path}` line {number}: rsync reads no further than the zero byte in it",
+                hint="take that byte out",
+            )
         if line.strip() == b"!":
             raise UsageError(
                 f"`{path}` line {number}: a lone `!` takes back every pattern, ours too",

@@ -62,6 +62,15 @@ def test_without_rsyncignore_what_stays_behind_is_said(warm: ScratchProject) -> 
     assert "no .rsyncignore" not in warm.ec2tasks("run", "true").err
 
 
+def test_a_zero_byte_among_the_patterns_is_refused(sides: Sides) -> None:
+    """Rsync reads `!` in such a line, and takes back every pattern."""
+    put(sides.local / "hidden/file", "file own")
+    (sides.local / ".rsyncignore").write_bytes(b"hidden\n!\0\n- /.ec2tasks\n")
+    with pytest.raises(UsageError, match="zero byte"):
+        sides.sync()
+    assert not (sides.remote / "hidden").exists()
+
+
 def test_a_lone_exclamation_mark_among_the_patterns_is_refused(sides: Sides) -> None:
     (sides.local / ".rsyncignore").write_text("*.tmp\n!\n")
     with pytest.raises(UsageError, match="line 2"):
