@@ -37,9 +37,14 @@ def environments_in(paths: Iterable[str]) -> set[str]:
     return found - {""}
 
 
+def is_marker(place: Path) -> bool:
+    """Whether what stands at a place here, of a marker's name, tells an environment: as a push lists it."""
+    return place.is_dir() or (place.is_file() and place.name != "conda-meta")
+
+
 def still_here(root: Path, environments: Iterable[str]) -> set[str]:
     """Those of these environments that are some in this folder."""
-    return {path for path in environments if any((root / path / marker).exists() for marker in MARKERS)}
+    return {path for path in environments if any(is_marker(root / path / marker) for marker in MARKERS)}
 
 
 def environment_filters(environments: Iterable[str]) -> list[str]:

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import Tools, check_tools
 from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.base.secret_stores import SecretStores, secret_stores
 from ec2tasks.sync.entries import is_outward, parents
-from ec2tasks.sync.environments import MARKERS, environment_filters, environments_in
+from ec2tasks.sync.environments import MARKERS, environment_filters, environments_in, is_marker
 from ec2tasks.sync.ignore import DEFAULT_IGNORED, IGNORE_FILE, filter_argv
 from ec2tasks.sync.travelling import listed
 
 LINE_END = re.compile(rb"[\r\n]")  # as rsync reads the file: str.splitlines knows more of them
+PATH_LIMIT = 1024 if sys.platform == "darwin" else 4096  # bytes, and a zero byte among them
 PLAIN_NAME = re.compile(r"[\w.][\w.-]*/?")
 
 
@@ -97,7 +100,10 @@ def outward_links(root: Path, tools: Tools, home: Path) -> list[OutwardLink]:
 
 
 def _links_below(root: Path, ignored: Ignored) -> Iterator[tuple[str, str]]:
-    """The links that lead out of the project, in whichever folder that may travel, and their targets."""
+    """The links that lead out of the project, in whichever folder that may travel, and their targets.
+
+    Raises UsageError where a path is too long to be looked at from here: rsync looks at it all the same.
+    """
     folders = [""]
     while folders:
         folder = folders.pop()
@@ -105,6 +111,11 @@ def _links_below(root: Path, ignored: Ignored) -> Iterator[tuple[str, str]]:
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.name in ignored.names:
                 continue
+            if len(os.fsencode(entry.path)) >= PATH_LIMIT:
+                raise UsageError(
+                    f"`{path}` is too long a path to be looked at",
+                    hint=f"take it away, or a line with one of its names in {IGNORE_FILE}",
+                )
             if entry.is_symlink():
                 if is_outward(path, target := os.readlink(entry.path)):
                     yield path, target
@@ -179,14 +190,15 @@ def _store_at(path: Path, stores: SecretStores) -> Path | None:
 def _environments_above(root: Path, paths: Iterable[str], ignored: Ignored, tools: Tools) -> set[str]:
     """The environments that hold some of these paths: they never move, and neither do the links in them.
 
-    Where what tells one is a link, it is none: a link that is kept out of the sync tells nothing there.
+    Where what tells one is a link, it is none: a link that is kept out of the sync tells nothing there. Nor
+    is one what only looks like it, a file `conda-meta` or a pipe: a push sees none in it either.
     """
     above = {folder for path in paths for folder in parents(path)}
     markers = {
         f"{folder}/{marker}": os.path.isdir(place)
         for folder in above
         for marker in MARKERS
-        if os.path.exists(place := f"{root}/{folder}/{marker}") and not os.path.islink(place)
+        if is_marker(place := root / folder / marker) and not place.is_symlink()
     }
     return environments_in(_that_travel(root, markers, ignored, tools))
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.two_sides import Sides
 
+from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.process import Tools
 from ec2tasks.sync.ignore import DEFAULT_IGNORED, IGNORE_FILE, filter_argv
 from ec2tasks.sync.links import OutwardLink, changed_links, ignored_names, outward_links
@@ -96,6 +97,37 @@ def test_a_link_makes_no_environment(root: Path) -> None:
     link(root / "own" / "pyvenv.cfg", "../../notes")
     link(root / "own" / "more", "../../notes")
     assert set(found(root)) == {"own/pyvenv.cfg", "own/more"}
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe"])
+def test_what_only_looks_like_an_environment_hides_no_link_that_a_push_sends(kind: str, root: Path) -> None:
+    sides = Sides(root.parent / "both")
+    put(root.parent / ".ssh" / "id_rsa")
+    link(sides.local / "own" / "more", str(root.parent / ".ssh"))
+    if kind == "file":
+        put(sides.local / "own" / "conda-meta")
+    else:
+        os.mkfifo(sides.local / "own" / "pyvenv.cfg")
+    links = outward_links(sides.local, Tools(), root.parent)
+    assert [(one.path, one.secret) for one in links] == [("own/more", root.parent / ".ssh")]
+    sides.sync()
+    assert (sides.remote / "own" / "more" / "id_rsa").exists()  # so the gate has to know
+
+
+def test_no_link_hides_where_no_whole_path_leads(root: Path) -> None:
+    """Rsync goes down by the folders' own names, to paths that are too long from the top."""
+    depth, folder = len(str(root)), os.open(root, os.O_RDONLY)
+    while depth < 4096:
+        os.mkdir("d" * 200, dir_fd=folder)
+        above, folder = folder, os.open("d" * 200, os.O_RDONLY, dir_fd=folder)
+        os.close(above)
+        depth += 201
+    os.symlink("/etc/passwd", "l", dir_fd=folder)
+    os.close(folder)
+    with pytest.raises(UsageError, match="too long"):
+        found(root)
+    put(root / IGNORE_FILE, f"{'d' * 200}\n")
+    assert found(root) == {}
 
 
 SECRETS = {
@@ -243,8 +275,11 @@ def test_nothing_is_written_through_a_link_that_a_clone_brought(root: Path) -> N
     (root / ".ec2tasks").mkdir()
     mine = put(root.parent / "mine", "mine")
     link(root / WITHHELD_FILE, str(mine))
-    withhold(root, ["out"])
+    with pytest.raises(Failure, match="is a link"):
+        withhold(root, ["out"])
     assert mine.read_text() == "mine"
+    (root / WITHHELD_FILE).unlink()
+    withhold(root, ["out"])
     assert withheld_paths(root) == ["out"]
 
 
