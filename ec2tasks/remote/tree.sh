@@ -110,7 +110,16 @@ touched() {
     [ -n "${fields[since]-}" ] || return 0
     find . -path ./.ec2tasks -prune -o -type f -newerct "@${fields[since]}" -printf '%T@ %C@ %p\0' 2>/dev/null |
         LC_ALL=C grep -zvE '^([^ ]*) \1 ' | LC_ALL=C sed -z 's/^[^ ]* //'
+    moved
     return 0
+}
+
+# All files below the folders that were renamed since, as `touched` prints them: a rename changes the inode of the
+# folder alone. What was put into a folder or taken out changes its own time too, and tells itself.
+moved() {
+    find . -path ./.ec2tasks -prune -o -type d -newerct "@${fields[since]}" -printf '%T@ %C@ %p\0' 2>/dev/null |
+        LC_ALL=C grep -zvE '^([^ ]*) \1 ' | LC_ALL=C sed -z 's/^[^ ]* [^ ]* //' |
+        xargs -0 -r sh -c 'find "$@" -path ./.ec2tasks -prune -o -type f -printf "%C@ %p\0" 2>/dev/null; true' find
 }
 
 # How many kilobytes the folder on stdin takes.

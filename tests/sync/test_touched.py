@@ -219,3 +219,16 @@ def test_the_time_that_the_instance_says_is_one(sides: Sides) -> None:
     lying = replace(sides.way(), remotely=lambda _argv: ["printf", "soon\\0\\0"])
     with pytest.raises(RefusedAnswerError, match="no time"):
         touched_since(lying, Tools(), "")
+
+
+def test_folders_that_were_swapped_are_told_by_what_is_in_them(sides: Sides) -> None:
+    """Their files are as they were, to their size and times, under other names."""
+    for name in ("best", "last"):
+        put(sides.remote / name / "deep" / "score", f"file {name}")
+        os.utime(sides.remote / name / "deep" / "score", (1e9, 1e9))
+    sides.sync()
+    for before, after in (("best", "way"), ("last", "best"), ("way", "last")):
+        (sides.remote / before).rename(sides.remote / after)
+    sides.sync()
+    assert snapshot(sides.local) == snapshot(sides.remote)
+    assert (sides.local / "best" / "deep" / "score").read_text() == "last"
