@@ -13,6 +13,10 @@ from pathlib import Path
 from ec2tasks.base.errors import UsageError
 
 SETTINGS_FILE = "ec2.yaml"
+# A repository's own configuration can name a program with which git fetches an object that is missing, and a
+# clone can hold a repository in a folder of it, configuration and all: no transport, and none of that kind.
+QUIET_GIT = ("-c", "safe.bareRepository=explicit")
+QUIET_GIT_ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +59,14 @@ def project_identity(project: Project) -> str:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """The output of git in a folder; None where it is no repository, has no commit, or git is missing."""
+    """The output of git in a folder; None where it is no repository, has no commit, or git is missing.
+
+    Whatever the repository's configuration says, git starts no other program.
+    """
+    argv = ["git", *QUIET_GIT, "-C", str(folder), *words]
+    environ = {**os.environ, **QUIET_GIT_ENVIRONMENT}
     try:
-        result = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=10)
+        result = subprocess.run(argv, capture_output=True, timeout=10, env=environ)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return os.fsdecode(result.stdout).removesuffix("\n") if result.returncode == 0 else None

@@ -10,6 +10,8 @@ from support.project import ScratchProject
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import Project, check_syncable, find_project, project_identity
 
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
 
 def project(root: Path) -> Project:
     return Project(root=root, below=Path())
@@ -76,3 +78,29 @@ def test_a_project_of_the_same_folder_name_is_refused_and_ones_own_is_not(
     git(here.root, "commit", "-q", "--allow-empty", "-m", "x")
     said = here.ec2tasks("down")
     assert said.code == 0, said.err
+
+
+@pytest.mark.parametrize("kind", ["a folder that is one", "beside the files"])
+def test_no_program_that_a_repository_names_is_started_to_know_it(kind: str, tmp_path: Path) -> None:
+    """Git fetches what is missing in a clone that says it is a partial one, by a command of that clone's."""
+    here, bare = tmp_path / "shop", kind == "a folder that is one"
+    here.mkdir()
+    git(here, "init", "-q", *(["--bare"] if bare else []))
+    own = here if bare else here / ".git"
+    text = f"tree {EMPTY_TREE}\nparent {'1' * 40}\nauthor a <a@b> 1 +0000\ncommitter a <a@b> 1 +0000\n\nx\n"
+    argv = ["git", f"--git-dir={own}", "hash-object", "-t", "commit", "-w", "--stdin", "--literally"]
+    commit = subprocess.run(argv, input=text, text=True, capture_output=True, check=True).stdout
+    branch = (own / "HEAD").read_text().split()[1]
+    (own / branch).write_text(commit)
+    began = tmp_path / "began"
+    for name, value in {
+        "core.repositoryFormatVersion": "1",
+        "core.sshCommand": f"touch {began};",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": "ssh://a/b",
+        "protocol.ssh.allow": "always",
+    }.items():
+        subprocess.run(["git", "config", "--file", str(own / "config"), name, value], check=True)
+    assert project_identity(project(here))
+    assert not began.exists()
