@@ -23,6 +23,8 @@ from ec2tasks.config.schema import (
     check_known,
 )
 
+LONGEST_FILE = 1_000_000  # characters; a link in a clone may lead to a device that has no end
+
 
 class Kind(Enum):
     """Which kind of place sets a value."""
@@ -113,7 +115,11 @@ def file_layer(path: Path, name: str) -> Layer:
 def file_content(path: Path, name: str) -> Mapping[str, object]:
     """Read a YAML file of names and values; empty where there is none. Raises UsageError for any other."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST_FILE + 1)
+        if len(text) > LONGEST_FILE:
+            raise UsageError(f"{name}: holds more than {LONGEST_FILE // 1_000_000} MB")
+        content = yaml.safe_load(text)
     except FileNotFoundError:
         content = None
     except (OSError, UnicodeDecodeError) as error:

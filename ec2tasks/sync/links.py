@@ -54,10 +54,13 @@ class Ignored:
 
 def ignored_names(root: Path) -> Ignored:
     """The names that the project ignores for certain: the first pattern that fits a path counts."""
+    place = root / IGNORE_FILE
     try:
-        text = (root / IGNORE_FILE).read_bytes()
+        text = place.read_bytes() if place.is_file() else None  # a device has no end
     except OSError:
-        return Ignored(names=frozenset(DEFAULT_IGNORED), all_of_them=not (root / IGNORE_FILE).exists())
+        text = None
+    if text is None:
+        return Ignored(names=frozenset(DEFAULT_IGNORED), all_of_them=not place.exists())
     names: set[str] = set()
     folders: set[str] = set()
     others = False

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2tasks.base.errors import UsageError
-from ec2tasks.config.layers import Kind, Layer, Source, dotenv_content, merge
+from ec2tasks.config.layers import Kind, Layer, Source, dotenv_content, file_layer, merge
 from ec2tasks.config.schema import KEYS_BY_NAME
 
 
@@ -39,3 +40,10 @@ def test_what_a_dotenv_says(tmp_path: Path) -> None:
     assert dotenv_content(tmp_path / ".env") == {}
     (tmp_path / ".env").write_text("A=1\nexport B='x y'\nC\n")
     assert dotenv_content(tmp_path / ".env") == {"A": "1", "B": "x y"}
+
+
+def test_a_file_without_an_end_is_no_settings_file(tmp_path: Path) -> None:
+    """A cloned repository can hold a link to a device."""
+    (tmp_path / "ec2.yaml").symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match="more than 1 MB"):
+        file_layer(tmp_path / "ec2.yaml", "ec2.yaml")

@@ -321,3 +321,11 @@ def test_names_that_are_ignored_for_certain(root: Path) -> None:
     put(root / IGNORE_FILE, "a\n# b\n\nc/\n- d\ne\n+ f\ng\n")
     known = ignored_names(root)
     assert (set(known.names), set(known.folders), known.all_of_them) == ({"a", "e"}, {"c"}, False)
+
+
+def test_a_device_in_the_place_of_the_ignore_file_is_not_read(root: Path) -> None:
+    """A cloned repository can hold a link to one that has no end."""
+    put(root.parent / "notes")
+    link(root / "out", "../notes")
+    link(root / IGNORE_FILE, "/dev/zero")
+    assert "out" in found(root)
