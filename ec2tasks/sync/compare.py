@@ -24,6 +24,7 @@ from ec2tasks.sync.entries import (
 from ec2tasks.sync.overview import Overview, overview
 from ec2tasks.sync.reconcile import Change, Resolution, may_be_alike, reconcile
 from ec2tasks.sync.scan import RemoteScan, same_contents, scan_remote
+from ec2tasks.sync.touched import is_since
 from ec2tasks.sync.transfer import Direction, Transfer
 from ec2tasks.sync.travelling import travelling
 
@@ -69,8 +70,9 @@ def compare(transfer: Transfer, baseline: Baseline, *, direction: Direction, tho
     if both.full:
         # What is not listed at all is gone from both sides, or ignored now.
         _forget_gone(root, baseline, {path for path, _ in baseline} - set(both.listing.same) - paths)
-    _remember(baseline, both, altered)
     comparison = _scanned(transfer, both, paths)
+    altered |= _altered_behind(baseline, comparison.remote)
+    _remember(baseline, both, altered)
     states = _path_states(root, baseline, sorted(paths | comparison.remote.behind), comparison)
     changes = _reconciled(states, altered, lambda doubtful: same_contents(transfer, doubtful))
     comparison.changes = _that_travel(transfer, both.filters, changes)
@@ -109,6 +111,19 @@ def _altered(transfer: Transfer, baseline: Baseline, both: Overview) -> set[str]
     ]
     differing = set(alike) - same_contents(transfer, alike) if alike else set[str]()
     return differing | {path for path in touched & listed if kind_of(baseline[path].remote) is EntryKind.FILE}
+
+
+def _altered_behind(baseline: Baseline, remote: RemoteScan) -> set[str]:
+    """The files behind links there that were touched since, though their size and time are as recorded.
+
+    Rsync compares no content through a link there, so each is fetched.
+    """
+    return {
+        path
+        for path in remote.behind
+        if kind_of(remote.entries[path]) is EntryKind.FILE and baseline[path].remote == remote.entries[path]
+        if is_since(remote.stamps[path].changed, baseline.seen)
+    }
 
 
 def _remember(baseline: Baseline, both: Overview, altered: set[str]) -> None:

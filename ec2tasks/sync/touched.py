@@ -48,10 +48,24 @@ def touched_since(
     return Touched(changed=read_touched(paths), now=now.decode(), environments=read_names(still, asked))
 
 
+def is_since(changed: bytes, since: str) -> bool:
+    """Whether a change at that time of the instance's is one since the other, which an earlier answer has.
+
+    Both are of the kernel's one clock for files.
+    """
+    time, before = _nanoseconds(changed.decode()), _nanoseconds(since)
+    return time is not None and before is not None and time >= before
+
+
 def _just_before(time: str) -> str:
     """A time that is a grain earlier; "" for none."""
-    match = CLOCK.fullmatch(time)
-    if match is None:
+    nanoseconds = _nanoseconds(time)
+    if nanoseconds is None:
         return ""
-    nanoseconds = int(match[1]) * 10**9 + int((match[2] or "")[:9].ljust(9, "0")) - GRAIN
-    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09}"
+    return f"{(nanoseconds - GRAIN) // 10**9}.{(nanoseconds - GRAIN) % 10**9:09}"
+
+
+def _nanoseconds(time: str) -> int | None:
+    """A time of the instance's in nanoseconds; None for none."""
+    match = CLOCK.fullmatch(time)
+    return int(match[1]) * 10**9 + int((match[2] or "")[:9].ljust(9, "0")) if match else None

@@ -232,3 +232,16 @@ def test_folders_that_were_swapped_are_told_by_what_is_in_them(sides: Sides) -> 
     sides.sync()
     assert snapshot(sides.local) == snapshot(sides.remote)
     assert (sides.local / "best" / "deep" / "score").read_text() == "last"
+
+
+def test_what_is_behind_a_link_there_is_told_by_its_last_change_too(sides: Sides) -> None:
+    result = sides.home / "disk" / "result"
+    put(result, "file 0.10")
+    os.utime(result, (1e9, 1e9))
+    (sides.remote / "out").symlink_to(result.parent)
+    sides.sync()
+    put(result, "file 0.91")
+    os.utime(result, (1e9, 1e9))
+    sides.sync()
+    assert (sides.local / "out" / "result").read_text() == "0.91"
+    assert beside(sides.local) == set()
