@@ -18,6 +18,7 @@ from ec2tasks.sync.withheld import path_pattern, withheld_paths
 IGNORE_FILE = ".rsyncignore"
 # It fits one machine only, as an environment does. Spelled so, messages tell it from a project's own pattern.
 MADE_AGAIN = "[n]ode_modules"
+REPOSITORY = ".git"  # what the instance would put into it, a hook say, git runs here
 DEFAULT_IGNORED = (
     ".git",
     ".venv",
@@ -54,7 +55,8 @@ def filter_argv(root: Path, *, withheld: bool = True) -> list[str]:
     if (root / IGNORE_FILE).is_file():
         _check_patterns(root / IGNORE_FILE)
         # Last, so that the project's own file can want it.
-        return [*own, f"--exclude-from={root / IGNORE_FILE}", f"--exclude={MADE_AGAIN}"]
+        last = (MADE_AGAIN, REPOSITORY)
+        return [*own, f"--exclude-from={root / IGNORE_FILE}", *(f"--exclude={pattern}" for pattern in last)]
     return [*own, *(f"--exclude={pattern}" for pattern in DEFAULT_IGNORED)]
 
 

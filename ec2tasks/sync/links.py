@@ -21,7 +21,7 @@ from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.base.secret_stores import SecretStores, secret_stores
 from ec2tasks.sync.entries import is_outward, parents
 from ec2tasks.sync.environments import MARKERS, environment_filters, environments_in, is_marker
-from ec2tasks.sync.ignore import DEFAULT_IGNORED, IGNORE_FILE, filter_argv
+from ec2tasks.sync.ignore import DEFAULT_IGNORED, IGNORE_FILE, REPOSITORY, filter_argv
 from ec2tasks.sync.travelling import listed
 
 LINE_END = re.compile(rb"[\r\n]")  # as rsync reads the file: str.splitlines knows more of them
@@ -72,7 +72,7 @@ def ignored_names(root: Path) -> Ignored:
             if not line.startswith("- "):
                 break  # it may take back what comes after it, if not what was before
     if not others:
-        names.add("node_modules")  # it is ignored last, and no line here wants it
+        names |= {"node_modules", REPOSITORY}  # they are ignored last, and no line here wants them
     return Ignored(names=frozenset(names), folders=frozenset(folders), all_of_them=not (others or folders))
 
 

@@ -129,6 +129,17 @@ def test_an_ignored_name_that_the_instance_makes_up_is_not_fetched(sides: Sides)
     assert (sides.local / "result").read_text() == "dear"
 
 
+def test_nothing_comes_into_the_repository_here_but_where_that_is_wanted(sides: Sides) -> None:
+    put(sides.local / ".git/config", "file mine")
+    put(sides.remote / ".git/hooks/post-checkout", "file theirs")
+    sides.sync()
+    assert not (sides.local / ".git/hooks").exists()
+    assert not (sides.remote / ".git/config").exists()
+    (sides.local / ".rsyncignore").write_text("+ /.git/\n.env\n")
+    sides.sync()
+    assert (sides.remote / ".git/config").read_text() == "mine"
+
+
 def test_what_is_ignored_stays_behind_a_link_there_too(sides: Sides, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     put(disk / "w.ckpt", "file huge")

@@ -27,9 +27,10 @@ def test_what_never_moves(tmp_path: Path) -> None:
     assert "--exclude=.ec2tasks/" in filter_argv(tmp_path)
     assert {f"--exclude={one}" for one in DEFAULT_IGNORED} <= set(filter_argv(tmp_path))
     (tmp_path / ".rsyncignore").write_text("*.tmp\n")
-    assert filter_argv(tmp_path)[-2:] == [
+    assert filter_argv(tmp_path)[-3:] == [
         f"--exclude-from={tmp_path / '.rsyncignore'}",
         "--exclude=[n]ode_modules",
+        "--exclude=.git",
     ]
 
 
