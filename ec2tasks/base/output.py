@@ -172,6 +172,7 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
+    passing("")
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(shown(title), total=total)
         yield lambda moved: progress.update(task, completed=min(moved, total))

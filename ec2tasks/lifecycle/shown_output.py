@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ec2tasks.base.state import State
+from ec2tasks.remote.protocol import JOB_ID
 
-NAME = re.compile(r"\w[\w-]{0,99}", re.ASCII)
 KEPT = 200  # jobs
 START = (0, 0)
 
@@ -48,8 +47,8 @@ def kept(state: State, job_id: str) -> Iterator[Callable[[tuple[int, int]], None
 
 def _open(state: State, job_id: str) -> int | None:
     path = _path(state, job_id)
-    if not NAME.fullmatch(job_id):
-        return None  # the instance says what its jobs are called, and reaches no other file by that
+    if not JOB_ID.fullmatch(job_id):
+        return None  # an instance says what its jobs are called, and reaches no other file by that
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, exist_ok=True)
         if not path.exists():

@@ -61,11 +61,10 @@ in_use() {
 
 # A session shorter than the time between two looks leaves a trace all the same: its folder among the runs.
 passed_by() {
-    local before=$traces
+    # Not `before`: on_term may run in here, and reads that.
+    local earlier=$traces
     traces=$(stat -c %y "${homes[@]}" "${homes[@]/%//runs}" 2>/dev/null)
-    # Bash loses an `exit` of a trap that runs while it waits for `$(…)`; a shutdown would wait for this process.
-    [ -z "$over_here" ] || exit 0
-    [ "$traces" != "$before" ]
+    [ "$traces" != "$earlier" ]
 }
 
 # Someone is logged in where an SSH connection has a process: one kept open for later has none, though sshd
@@ -245,19 +244,26 @@ power_off() {
     fi
 } 2>/dev/null
 
-# A shutdown that others ask for: after a power off, unlike a reboot, all the time is there again.
+# Whether all services have ended, and systemd waits, for 90 s, for what is left to follow.
+shutting_down() {
+    local word
+    last_call=
+    while IFS= read -r -d '' word; do last_call+="$word "; done </proc/1/cmdline
+    [[ $last_call == *systemd-shutdown* ]]
+}
+
+# A shutdown that others ask for: after a power off, unlike a reboot, all the time is there again. Bash may lose what
+# a trap does while it waits for `$(…)`, so the loop looks as well.
 on_term() {
-    local word words=
-    over_here=yes
-    while IFS= read -r -d '' word; do words+="$word "; done </proc/1/cmdline
-    case $words in
+    shutting_down
+    case $last_call in
     *systemd-shutdown\ poweroff* | *systemd-shutdown\ halt*) spent 0 ;;
     *) uptime_now && { [ "$saved" -lt 0 ] || spent $((before + now - since)); } ;;
     esac
     exit 0
 }
 
-used=0 over_here=''
+used=0
 trap on_term TERM
 uptime_now
 armed=$now last=$now saved=-60 looked_at=-1 work=0 left=1 strangers=0 going='' who='' reason='' traces=''
@@ -270,7 +276,7 @@ recall
 find_homes
 passed_by
 
-while :; do
+until shutting_down; do
     uptime_now
     if [ -z "$going" ]; then
         find_homes
@@ -292,3 +298,4 @@ while :; do
     [ -z "$over" ] || power_off
     sleep "$pause"
 done
+on_term

@@ -218,7 +218,7 @@ def _ask(
 
 def _read_unbegun(message: Message) -> UnbegunJob:
     return UnbegunJob(
-        job_id=message.need("id", str),
+        job_id=message.need("id", read_job_id),
         final_state=message.get("final_state", FinalState, FinalState.LEAVE),
         coming=message.get("coming", str, "") == "yes",
     )

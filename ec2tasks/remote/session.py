@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -117,9 +118,15 @@ def read_notice(message: Message, *, now: datetime | None = None) -> Notice | No
     if reason is None:
         return None
     at = message.get("time", str, "any moment")
-    if (left := message.get("seconds", int, None)) is not None:
+    if (left := message.get("seconds", _few_seconds, None)) is not None:
         at = f"{(now or datetime.now()).astimezone() + timedelta(seconds=left):%H:%M:%S}"
     return Notice(reason=reason, at=at)
+
+
+def _few_seconds(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,4}", text):
+        raise ValueError(f"no few seconds: {text!r}")
+    return int(text)
 
 
 @dataclass(kw_only=True)

@@ -16,7 +16,7 @@ from ec2tasks.base.scripts import remote_script
 
 TIMES = 15
 PATIENCE = 20.0  # seconds; it takes milliseconds
-# So that it spends its time where bash may lose what a trap wants: at `$(…)`.
+# So that it spends its time in its own functions, whose variables what it does at its end can see.
 QUICK = ("timeout", "ps", "grep", "sleep", "systemctl", "shutdown", "poweroff")
 
 
@@ -30,7 +30,12 @@ def test_a_shutdown_never_waits_for_it(tmp_path: Path) -> None:
     for name in QUICK:
         (tools / name).symlink_to("/bin/true")
     text = remote_script("guard.sh")
-    for old, new in (("/run/ec2tasks-guard", here), ("/etc/passwd", tmp_path / "passwd")):
+    for old, new in (
+        ("/run/ec2tasks-guard", here),
+        ("/etc/passwd", tmp_path / "passwd"),
+        ("/proc/1/cmdline", tmp_path / "cmdline"),
+    ):
+        assert old in text
         text = text.replace(old, str(new))
     for _ in range(TIMES):
         _shut_down(text, tmp_path, {"PATH": f"{tools}:{os.environ['PATH']}"})
@@ -39,6 +44,7 @@ def test_a_shutdown_never_waits_for_it(tmp_path: Path) -> None:
 def _shut_down(text: str, folder: Path, environ: dict[str, str]) -> None:
     state = folder / "run" / "state"
     state.unlink(missing_ok=True)
+    (folder / "cmdline").write_text("/sbin/init\0")
     guard = subprocess.Popen(
         ["bash", "-c", text, "guard.sh", str(folder)],
         env=environ,
@@ -48,9 +54,11 @@ def _shut_down(text: str, folder: Path, environ: dict[str, str]) -> None:
     try:
         until(state.exists, "its first look")
         time.sleep(random.random() / 20)  # noqa: S311  # no secret
-        # As systemd does to all that is left.
+        # As systemd does to all that is left; what one bash loses of a trap must not keep it.
+        (folder / "cmdline").write_text("/lib/systemd/systemd-shutdown\0reboot\0")
         for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
             os.killpg(guard.pid, number)
+            time.sleep(0.01)
         assert guard.wait(PATIENCE) == 0
     finally:
         if guard.poll() is None:

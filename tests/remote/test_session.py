@@ -314,8 +314,11 @@ def test_a_notice_says_why_and_when(line: str, notice: Notice | None) -> None:
     assert read_notice(message, now=datetime(2026, 11, 1, 12).astimezone()) == notice
 
 
-def test_a_reason_that_is_not_known_is_an_error() -> None:
-    message = read_message("notice version=2 reason=whim", "notice")
+@pytest.mark.parametrize(
+    "words", ["reason=whim", "reason=max_hours seconds=-1", f"time=x seconds={'9' * 40}"]
+)
+def test_a_notice_that_cannot_be_read_is_an_error(words: str) -> None:
+    message = read_message(f"notice version=2 {words}", "notice")
     assert message
-    with pytest.raises(ProtocolError, match="whim"):
+    with pytest.raises(ProtocolError, match=r"reason|seconds"):
         read_notice(message)
