@@ -141,6 +141,7 @@ def _look_statement(granted: Rights) -> Statement:
         "ec2:DescribeSubnets",
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeKeyPairs",
+        "ec2:DescribeRouteTables",
     ]
     return _allow("Look", [*looks, *regions], ["*"])
 

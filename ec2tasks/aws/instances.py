@@ -62,6 +62,8 @@ class Instance:
     image: str = ""
     stopped: datetime | None = None
     reason_code: str = ""
+    subnet: str = ""
+    vpc: str = ""
 
     @property
     def where(self) -> str:
@@ -99,6 +101,8 @@ def from_description(description: InstanceTypeDef) -> Instance:
         image=description.get("ImageId", ""),
         stopped=stop_time(description.get("StateTransitionReason", "")),
         reason_code=description.get("StateReason", {}).get("Code", ""),
+        subnet=description.get("SubnetId", ""),
+        vpc=description.get("VpcId", ""),
     )
 
 

@@ -9,6 +9,7 @@ from ec2tasks.aws.capacity import Refusal
 from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.launch import plan_launch
 from ec2tasks.aws.launch_request import LaunchPlan
+from ec2tasks.aws.reachability import boot_limit
 from ec2tasks.aws.security_groups import open_ssh_port
 from ec2tasks.aws.start_and_end import NextStep, next_step
 from ec2tasks.base import output
@@ -159,11 +160,13 @@ def _head_start(context: CallContext, remembered: Instance | None) -> Host | Non
 
 def _get_ready(context: CallContext, instance: Instance, host: Host) -> None:
     settings = context.settings
-    with waiting("SSH to answer on the instance"):
+    limit = boot_limit(instance.type)
+    with waiting(f"SSH to answer on the instance, at most {limit:.0f} s"):
         wait_ready(
             host,
             context.aws,
             context.tools,
+            limit=limit,
             describe=lambda: instances.describe_instance(context.aws, instance.id),
             open_port=lambda: open_ssh_port(
                 context.aws, instance.group_ids, owner=settings.key_name, port=host.port

@@ -148,6 +148,7 @@ class Api:
         with self._seeding:
             if call.service == "ec2":
                 cloud.seed_images(call.region)
+                cloud.seed_route(call.region)
             elif call.service == "ssm":
                 cloud.seed_parameters(call.region)
 

@@ -96,6 +96,19 @@ def seed_images(region: str) -> None:
         backend.amis[ami.id] = ami
 
 
+def seed_route(region: str) -> None:
+    """Give the default network of a region its way to the internet, once, as AWS's have it."""
+    backend = ec2_backends[ACCOUNT][region]
+    network = backend.get_default_vpc()
+    if network is None or backend.describe_internet_gateways(filters={"attachment.vpc-id": [network.id]}):
+        return
+    gateway = backend.create_internet_gateway()
+    backend.attach_internet_gateway(gateway.id, network.id)
+    main = {"vpc-id": [network.id], "association.main": ["true"]}
+    for table in backend.describe_route_tables(filters=main):
+        backend.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
+
+
 def seed_parameters(region: str) -> None:
     """Put the public parameters of our images in a region, once."""
     stored = ssm_backends[ACCOUNT][region]._parameters  # put_parameter refuses names below /aws

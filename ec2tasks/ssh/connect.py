@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import UP, Instance
+from ec2tasks.aws.reachability import BOOT_LIMIT, reachability
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import Limits
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from fabric import Connection
     from paramiko import PKey
 
-BOOT_LIMIT = 300.0  # seconds from `running` until SSH must answer
 KEY_PATIENCE = 60.0  # seconds that cloud-init may take to install the key once SSH answers
 SILENCE_LIMIT = 20.0  # seconds without an answer before the security group is looked at
 ATTEMPT_LIMIT = 15.0  # seconds for one attempt
@@ -85,17 +85,18 @@ def wait_ready(
     *,
     describe: Callable[[], Instance | None],
     open_port: Callable[[], bool],
+    limit: float = BOOT_LIMIT,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Wait until SSH answers and the control connection is open, trying each second.
 
     `describe` asks AWS for the instance; `open_port` opens the SSH port to this machine's address, True where
-    it was closed. Raises Failure with ssh's own last words where the key is refused, the host key is another
-    than the pinned one, the instance ends meanwhile, or nothing answers in time.
+    it was closed; `limit` is in seconds. Raises Failure with ssh's own last words where the key is refused,
+    the host key is another than the pinned one, the instance ends meanwhile, or nothing answers in time.
     """
     began, error, refused_since, port_checked = clock(), "", None, False
-    for _ in ticks(every=1.0, limit=BOOT_LIMIT, sleep=sleep, clock=clock):
+    for _ in ticks(every=1.0, limit=limit, sleep=sleep, clock=clock):
         strict = is_pinned(host) or pin_from_console(aws, host)
         error = open_master(host, tools, strict=strict) or ""
         if not error:
@@ -110,7 +111,7 @@ def wait_ready(
             if open_port():
                 output.step("this machine's address changed: port 22 is opened to the new one")
         _check_up(describe(), host)
-    raise _no_answer(host, error)
+    raise _no_answer(host, error, limit, describe(), aws)
 
 
 def _check_error(error: str, host: Host) -> None:
@@ -147,11 +148,16 @@ def _refused_keys(host: Host, error: str) -> Failure:
     )
 
 
-def _no_answer(host: Host, error: str) -> Failure:
+def _no_answer(host: Host, error: str, limit: float, instance: Instance | None, aws: Aws) -> Failure:
+    """The failure that nothing answers, with what AWS says of the reason and the console's last lines."""
+    found = reachability(aws, instance, host.port)
     last = error.splitlines()[-1]
+    group = next(iter(instance.group_ids), "sg-…") if instance else "sg-…"
+    reasons = "; ".join([last, *found.reasons])
     return Failure(
-        f"SSH at {host.address} port {host.port} did not answer for {BOOT_LIMIT:.0f} s: {last}",
-        hint="its security group must let this address in; `ec2tasks status` shows the instance",
+        f"SSH at {host.address} port {host.port} did not answer for {limit:.0f} s: {reasons}",
+        lines=found.console,
+        hint=found.hint(group, host.port),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from support.values import INSTANCE, ssh_host
 
+from ec2tasks.aws.reachability import Reachability
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.ssh import connect
@@ -25,6 +26,7 @@ def test_what_keeps_ssh_away_is_told(
     moments = iter(range(0, 100_000, 10))
     monkeypatch.setattr(connect, "open_master", lambda *_args, **_options: error)
     monkeypatch.setattr(connect, "is_pinned", lambda _host: True)
+    monkeypatch.setattr(connect, "reachability", lambda *_asked: Reachability(console=("it", "booted")))
     with pytest.raises(Failure) as caught:
         connect.wait_ready(
             ssh_host(tmp_path),
@@ -37,6 +39,7 @@ def test_what_keeps_ssh_away_is_told(
         )
     assert words in caught.value.what
     assert caught.value.hint
+    assert list(caught.value.lines) == (["it", "booted"] if "did not answer" in words else [])
 
 
 def test_where_the_address_changed_the_port_is_opened_once(
