@@ -142,6 +142,8 @@ def _look_statement(granted: Rights) -> Statement:
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeKeyPairs",
         "ec2:DescribeRouteTables",
+        "ec2:DescribeVolumes",
+        "ec2:DescribeAddresses",
     ]
     return _allow("Look", [*looks, *regions], ["*"])
 
@@ -180,7 +182,7 @@ def _launch_statements(granted: Rights) -> list[Statement]:
 
 
 def _life_statements(granted: Rights) -> list[Statement]:
-    """Ending and starting instances, those of ec2tasks alone; and the one tag that they get later."""
+    """Ending and starting instances and disks of ec2tasks alone; and the one tag that instances get later."""
     own = {"StringLike": {f"aws:ResourceTag/{OWNER_TAG}": granted.owner}}
     only_fetched = {
         "ForAllValues:StringEquals": {"aws:TagKeys": [FETCHED_TAG]},
@@ -190,6 +192,7 @@ def _life_statements(granted: Rights) -> list[Statement]:
     life = ["ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances", "ec2:GetConsoleOutput"]
     return [
         _allow("OwnInstances", life, [_ec2("instance")], own),
+        _allow("OwnDisks", ["ec2:DeleteVolume"], [_ec2("volume")], own),
         _allow("MarkFetched", ["ec2:CreateTags"], [_ec2("instance")], {**own, **only_fetched}),
     ]
 

@@ -7,6 +7,12 @@ from datetime import datetime
 from functools import cache
 from importlib import resources
 
+# What costs beside the instance, in dollars: a GiB of gp3 is 0.08 to 0.1 a month by region, an address costs
+# the same everywhere. https://aws.amazon.com/ebs/pricing/, https://aws.amazon.com/vpc/pricing/
+GIB_MONTH = 0.09
+ADDRESS_HOUR = 0.005
+HOURS_OF_MONTH = 730
+
 
 @cache
 def _prices() -> dict[str, dict[str, float]]:

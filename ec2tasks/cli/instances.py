@@ -12,10 +12,12 @@ from invoke.context import Context
 from ec2tasks.aws import instances
 from ec2tasks.aws.errors import explain
 from ec2tasks.aws.instances import Instance
+from ec2tasks.aws.leftovers import Leftover
 from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.cli.options import JSON_OPTION, PLACE_OPTIONS, Option
 from ec2tasks.cli.task import ec2_task, is_dry, make_context
+from ec2tasks.commands.leftovers import end_volumes, find_leftovers, say_leftovers
 from ec2tasks.commands.status import guard_json, instance_json, status_lines
 from ec2tasks.commands.trust import Acts
 from ec2tasks.config.parsers import duration
@@ -73,7 +75,10 @@ def _forecast(context: CallContext, instance: Instance) -> tuple[GuardStatus | N
     *PLACE_OPTIONS,
 )
 def ls(c: Context, given: Mapping[str, Any]) -> None:
-    """List all your instances that ec2tasks launched in the region, or in all of them."""
+    """List all your instances that ec2tasks launched in the region, or in all of them.
+
+    Says which disks and addresses are left behind and cost.
+    """
     context = make_context(c, given, acts=Acts.LOOK)
     regions = all_regions(context.aws) if given["all_regions"] else [context.aws.region]
 
@@ -89,6 +94,7 @@ def ls(c: Context, given: Mapping[str, Any]) -> None:
     else:
         output.step(f"no instance of `{context.settings.key_name}` in {', '.join(regions)}")
     _say_unfinished(context, listed, regions)
+    say_leftovers(find_leftovers(context, regions, listed))
 
 
 def _say_unfinished(context: CallContext, listed: Sequence[Instance], regions: Sequence[str]) -> None:
@@ -118,7 +124,8 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
 
     Forgotten are those stopped for longer than the setting `reap_after`, and those whose launch was cut short
     before anybody got on them. One that may hold results which were not fetched is only shown, unless with
-    `--force`. Asks before it ends anything; without a terminal only `--yes` ends anything.
+    `--force`; so is a disk of yours that is on no instance. Asks before it ends anything; without a terminal
+    only `--yes` ends anything.
     """
     context, force = make_context(c, given, acts=Acts.LOOK, asks_anyway=True), given["force"]
     everywhere = all_regions(context.aws) if given["all_regions"] else []
@@ -128,13 +135,16 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
         output.json([_forgotten_as_json(each) for each in forgotten])
     else:
         _show_forgotten(forgotten, regions)
+    left = find_leftovers(context, regions, [each.instance for each in forgotten])
+    say_leftovers(left)
     doomed = [each for each in forgotten if each.decision.ends]
+    disks = [each for each in left if each.kind == "disk" and force]
     if is_dry(c, given):
         return 0
     tidy(context, regions)
-    if not doomed or not (given["yes"] or _agreed(doomed)):
+    if not (doomed or disks) or not (given["yes"] or _agreed(doomed, disks)):
         return 0
-    went_well = [_end(each, force=force) for each in doomed]
+    went_well = [*(_end(each, force=force) for each in doomed), end_volumes(context, disks)]
     return 0 if all(went_well) else FAILURE_CODE
 
 
@@ -171,9 +181,12 @@ def _hint(forgotten: Forgotten) -> str:
     return str(forgotten.decision.hint).replace("`ec2tasks down`", f"`ec2tasks down{elsewhere}`")
 
 
-def _agreed(doomed: Sequence[Forgotten]) -> bool:
-    many = f"{len(doomed)} instances" if len(doomed) > 1 else doomed[0].instance.where
-    agreed = output.ask(f"terminate {many}, disk and all?")
+def _agreed(doomed: Sequence[Forgotten], disks: Sequence[Leftover]) -> bool:
+    names = [each.instance.where for each in doomed]
+    many = f"{len(names)} instances" if len(names) > 1 else "".join(names)
+    parts = [f"terminate {many}, disk and all"] if names else []
+    parts += [f"delete {', '.join(disk.id for disk in disks)}"] if disks else []
+    agreed = output.ask(f"{' and '.join(parts)}?")
     if agreed is None:
         output.hint("`ec2tasks reap --yes` ends what is to end")
     return bool(agreed)

@@ -24,6 +24,7 @@ from support.waiting import until
 from ec2tasks.admin import setup as admin
 from ec2tasks.admin.policy import Document, actions, parse_rights, policy_document, without_action
 from ec2tasks.aws.client import Aws
+from ec2tasks.aws.instances import OWNER_TAG
 from ec2tasks.aws.networks import usable_subnets
 from ec2tasks.aws.security_groups import own_group_name, ssh_rule
 from ec2tasks.base.endpoint import Endpoint
@@ -33,8 +34,8 @@ from ec2tasks.local import control
 REGION = "eu-central-1"
 WHOLE = policy_document(parse_rights())
 # Without these a run goes on with less: see the test that takes them away.
-# Asked for where an instance does not answer, and done without where they are missing.
-ON_FAILURE = ("ec2:DescribeRouteTables",)
+# No run needs them: asked for where an instance does not answer, and by `ls` and `reap`.
+BESIDE = ("ec2:DescribeRouteTables", "ec2:DescribeVolumes", "ec2:DescribeAddresses", "ec2:DeleteVolume")
 DISPENSABLE = ("ssm:GetParametersByPath", "iam:GetInstanceProfile", "ec2:GetConsoleOutput")
 
 # What the program leaves open ends with it; here it is one call of many in one process.
@@ -225,10 +226,41 @@ def test_whoever_holds_the_policy_alone_does_everything_with_it(worker: Worker) 
     address_before(worker.world, "worker")
     assert worker.does("run", "--spot", "echo cheap") == "cheap\n"
     worker.world.until()
+    left_disk(worker.world)
+    worker.does("reap", "--force", "--yes")
     used = {(sid, demand.action) for demand in worker.world.seen for sid in allowing(WHOLE, demand)}
     assert used == {
-        (statement["Sid"], action) for statement in WHOLE["Statement"] for action in statement["Action"]
+        (statement["Sid"], action)
+        for statement in WHOLE["Statement"]
+        for action in statement["Action"]
+        if action != "ec2:DescribeRouteTables"
     }
+
+
+def left_disk(world: World) -> str:
+    """A disk of a launch of the worker's that outlived its instance."""
+    tags: Any = [{"ResourceType": "volume", "Tags": [{"Key": OWNER_TAG, "Value": "worker"}]}]
+    volume = world.chief.ec2.create_volume(Size=8, AvailabilityZone="eu-central-1a", TagSpecifications=tags)
+    world.tags[volume["VolumeId"]] = {OWNER_TAG: "worker"}
+    return volume["VolumeId"]
+
+
+def test_what_is_left_behind_is_not_ended_without_the_right_to(worker: Worker) -> None:
+    disk = left_disk(worker.world)
+    try:
+        worker.world.hold(without_action(WHOLE, "ec2:DeleteVolume"), whole_rules=False)
+        result = worker.types("reap", "--force", "--yes")
+        assert result.code == 125
+        assert f"disk {disk} could not be deleted" in result.err
+        assert "ask your administrator for `ec2:DeleteVolume`" in result.err
+        unseeing = without_action(without_action(WHOLE, "ec2:DescribeVolumes"), "ec2:DescribeAddresses")
+        worker.world.hold(unseeing, whole_rules=False)
+        result = worker.types("ls")
+        assert result.code == 0
+        assert "disks left behind in eu-central-1 are not looked for" in result.err
+        assert "addresses left behind in eu-central-1 are not looked for" in result.err
+    finally:
+        worker.world.chief.ec2.delete_volume(VolumeId=disk)
 
 
 def launching(owner: str) -> tuple[str, ...]:
@@ -265,7 +297,7 @@ NEEDING: dict[str, tuple[str | None, tuple[str, ...]]] = {
 
 
 def test_each_action_is_taken_away_below() -> None:
-    assert set(NEEDING) | set(DISPENSABLE) | set(ON_FAILURE) == set(actions(WHOLE))
+    assert set(NEEDING) | set(DISPENSABLE) | set(BESIDE) == set(actions(WHOLE))
 
 
 def bring(worker: Worker, state: str | None) -> None:
@@ -322,8 +354,8 @@ def test_a_stop_that_can_t_be_marked_has_stopped_all_the_same(worker: Worker) ->
 def test_moto_itself_refuses_what_the_policy_does_not_hold(account: World) -> None:
     access, secret = account.keys
     alone = Aws(endpoint=replace(account.endpoint, access_key=access, secret_key=secret), region=REGION)
-    with pytest.raises(ClientError, match="not authorized to perform: ec2:DescribeVolumes"):
-        alone.ec2.describe_volumes()
+    with pytest.raises(ClientError, match="not authorized to perform: ec2:DescribeVpcs"):
+        alone.ec2.describe_vpcs()
     forged = Aws(endpoint=replace(account.endpoint, access_key=access), region=REGION)
     with pytest.raises(ClientError, match="AuthFailure"):
         forged.ec2.describe_instances()

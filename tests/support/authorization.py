@@ -192,6 +192,13 @@ _DEMANDS: dict[str, Any] = {
     "ec2:ImportKeyPair": _import_key,
     "ssm:GetParametersByPath": _parameters,
     "iam:GetInstanceProfile": _profile,
+    "ec2:DeleteVolume": lambda request, tags: [
+        Demand(
+            action="ec2:DeleteVolume",
+            resource=_arn("volume", request["VolumeId"]),
+            context=_resource_tags(tags, request["VolumeId"]),
+        )
+    ],
     "ec2:GetConsoleOutput": lambda request, tags: _on_instances(
         "ec2:GetConsoleOutput", [request["InstanceId"]], tags
     ),
