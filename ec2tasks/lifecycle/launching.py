@@ -39,20 +39,24 @@ def launch_patiently(
     `lost` are candidates that AWS has granted and taken back: they are not asked for in the first round.
     Raises Failure with every reason where none is granted, and with how often it was asked for.
     """
-    limit, began = float(context.settings.wait_capacity), now()
-    pause = min(CAPACITY_PAUSE, limit)
-    for asked, waited in enumerate(ticks(every=pause, limit=limit, sleep=sleep, clock=clock), start=1):
+    limit, began, start = float(context.settings.wait_capacity), now(), clock()
+    pause, asked, refused = min(CAPACITY_PAUSE, limit), 0, None
+    for _ in ticks(every=pause, limit=limit, sleep=sleep, clock=clock):
+        asked += 1  # what counts is how often, also after the loop
         try:
             return _launch(context, plan, lost if asked == 1 else (), sleep, loud=asked == 1)
         except NoCapacityError as full:
-            if isinstance(full, QuotaError) or waited + pause > limit or not limit:
-                raise _asked_in_vain(full, asked, began) from full
-            places, until = len(plan.candidates), began + timedelta(seconds=limit)
-            output.step(
-                f"{now():%H:%M}: no capacity in any of {places} places, asked {asked} times since"
-                f" {began:%H:%M}: asking again in {pause:.0f} s, until {until:%H:%M}"
-            )
-    raise AssertionError("unreachable")
+            refused = full
+        if isinstance(refused, QuotaError) or not limit or clock() - start + pause > limit:
+            break
+        times = "once" if asked == 1 else f"{asked} times"
+        until = began + timedelta(seconds=limit)
+        output.step(
+            f"{now():%H:%M}: no capacity in any of {len(plan.candidates)} places, asked {times} since"
+            f" {began:%H:%M}: asking again in {pause:.0f} s, until {until:%H:%M}"
+        )
+    assert refused is not None
+    raise _asked_in_vain(refused, asked, began)
 
 
 def _asked_in_vain(full: NoCapacityError, asked: int, began: datetime) -> NoCapacityError:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,13 @@ def state(tmp_path: Path) -> State:
 class Ec2:
     """EC2 that refuses so many launches, and time that passes only in sleep."""
 
-    def __init__(self, refuses: int, code: str = "InsufficientInstanceCapacity") -> None:
-        self.refuses, self.code = refuses, code
+    def __init__(self, refuses: int, code: str = "InsufficientInstanceCapacity", slow: float = 0) -> None:
+        self.refuses, self.code, self.slow = refuses, code, slow
         self.now, self.tokens = 0.0, list[str]()
 
     def run_instances(self, **asked: Any) -> dict[str, Any]:
         self.tokens.append(asked["ClientToken"])
+        self.now += self.slow
         if len(self.tokens) <= self.refuses:
             raise client_error(self.code)
         return {"Instances": [ANSWER]}
@@ -102,6 +104,14 @@ def test_it_is_not_asked_for_beyond_the_time(state: State) -> None:
     assert "said AWS" in str(caught.value)
 
 
+@pytest.mark.parametrize("slow", [0.0, 3.0, 59.0, 61.0, 500.0])
+@pytest.mark.parametrize("limit", ["1s", "59s", "60s", "65s", "2min", "1h"])
+def test_however_slow_aws_is_the_end_is_a_refusal(state: State, limit: str, slow: float) -> None:
+    ec2 = Ec2(refuses=9999, slow=slow)
+    with pytest.raises(Failure, match="grants no instance"):
+        launched(state, ec2, wait_capacity=limit)
+
+
 @pytest.mark.parametrize("code", ["VcpuLimitExceeded", "Unsupported"])
 def test_what_no_waiting_mends_is_not_waited_for(state: State, code: str) -> None:
     ec2 = Ec2(refuses=999, code=code)
@@ -121,8 +131,6 @@ def test_what_no_waiting_mends_is_not_waited_for(state: State, code: str) -> Non
     ],
 )
 def test_what_aws_took_back_is_a_refusal(state_now: str, code: str, back: bool) -> None:
-    from dataclasses import replace
-
     refusal = taken_back(replace(INSTANCE, state=state_now, reason_code=code, reason=f"{code}: no room"))
     assert (refusal is not None) is back
     if refusal:
