@@ -70,7 +70,7 @@ test-vm: $(VENV)/.test-tools ## the guard on a machine that really boots (QEMU; 
 	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -x -s --tb=short tests/vm/guard_vm.py
 
 # In an environment of its own: these bring other versions of what the tests stand on.
-test-engines: $(VENV)/.test-tools ## what needs large wheels: the runners of docs/runners.md, a real Sphinx
+test-engines: $(VENV)/.test-tools ## all runners of docs/runners.md, a real Sphinx
 	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python $(VENV)/engines
 	@VIRTUAL_ENV=$(VENV)/engines $(BIN)/uv pip install -q -e '.[dev,engines]'
 	@PATH="$(BIN)/../engines/bin:$$PATH" $(VENV)/engines/bin/pytest -q tests/scenarios/test_runners.py tests/make/test_sphinx.py
