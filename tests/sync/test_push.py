@@ -326,4 +326,5 @@ def test_what_is_in_a_folder_there_that_is_closed_is_not_deleted() -> None:
         (sides.remote / "closed").chmod(0o755)
         sides.sync()
         assert (sides.remote / "closed/x").read_text() == "edited again"
-        assert beside(sides.local) == set()
+        # Of what is in a folder whose inode was changed nobody knows that it is the same: it is kept beside.
+        assert beside(sides.local) <= {"one"}
