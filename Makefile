@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_NATIVE_TLS = 1
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test quick test-vm test-engines check format lint types tests docs coverage bench bench-sync setup clean
+.PHONY: help demo test quick test-vm test-long test-engines check format lint types tests docs coverage bench bench-sync setup clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -45,7 +45,7 @@ quick: $(VENV)/.quick-tools ## format, lint, types, every test that needs no loc
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -n 3 --hypothesis-profile quick -m "not local_ec2 and not slow"
+	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -n 3 --hypothesis-profile quick -m "not local_ec2 and not slow and not long"
 
 check: format lint types tests docs ## format, lint, types, tests, docs
 
@@ -60,7 +60,7 @@ types: setup
 	@$(BIN)/mypy
 
 tests: setup
-	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -n 3 --dist loadfile
+	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -n 3 --dist loadfile -m "not long"
 
 coverage: setup ## what the tests reach; it takes twice the time of the tests alone
 	@PATH="$(BIN):$$PATH" $(BIN)/coverage run -m pytest -n 3 --dist loadfile
@@ -73,6 +73,9 @@ test-vm: $(VENV)/.test-tools ## the guard on a machine that really boots (QEMU; 
 	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -x -s --tb=short tests/vm/guard_vm.py
 
 # In an environment of its own: these bring other versions of what the tests stand on.
+test-long: $(VENV)/.test-tools ## the stories of which `make test` has fewer cases, all of them
+	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -n 3 --dist loadfile -m long
+
 test-engines: $(VENV)/.test-tools ## all runners of docs/runners.md, a real Sphinx
 	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python $(VENV)/engines
 	@VIRTUAL_ENV=$(VENV)/engines $(BIN)/uv pip install -q -e '.[dev,engines]'

@@ -38,6 +38,7 @@ def test_a_task_that_the_import_of_ns_hides_is_named() -> None:
     assert found.lines == OWN_LINES
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", [text for text in CASES if "gpu" in text], ids=lambda text: str(len(text)))
 @pytest.mark.parametrize("name", ["tasks.py", "tasks/__init__.py"])
 def test_with_these_lines_inv_finds_both(text: str, name: str, project: ScratchProject) -> None:

@@ -9,7 +9,7 @@ from support.project import ScratchProject
 COUNT = "for n in $(seq 200); do echo $n >>made; sleep 0.5; done"
 
 
-@pytest.mark.parametrize("kind", [(), ("--spot",)])
+@pytest.mark.parametrize("kind", [(), pytest.param(("--spot",), marks=pytest.mark.long)])
 def test_what_was_made_until_then_is_here_and_its_end_is_named(
     kind: tuple[str, ...], local_project: ScratchProject
 ) -> None:

@@ -20,6 +20,8 @@ from support.repository import REPO
 
 from ec2tasks.remote.first_word import lacking_text
 
+pytestmark = pytest.mark.long
+
 PAGE = (REPO / "docs" / "runners.md").read_text(encoding="utf-8")
 MADE = "trained 5 epochs\n"
 

@@ -56,6 +56,7 @@ NEVER: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", NEVER)
 def test_keys_and_tokens_are_for_nobody_whatever_is_said(case: str, project: ScratchProject) -> None:
     files, links, named = NEVER[case]
@@ -108,6 +109,7 @@ def test_what_reaches_beyond_the_clone_is_refused_before_anything_is_launched(
     assert named in asked.out
 
 
+@pytest.mark.long
 def test_every_way_in_refuses_and_a_plan_says_so(project: ScratchProject) -> None:
     cloned = clone(project, {"Makefile": "train:\n\techo x\n"}, {"data": "../../notes"})
     assert cloned.ec2tasks("init").code == 0
