@@ -197,6 +197,7 @@ def test_a_story_of_pre_and_post_leaves_nothing(local_project: ScratchProject) -
     local_project.ec2tasks("down")
 
 
+@pytest.mark.long
 def test_where_the_body_fails_the_guard_ends_what_post_would_have(local_project: ScratchProject) -> None:
     local_project.write("tasks.py", STORY)
     said = local_project.call("inv", "guarded")

@@ -22,7 +22,7 @@ def go_on(project: ScratchProject) -> None:
     assert project.ec2tasks("run", "--leave", "--no-rsync", "touch ~/go-on").code == 0
 
 
-@pytest.mark.parametrize("multi", ["tmux", "screen", "none"])
+@pytest.mark.parametrize("multi", ["tmux", pytest.param("screen", marks=pytest.mark.long), "none"])
 def test_a_detached_job_goes_on_and_finish_fetches_its_results(multi: str, warm: ScratchProject) -> None:
     detached = warm.ec2tasks("run", "--detach", "--multi", multi, SLOW)
     assert detached.code == 0, detached.err
@@ -58,7 +58,9 @@ def test_status_tells_what_runs_at_this_moment_not_at_the_guard_s_last_look(warm
         assert warm.ec2tasks(*idle, f"rm -f ~/go-on; {guards.format('CONT')}").code == 0
 
 
-@pytest.mark.parametrize("step", ["before start of ssh", "before start of rsync"])
+@pytest.mark.parametrize(
+    "step", ["before start of ssh", pytest.param("before start of rsync", marks=pytest.mark.long)]
+)
 def test_finish_takes_no_earlier_job_for_one_that_never_began(
     step: str, warm: ScratchProject, tmp_path: Path
 ) -> None:
@@ -109,7 +111,7 @@ QUOTES = """printf '%s|' "it's" '$HOME' "a  b" 'back\\slash' '"'; echo\necho two
 in quotes' # comment"""
 
 
-@pytest.mark.parametrize("multi", ["tmux", "screen", "none"])
+@pytest.mark.parametrize("multi", ["tmux", pytest.param("screen", marks=pytest.mark.long), "none"])
 def test_quotes_dollars_and_newlines_survive(multi: str, warm: ScratchProject) -> None:
     assert warm.ec2tasks("run", "--detach", "--multi", multi, QUOTES).code == 0
     said = warm.ec2tasks("finish", "--leave")
@@ -137,7 +139,10 @@ def test_ctrl_c_while_finishing_reaches_the_command(warm: ScratchProject) -> Non
     assert warm.read("caught") == "caught\n"
 
 
-@pytest.mark.parametrize(("multi", "keys"), [("tmux", ("C-b", "d")), ("screen", ("C-a", "d"))])
+@pytest.mark.parametrize(
+    ("multi", "keys"),
+    [("tmux", ("C-b", "d")), pytest.param("screen", ("C-a", "d"), marks=pytest.mark.long)],
+)
 def test_the_detach_keys_leave_it_running(
     multi: str, keys: tuple[str, str], terminal: Terminal, warm: ScratchProject
 ) -> None:

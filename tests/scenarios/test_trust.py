@@ -72,6 +72,7 @@ def test_keys_and_tokens_are_for_nobody_whatever_is_said(case: str, project: Scr
     assert not list(Path(project.environ["HOME"]).glob(".local/state/ec2tasks/trust/*"))
 
 
+FEW = 5  # of these cases are for every run of the tests
 ASKED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "a link": ({}, {"data": "../../notes"}, "data ("),
     "a link of a folder": ({}, {"a/b/data": "../../../../notes/diary"}, "a/b/data ("),
@@ -92,7 +93,10 @@ ASKED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", ASKED)
+@pytest.mark.parametrize(
+    "case",
+    [case if at < FEW else pytest.param(case, marks=pytest.mark.long) for at, case in enumerate(ASKED)],
+)
 def test_what_reaches_beyond_the_clone_is_refused_before_anything_is_launched(
     case: str, project: ScratchProject
 ) -> None:
