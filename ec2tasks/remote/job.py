@@ -102,9 +102,9 @@ class UnbegunJob:
 
 
 def new_job_id(now: datetime | None = None) -> str:
-    """A new job's id: ids sort by time, and no two clients make the same."""
+    """A new job's id: ids sort by time, to the millisecond, and no two clients make the same."""
     moment = now or datetime.now(timezone.utc)
-    return f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03x}{secrets.token_hex(2)}"
 
 
 def job_files(job: Job) -> dict[str, str]:

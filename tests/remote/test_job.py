@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -100,8 +100,15 @@ def test_a_job_with_ports_has_a_connection_of_its_own() -> None:
     assert forward_options(JOB)[-2:] == ["-L", "8888:localhost:8888"]
 
 
-def test_job_ids_sort_by_time() -> None:
-    early = new_job_id(datetime(2026, 9, 1, tzinfo=timezone.utc))
-    late = new_job_id(datetime(2026, 11, 1, tzinfo=timezone.utc))
-    assert early < late
-    assert new_job_id() != new_job_id()
+@given(
+    st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1)),
+    st.integers(min_value=1, max_value=10**9),
+)
+def test_job_ids_sort_by_time_within_a_second_as_well(moment: datetime, milliseconds: int) -> None:
+    later = moment + timedelta(milliseconds=milliseconds)
+    assert new_job_id(moment) < new_job_id(later)
+
+
+def test_no_two_job_ids_of_one_moment_are_the_same() -> None:
+    now = datetime(2026, 9, 1, tzinfo=timezone.utc)
+    assert len({new_job_id(now) for _ in range(5)}) == 5
