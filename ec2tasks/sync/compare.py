@@ -75,7 +75,7 @@ def compare(transfer: Transfer, baseline: Baseline, *, direction: Direction, tho
     _remember(baseline, both, altered)
     states = _path_states(root, baseline, sorted(paths | comparison.remote.behind), comparison)
     changes = _reconciled(states, altered, lambda doubtful: same_contents(transfer, doubtful))
-    comparison.changes = _that_travel(transfer, both.filters, changes)
+    comparison.changes = _that_travel(transfer, both, changes)
     return comparison
 
 
@@ -133,16 +133,24 @@ def _remember(baseline: Baseline, both: Overview, altered: set[str]) -> None:
     baseline.environments = set(both.environments)
 
 
-def _that_travel(transfer: Transfer, filters: list[str], changes: list[Change]) -> list[Change]:
-    """The changes of paths that are not ignored, whoever has named them, and behind links too."""
+def _that_travel(transfer: Transfer, both: Overview, changes: list[Change]) -> list[Change]:
+    """The changes of paths that are not ignored, whoever has named them, and behind links too.
+
+    What the rsync here has found among the project's files has passed the patterns already.
+    """
     kinds = {
         change.path: {
             (change.path, entry.kind) for entry in (change.local, change.remote) if entry is not None
         }
         for change in changes
     }
-    named = {named for both in kinds.values() for named in both}
-    allowed = travelling(transfer.root, filters, named, transfer.tools) if named else set()
+    named = {item for of_both_sides in kinds.values() for item in of_both_sides}
+    found_here = both.listing.found_here
+    known = {(path, kind) for path, kind in named if (path, kind is EntryKind.FOLDER) in found_here}
+    doubtful = named - known
+    allowed = known | (
+        travelling(transfer.root, both.filters, doubtful, transfer.tools) if doubtful else set()
+    )
     return [change for change in changes if kinds[change.path] <= allowed]
 
 

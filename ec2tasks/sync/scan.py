@@ -28,16 +28,23 @@ from ec2tasks.sync.transfer import Direction, Transfer
 
 @dataclass(kw_only=True)
 class Listing:
-    """The paths that a dry push lists; those that are the same on both sides only where it is a full one."""
+    """The paths that a dry push lists; those that are the same on both sides only where it is a full one.
+
+    `found_here`: what of it the rsync here has found to travel, each with whether it is a folder. Whatever
+    else is listed was named by the instance.
+    """
 
     same: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     only_remote: list[str] = field(default_factory=list)
+    found_here: set[tuple[str, bool]] = field(default_factory=set)
 
     def add(self, item: Item) -> None:
         """Take in an item of rsync's output."""
         paths = self.only_remote if item.deleted else self.same if item.same else self.differing
         paths.append(item.path)
+        if paths is self.differing:
+            self.found_here.add((item.path, item.is_folder))
 
 
 @dataclass(kw_only=True)
