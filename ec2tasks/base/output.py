@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
+from ec2tasks.base.errors import Failure
 from ec2tasks.base.hints import complete
 from ec2tasks.base.shown import shown, shown_lines
 
@@ -105,6 +106,11 @@ def warning(text: str, *, lines: Sequence[str] = (), hint: str | None = None) ->
     _say("ec2: warning: ", "yellow", text, lines)
     if hint:
         _say("hint: ", "cyan", complete(hint))
+
+
+def warn_of(failure: Failure) -> None:
+    """Say on stderr, as a warning, an error that what was asked for goes on after."""
+    warning(failure.what, lines=failure.lines, hint=failure.hint)
 
 
 def hint(text: str) -> None:

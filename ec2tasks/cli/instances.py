@@ -200,7 +200,9 @@ def _end(forgotten: Forgotten, *, force: bool) -> bool:
         known = explain(error)
         if known is None:
             raise
-        output.warning(f"{forgotten.instance.where} could not be ended: {known.what}", hint=known.hint)
+        output.warning(
+            f"{forgotten.instance.where} could not be ended: {known.what}", lines=known.lines, hint=known.hint
+        )
         return False
     output.step(f"{forgotten.instance.where}: {'terminated' if ended else 'kept, for it is in use by now'}")
     return True

@@ -82,7 +82,7 @@ def _seen_to_its_end(lease: Lease, prefix: str) -> Outcome:
     try:
         job = job_left_running(lease, prefix)
     except NeverBegunError as never:
-        output.warning(never.what, hint=never.hint)
+        output.warn_of(never)
         return Outcome(code=FAILURE_CODE, final_state=never.final_state)
     end = partial(_wait_for_end, lease, job)
     outcome = while_fetching(lease, end) if lease.operation.fetches else end()
@@ -94,7 +94,7 @@ def _wait_for_end(lease: Lease, job: JobStatus) -> Outcome:
     try:
         return _supervise_again(lease, job)
     except LostJobError as lost:
-        output.warning(lost.what, hint=lost.hint)
+        output.warn_of(lost)
         return Outcome(code=FAILURE_CODE)
 
 

@@ -58,7 +58,7 @@ def fetch(lease: Lease, outcome: Outcome, *, verbose: bool) -> Outcome:
     try:
         move_files(lease, SyncOptions(pull=True, verbose=verbose))
     except Failure as error:
-        output.warning(error.what, hint=error.hint)
+        output.warn_of(error)
         return replace(outcome, results=Results.MISSING)
     except KeyboardInterrupt:
         output.warning("interrupted while fetching the results")

@@ -46,7 +46,9 @@ def end_volumes(context: CallContext, volumes: Sequence[Leftover]) -> bool:
             if known is None:
                 raise
             went_well = False
-            output.warning(f"disk {volume.id} could not be deleted: {known.what}", hint=known.hint)
+            output.warning(
+                f"disk {volume.id} could not be deleted: {known.what}", lines=known.lines, hint=known.hint
+            )
         else:
             output.step(f"disk {volume.id} in {volume.region}: deleted")
     return went_well

@@ -139,7 +139,7 @@ class Lease:
             return self.session.leave(fetched=fetched)
         except ProtocolError as error:
             # Another version's answer: as good as none, by which nothing is terminated that may be needed.
-            output.warning(error.what, hint=error.hint)
+            output.warn_of(error)
             return None
 
     def observe(self) -> Instance | None:

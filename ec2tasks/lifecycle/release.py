@@ -34,7 +34,7 @@ def release_after_failure(lease: Lease, outcome: Outcome) -> None:
     try:
         release(lease, outcome)
     except Failure as error:
-        output.warning(error.what, hint=error.hint)
+        output.warn_of(error)
 
 
 def release(lease: Lease, outcome: Outcome) -> FinalState | None:

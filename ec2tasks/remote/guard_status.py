@@ -99,7 +99,7 @@ def ask_guard(host: Host, tools: Tools) -> GuardStatus | None:
     try:
         return read_state(done.stdout.decode(errors="replace")) if done.returncode == 0 else None
     except ProtocolError as error:
-        output.warning(error.what, hint=error.hint)
+        output.warn_of(error)
         return None
 
 

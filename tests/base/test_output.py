@@ -185,3 +185,8 @@ def test_a_title_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     with output.progress_bar("[red]push[/red]\x1b[2J", 10) as moved:
         moved(10)
     assert "[red]push[/red]\\x1b[2J" in re.sub(r"\x1b\[[\d;]*m", "", screen.getvalue())
+
+
+def test_an_error_that_the_work_goes_on_after_is_said_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    output.warn_of(Failure("it broke", lines=["their words"], hint="type this"))
+    assert capsys.readouterr().err == "ec2: warning: it broke\n    their words\nhint: type this\n"
