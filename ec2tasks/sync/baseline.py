@@ -56,7 +56,8 @@ class Baseline:
 
     `seen`: the instance's time up to which its changes are known, but for those of the paths in `doubtful`,
     whose size and time are as recorded though their content may not be; `ours`: what the last push has put
-    there, with the time of that. `environments`: the folders on either side that never move.
+    there, with the time of that. `environments`: the folders on either side that never move. `behind`: the
+    folders behind links there, each with its inode.
 
     Where the database turns out to be damaged, each method that uses it raises DamagedError.
     """
@@ -71,10 +72,12 @@ class Baseline:
         self.doubtful = set(self._noted("doubtful"))
         self.environments = set(self._noted("environment"))
         self.ours = self._noted("ours")
+        self.behind = self._noted("behind")
         self._stored = self._told()
 
     def _told(self) -> tuple[object, ...]:
-        return self.seen, frozenset(self.doubtful), frozenset(self.environments), dict(self.ours)
+        folders = frozenset(self.doubtful), frozenset(self.environments)
+        return self.seen, *folders, dict(self.ours), dict(self.behind)
 
     def _noted(self, kind: str) -> dict[str, bytes]:
         with _guarded():
@@ -152,6 +155,7 @@ class Baseline:
         yield from (("doubtful", _blob(path), b"") for path in self.doubtful)
         yield from (("environment", _blob(path), b"") for path in self.environments)
         yield from (("ours", _blob(path), time) for path, time in self.ours.items())
+        yield from (("behind", _blob(path), inode) for path, inode in self.behind.items())
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

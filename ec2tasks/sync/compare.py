@@ -18,6 +18,7 @@ from ec2tasks.sync.entries import (
     is_own_folder,
     kind_of,
     nowhere_above,
+    parents,
     read_entry,
     same_on_both,
 )
@@ -114,16 +115,25 @@ def _altered(transfer: Transfer, baseline: Baseline, both: Overview) -> set[str]
 
 
 def _altered_behind(baseline: Baseline, remote: RemoteScan) -> set[str]:
-    """The files behind links there that were touched since, though their size and time are as recorded.
+    """The files behind links there that may be others than before, though of the size and time recorded.
 
-    Rsync compares no content through a link there, so each is fetched.
+    They were touched since, or stand in a folder that another one has taken the place of. Rsync compares no
+    content through a link there, so each is fetched.
     """
+    before, now = baseline.behind, _folders_behind(remote)
+    others = {path for path, inode in now.items() if before.get(path, inode) != inode}
+    baseline.behind = now
     return {
         path
         for path in remote.behind
         if kind_of(remote.entries[path]) is EntryKind.FILE and baseline[path].remote == remote.entries[path]
-        if is_since(remote.stamps[path].changed, baseline.seen)
+        if is_since(remote.stamps[path].changed, baseline.seen) or others.intersection(parents(path))
     }
+
+
+def _folders_behind(remote: RemoteScan) -> dict[str, bytes]:
+    folders = (path for path in remote.behind if kind_of(remote.entries[path]) is EntryKind.FOLDER)
+    return {path: b"%d" % remote.stamps[path].inode for path in folders}
 
 
 def _remember(baseline: Baseline, both: Overview, altered: set[str]) -> None:

@@ -245,3 +245,24 @@ def test_what_is_behind_a_link_there_is_told_by_its_last_change_too(sides: Sides
     sides.sync()
     assert (sides.local / "out" / "result").read_text() == "0.91"
     assert beside(sides.local) == set()
+
+
+def test_a_folder_that_took_the_place_of_another_behind_a_link_there_is_told_by_its_inode(
+    sides: Sides,
+) -> None:
+    """What is in it is as old as what was there, and what is written to it later hides its rename."""
+    disk = sides.home / "disk"
+    for name in ("best", "last"):
+        put(disk / name / "deep" / "score", f"file {name}")
+        os.utime(disk / name / "deep" / "score", (1e9, 1e9))
+    (sides.remote / "out").symlink_to(disk)
+    sides.sync()
+    for before, after in (("best", "way"), ("last", "best"), ("way", "last")):
+        (disk / before).rename(disk / after)
+        put(disk / after / "note", "file written later")
+    sides.sync()
+    assert (sides.local / "out" / "best" / "deep" / "score").read_text() == "last"
+    assert (sides.local / "out" / "last" / "deep" / "score").read_text() == "best"
+    assert beside(sides.local) == set()
+    sides.sync()
+    assert sides.differences() == []
