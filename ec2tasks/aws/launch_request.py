@@ -8,7 +8,7 @@ from typing import Any
 
 from ec2tasks.aws.images import Image
 from ec2tasks.aws.networks import Subnet
-from ec2tasks.aws.prices import hourly_price
+from ec2tasks.aws.prices import price_of, shipped_rates
 from ec2tasks.aws.user_data import user_data
 from ec2tasks.config.settings import Settings
 
@@ -52,7 +52,7 @@ def run_instances_request(plan: LaunchPlan, candidate: Candidate, token: str) ->
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
-    price = hourly_price(candidate.instance_type, plan.settings.region)
+    price = price_of(shipped_rates(plan.settings.region), candidate.instance_type).instance
     tags = {**plan.tags, **({"ec2tasks:price": f"{price:g}"} if price and not plan.settings.spot else {})}
     tag_list = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     request: dict[str, Any] = {
