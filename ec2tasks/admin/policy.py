@@ -76,6 +76,7 @@ def policy_document(granted: Rights) -> Document:
     statements = [
         _look_statement(granted),
         _images_statement(),
+        _prices_statement(granted),
         *_launch_statements(granted),
         *_life_statements(granted),
     ]
@@ -154,6 +155,15 @@ def _images_statement() -> Statement:
     https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
     """
     return _allow("FindNewestImage", ["ssm:GetParametersByPath"], [f"arn:aws:ssm:*:*:parameter{PARAMETERS}*"])
+
+
+def _prices_statement(granted: Rights) -> Statement:
+    """What a launch will cost: AWS's public prices, which belong to no account.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awspricelist.html
+    """
+    spot = ["ec2:DescribeSpotPriceHistory"] if "spot" in granted.features else []
+    return _allow("Prices", ["pricing:GetProducts", *spot], ["*"])
 
 
 def _launch_statements(granted: Rights) -> list[Statement]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
 
 ATTEMPTS = 6  # of each call
+PRICE_LIST_REGION = "us-east-1"
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between those that are not boto3's own
 
 
@@ -74,19 +75,20 @@ class Aws:
             aws_secret_access_key=self.endpoint.secret_key,
         )
 
-    def _client(self, service: str, attempts: int = ATTEMPTS) -> Any:
+    def _client(self, service: str, attempts: int = ATTEMPTS, region: str | None = None) -> Any:
         from botocore.config import Config
 
         retries = {"mode": "standard", "total_max_attempts": attempts}
         proxies: dict[str, str] | None = {} if self.endpoint.is_own else None
         config = Config(connect_timeout=10, read_timeout=60, retries=retries, proxies=proxies)  # type: ignore[arg-type]
         with self._making:
-            return self._made_once(service, attempts, config)
+            return self._made_once(service, attempts, config, region or self.region)
 
-    def _made_once(self, service: str, attempts: int, config: Config) -> Any:
+    def _made_once(self, service: str, attempts: int, config: Config, region: str) -> Any:
         if (service, attempts) not in self._kept:
             client = self.session.client(
                 service,  # type: ignore[call-overload]
+                region_name=region,
                 endpoint_url=self.endpoint.api_url,
                 config=config,
             )
@@ -146,3 +148,11 @@ class Aws:
         """IAM: whether an instance profile exists."""
         client: IAMClient = self._client("iam")
         return client
+
+    @property
+    def pricing(self) -> Any:
+        """The Price List, which answers for every region in few of them.
+
+        https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html
+        """
+        return self._client("pricing", attempts=2, region=PRICE_LIST_REGION)

@@ -43,6 +43,7 @@ class Image:
     """An AMI that can be launched; `user` logs in on it, `root_device` is the name of its first disk.
 
     `kept_disks`: those that would outlive the instance, by their name, with what must be asked for with them.
+    `disk_sizes`: the GiB of each disk, by its name.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Image:
     user: str
     root_device: str
     kept_disks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    disk_sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def newest_parameter(names: Iterable[str], family: str, arch: str) -> str | None:
@@ -208,4 +210,8 @@ def _checked(image: ImageTypeDef, arch: str, user: str | None) -> Image:
         user=user,
         root_device=image.get("RootDeviceName", "/dev/sda1"),
         kept_disks=kept_disks(image),
+        disk_sizes={
+            disk.get("DeviceName", ""): disk.get("Ebs", {}).get("VolumeSize", 0)
+            for disk in image.get("BlockDeviceMappings", [])
+        },
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code
-from ec2tasks.aws.prices import cost
+from ec2tasks.aws.prices import amount, cost
 from ec2tasks.base.errors import UsageError
 from ec2tasks.config.settings import Settings
 
@@ -23,6 +23,7 @@ OWNER_TAG = "ec2tasks:owner"
 PROJECT_TAG = "ec2tasks:project"
 USER_TAG = "ec2tasks:user"
 PRICE_TAG = "ec2tasks:price"
+DISK_PRICE_TAG = "ec2tasks:disk-price"
 FETCHED_TAG = "ec2tasks:fetched"
 # The states that AWS knows, by what they mean here.
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
@@ -40,7 +41,8 @@ class Instance:
 
     `launched` is when it last started; `fetched` whether everything on it had been fetched when it stopped
     after that; `stopped` when it was stopped, where AWS tells; `token` that of the launch;
-    `image` the id of its image; `reason_code` and `reason` why it is in its state.
+    `image` the id of its image; `reason_code` and `reason` why it is in its state. `price` is what it costs
+    an hour as it runs, in dollars, `disk_price` what its disk goes on costing while it is stopped.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Instance:
     reason_code: str = ""
     subnet: str = ""
     vpc: str = ""
+    disk_price: float | None = None
 
     @property
     def where(self) -> str:
@@ -93,7 +96,8 @@ def from_description(description: InstanceTypeDef) -> Instance:
         project=tags.get(PROJECT_TAG),
         launched=description["LaunchTime"],
         spot=description.get("InstanceLifecycle") == "spot",
-        price=float(tags[PRICE_TAG]) if PRICE_TAG in tags else None,
+        price=amount(tags.get(PRICE_TAG)),
+        disk_price=amount(tags.get(DISK_PRICE_TAG)),
         group_ids=tuple(group["GroupId"] for group in description.get("SecurityGroups", [])),
         reason=description.get("StateReason", {}).get("Message", ""),
         fetched=tags.get(FETCHED_TAG) == description["LaunchTime"].isoformat(),

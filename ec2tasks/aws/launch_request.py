@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ec2tasks.aws.images import Image
+from ec2tasks.aws.instances import DISK_PRICE_TAG, PRICE_TAG
 from ec2tasks.aws.networks import Subnet
-from ec2tasks.aws.prices import price_of, shipped_rates
+from ec2tasks.aws.prices import Price, Rates, price_of
 from ec2tasks.aws.user_data import user_data
 from ec2tasks.config.settings import Settings
 
@@ -20,10 +21,17 @@ class Candidate:
     instance_type: str
     subnet: Subnet
 
+    def key(self, *, spot: bool) -> str:
+        """What its price is kept under."""
+        return f"{self.instance_type}@{self.subnet.zone}{' spot' if spot else ''}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchPlan:
-    """All that is decided about a launch before EC2 is asked; `candidates` are tried in their order."""
+    """All that is decided about a launch before EC2 is asked; `candidates` are tried in their order.
+
+    `prices`: the dollars an hour of each candidate whose price is known, by its key: as it runs, and stopped.
+    """
 
     settings: Settings
     tags: Mapping[str, str]
@@ -33,6 +41,35 @@ class LaunchPlan:
     group_id: str
     profile: str | None
     candidates: tuple[Candidate, ...]
+    prices: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    @property
+    def disk_gb(self) -> int:
+        """The GiB of all disks together."""
+        asked = {self.image.root_device: self.settings.disk_gb} if self.settings.disk_gb else {}
+        return sum({**self.image.disk_sizes, **asked}.values())
+
+
+def plan_prices(plan: LaunchPlan, rates: Rates) -> dict[str, Price]:
+    """What each candidate would cost, by its key; also on demand, where that may be asked for after spot."""
+    settings = plan.settings
+    kinds = [settings.spot, *([False] if settings.spot and settings.spot_fallback else [])]
+    return {
+        candidate.key(spot=spot): price_of(
+            rates, candidate.instance_type, zone=candidate.subnet.zone, spot=spot, disk_gb=plan.disk_gb
+        )
+        for spot in kinds
+        for candidate in plan.candidates
+    }
+
+
+def price_figures(prices: Mapping[str, Price]) -> dict[str, list[float]]:
+    """What a plan keeps of prices: those known, by the candidate's key, as it runs and stopped."""
+    return {
+        key: [round(price.hourly, 4), round(price.stopped, 4)]
+        for key, price in prices.items()
+        if price.hourly is not None
+    }
 
 
 def candidates(
@@ -52,8 +89,9 @@ def run_instances_request(plan: LaunchPlan, candidate: Candidate, token: str) ->
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
-    price = price_of(shipped_rates(plan.settings.region), candidate.instance_type).instance
-    tags = {**plan.tags, **({"ec2tasks:price": f"{price:g}"} if price and not plan.settings.spot else {})}
+    figures = plan.prices.get(candidate.key(spot=plan.settings.spot), ())
+    priced = {tag: f"{usd:g}" for tag, usd in zip((PRICE_TAG, DISK_PRICE_TAG), figures, strict=False)}
+    tags = {**plan.tags, **priced}
     tag_list = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     request: dict[str, Any] = {
         "ImageId": plan.image.id,

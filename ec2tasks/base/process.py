@@ -130,8 +130,11 @@ def start_thread(work: Callable[..., None], *args: object) -> threading.Thread:
     return thread
 
 
-def in_background(act: Callable[[], Value]) -> Callable[[], Value]:
-    """Start `act` in a daemon thread; the function returned waits for its answer, or raises its error."""
+def in_background(act: Callable[[], Value], *, patience: float | None = None) -> Callable[[], Value]:
+    """Start `act` in a daemon thread; the function returned waits for its answer, or raises its error.
+
+    It raises TimeoutError where it has waited for `patience` seconds; None for as long as it takes.
+    """
     answers: queue.Queue[tuple[Value | None, BaseException | None]] = queue.Queue()
 
     def work() -> None:
@@ -143,7 +146,10 @@ def in_background(act: Callable[[], Value]) -> Callable[[], Value]:
     start_thread(work)
 
     def answer() -> Value:
-        value, error = answers.get()
+        try:
+            value, error = answers.get(timeout=patience)
+        except queue.Empty:
+            raise TimeoutError from None
         if error:
             raise error
         return cast(Value, value)

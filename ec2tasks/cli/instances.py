@@ -18,7 +18,7 @@ from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.cli.options import JSON_OPTION, PLACE_OPTIONS, Option
 from ec2tasks.cli.task import ec2_task, is_dry, make_context
 from ec2tasks.commands.leftovers import end_volumes, find_leftovers, say_leftovers
-from ec2tasks.commands.status import guard_json, instance_json, status_lines
+from ec2tasks.commands.status import guard_json, instance_json, price_cell, status_lines
 from ec2tasks.commands.trust import Acts
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle.context import CallContext
@@ -209,7 +209,7 @@ def _end(forgotten: Forgotten, *, force: bool) -> bool:
 
 
 def _show_table(listed: Sequence[Instance]) -> None:
-    rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "ADDRESS", "SINCE START", "COST")]
+    rows = [("NAME", "ID", "STATE", "TYPE", "ZONE", "ADDRESS", "SINCE START", "PRICE", "COST")]
     now = datetime.now(timezone.utc)
     for instance in listed:
         spent = instance.cost_until(now)
@@ -224,6 +224,7 @@ def _show_table(listed: Sequence[Instance]) -> None:
                 instance.zone,
                 instance.address or "-",
                 age,
+                price_cell(instance),
                 cost,
             )
         )

@@ -1,21 +1,37 @@
-"""What a task would do, in words: pure, from the settings alone, so that a plan costs nothing."""
+"""What a task would do, in words: from the settings and what this machine knows, so that it costs nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ec2tasks.aws.prices import offer_text, price_of
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.pricing import remembered_rates
 
 
 def up_lines(context: CallContext) -> list[str]:
-    """How `up` would get to the instance."""
+    """How `up` would get to the instance, and what that would cost."""
     settings = context.settings
     kind = "spot instance" if settings.spot else "instance"
     return [
         f"find {kind} `{settings.name}` in {settings.region}, or launch it:"
-        f" {' or '.join(settings.instance_type)}, image `{settings.image}`, key pair `{settings.key_name}`"
+        f" {' or '.join(settings.instance_type)}, image `{settings.image}`, key pair `{settings.key_name}`",
+        price_line(context),
     ]
+
+
+def price_line(context: CallContext) -> str:
+    """What a launch would cost, by what this machine knows: a plan asks nobody.
+
+    At the spot price AWS takes no more than on demand.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-instances-history.html
+    """
+    settings, rates = context.settings, remembered_rates(context)
+    disk_gb = settings.disk_gb or 0
+    prices = [price_of(rates, name, disk_gb=disk_gb) for name in settings.instance_type]
+    bound = " at most, at the spot price," if settings.spot else ""
+    return f"pay{bound} {offer_text(prices)}"
 
 
 def push_line(context: CallContext) -> str:

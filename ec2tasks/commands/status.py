@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 
 from ec2tasks.aws.instances import HALTED, UP, Instance
+from ec2tasks.aws.prices import dollars
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.config.parsers import duration
 from ec2tasks.remote.guard_status import GuardStatus
@@ -40,6 +41,12 @@ def _lines_of_running(guard: GuardStatus | None) -> list[str]:
     return [guard.reason, f"it {verb} in {duration(guard.ends_in)} ({guard.because.partition(':')[0]})"]
 
 
+def price_cell(instance: Instance) -> str:
+    """What an instance costs an hour as it is now: as it runs, or its disk alone."""
+    price = instance.price if instance.state in UP else instance.disk_price
+    return f"{dollars(price)}/h" if price else "not known"
+
+
 def guard_json(guard: GuardStatus | None, lines: list[str]) -> dict[str, object]:
     """The guard's status and these lines as JSON can hold them."""
     return {"guard": {**asdict(guard), "end": guard.end.value} if guard else None, "outlook": lines}
@@ -62,5 +69,6 @@ def instance_json(instance: Instance, *, now: datetime | None = None) -> dict[st
         "stopped": instance.stopped.isoformat() if instance.stopped else None,
         "age_seconds": round((moment - instance.launched).total_seconds()) if runs else None,
         "price_per_hour": instance.price,
+        "price_per_hour_stopped": instance.disk_price,
         "cost": None if spent is None else round(spent, 4),
     }

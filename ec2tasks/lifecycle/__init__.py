@@ -11,6 +11,7 @@ meanwhile, `Outcome` how the work went. In order:
     instance_cache    an instance as this machine remembers it
     drift             in which way an instance differs from what was asked for
     find              the project's instance, in AWS or remembered
+    pricing           what it will cost, asked beside the launch and remembered
     launching         asked for until it is granted, written down before
     acquire           found, started or launched, until it takes commands
     outcome           how the work went

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.capacity import Refusal
 from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.launch import plan_launch
-from ec2tasks.aws.launch_request import LaunchPlan
+from ec2tasks.aws.launch_request import LaunchPlan, plan_prices, price_figures
+from ec2tasks.aws.prices import offer_text, price_text
 from ec2tasks.aws.reachability import boot_limit
 from ec2tasks.aws.security_groups import open_ssh_port
 from ec2tasks.aws.start_and_end import NextStep, next_step
@@ -32,6 +33,7 @@ from ec2tasks.lifecycle.find import (
 )
 from ec2tasks.lifecycle.instance_cache import as_json
 from ec2tasks.lifecycle.launching import launch_patiently, taken_back
+from ec2tasks.lifecycle.pricing import Told, ask_rates
 from ec2tasks.remote.usage_mark import mark
 from ec2tasks.ssh.connect import is_connected, open_master, wait_ready
 from ec2tasks.ssh.host import Host
@@ -190,13 +192,15 @@ class _Launches:
         if not self.may_launch:
             raise no_instance_error(self.context)
         if self.plan is None:
-            self.plan = _plan_launch(self.context)
+            told = ask_rates(self.context)
+            plan = _plan_launch(self.context)
             output.step(NextStep.LAUNCH.value)  # only now: each mistake that costs nothing was looked for
+            self.plan = _priced(plan, told())
         # Between AWS's yes and our knowing it, a Ctrl-C would leave an instance that nobody ends.
         with deferred() as pause:
             instance = launch_patiently(self.context, self.plan, lost=self.lost, sleep=pause)
             self.acquired.instance, self.acquired.launched = instance, True
-        output.step(f"launched {instance.where}")
+        output.step(f"launched {instance.where}, {price_text(instance.price)}")
         return instance
 
     def is_lost(self, instance: Instance) -> bool:
@@ -235,3 +239,12 @@ def _plan_launch(context: CallContext) -> LaunchPlan:
     known = stored_identity(context.project.root) or project_identity(context.project)
     tags = instances.launch_tags(context.settings, known)
     return plan_launch(context.aws, context.settings, tags, home=context.home, tools=context.tools)
+
+
+def _priced(plan: LaunchPlan, told: Told) -> LaunchPlan:
+    """The plan with what it would cost, which is said: nothing has been launched yet."""
+    prices = plan_prices(plan, told.rates)
+    told.say()
+    asked = [prices[candidate.key(spot=plan.settings.spot)] for candidate in plan.candidates]
+    output.step(offer_text(asked))
+    return replace(plan, prices=price_figures(prices))

@@ -12,8 +12,8 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,15 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A launch that was begun (seconds since the epoch) and that no client has got on yet."""
+    """A launch that was begun (seconds since the epoch) and that no client has got on yet.
+
+    `prices` are those that it was begun with: they stand in the request, and AWS may tell others meanwhile.
+    """
 
     place: Place
     nonce: str
     began: float
+    prices: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def token(self, request: Mapping[str, Any]) -> str:
         """The client token of a request: equal requests get the same, different ones a different one.
@@ -61,15 +65,22 @@ class Entry:
         return token.startswith(f"{self.nonce}-")
 
 
-def begin(state: State, place: Place, *, anew: bool = False, clock: Callable[[], float] = time.time) -> Entry:
-    """The entry for this place, where it is young enough, else a new one.
+def begin(
+    state: State,
+    place: Place,
+    *,
+    prices: Mapping[str, Sequence[float]] | None = None,
+    anew: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> Entry:
+    """The entry for this place, where it is young enough, else a new one with these prices.
 
     It is on the disk before this returns. With `anew` it is a new one in any case.
     """
     known = read(state, place.key)
     if known and not anew and not known.is_old(clock):
         return known
-    entry = Entry(place=place, nonce=secrets.token_hex(16), began=clock())
+    entry = Entry(place=place, nonce=secrets.token_hex(16), began=clock(), prices=prices or {})
     write_atomically(_folder(state) / place.key, json.dumps(asdict(entry)), durable=True)
     return entry
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ec2tasks.aws import instances
@@ -91,9 +92,10 @@ def _launch(
     if plan.public_key:
         write_atomically(context.public_key, f"{plan.public_key}\n")
     for anew in (False, True):
-        entry = launch_journal.begin(context.state, context.place, anew=anew)
+        entry = launch_journal.begin(context.state, context.place, prices=plan.prices, anew=anew)
+        begun = replace(plan, prices=entry.prices)
         try:
-            launched = launch(context.aws, plan, entry.token, lost=lost, sleep=sleep, loud=loud)
+            launched = launch(context.aws, begun, entry.token, lost=lost, sleep=sleep, loud=loud)
             return instances.from_description(launched)
         except Exception as error:
             if error_code(error) == "IdempotentInstanceTerminated" and not anew:

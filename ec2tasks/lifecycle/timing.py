@@ -28,4 +28,4 @@ class Timings:
     def line(self, cost: float | None) -> str:
         """The phases in words, and what they cost."""
         words = [f"{name} {duration(seconds)}" for name, seconds in self.seconds.items()]
-        return " · ".join([*words, *([f"cost ≈ ${cost:.2f}"] if cost is not None else [])])
+        return " · ".join([*words, "cost not known" if cost is None else f"cost ≈ ${cost:.2f}"])

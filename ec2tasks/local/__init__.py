@@ -14,6 +14,7 @@ rootfs        what an instance sees as its file system
 userdata      user data as cloud-init reads it: scripts and boothooks
 host          one boot of one instance: files, network, processes, end
 metadata      the metadata service at 169.254.169.254
+prices        what AWS's Price List and spot prices answer
 answers       requests of the API read, errors written
 launch        what AWS refuses and moto lets pass
 signature     whether a request is signed with a key of this account

@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
@@ -13,18 +14,22 @@ THROTTLE_CODES = {
     "ec2": ("RequestLimitExceeded", 503),
     "ssm": ("ThrottlingException", 400),
     "s3": ("SlowDown", 503),
+    "pricing": ("ThrottlingException", 400),
+    "servicequotas": ("TooManyRequestsException", 400),
 }
+JSON_SERVICES = ("ssm", "pricing", "servicequotas")
 THROTTLE_TEXT = "Request limit exceeded."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call of the AWS API."""
+    """One call of the AWS API; `content` is what a service that takes JSON is asked."""
 
     service: str
     region: str
     action: str
     parameters: Mapping[str, str] = field(default_factory=dict)
+    content: Mapping[str, Any] = field(default_factory=dict)
 
     def list_parameter(self, name: str) -> list[str]:
         """The values of a list parameter: NAME.1, NAME.2 and so on."""
@@ -55,7 +60,16 @@ def read_call(authorization: str, target: str, content_type: str, query: str, bo
     elif service in ("ec2", "iam", "sts"):
         parameters = dict(parse_qsl(query, keep_blank_values=True))
     action = parameters.get("Action") or target.rpartition(".")[2]
-    return Call(service=service, region=region, action=action, parameters=parameters)
+    content = _json(body) if service in JSON_SERVICES else {}
+    return Call(service=service, region=region, action=action, parameters=parameters, content=content)
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def throttle_refusal(service: str) -> Refusal:
@@ -67,7 +81,7 @@ def throttle_refusal(service: str) -> Refusal:
 def error_body(service: str, refusal: Refusal) -> tuple[str, bytes]:
     """The content type and body of an error, as the service writes it."""
     code, message, request_id = escape(refusal.code), escape(refusal.message), uuid.uuid4()
-    if service == "ssm":
+    if service in JSON_SERVICES:
         text = json.dumps({"__type": refusal.code, "message": refusal.message})
         return "application/x-amz-json-1.1", text.encode()
     error = f"<Code>{code}</Code><Message>{message}</Message>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import socket
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from ec2tasks.local import cloud, images, keys, launch, signature
+from ec2tasks.local import cloud, images, keys, launch, prices, signature
 from ec2tasks.local.answers import Call, Refusal, error_body, read_call, throttle_refusal
 from ec2tasks.local.faults import ErrorFault, FaultFile
 from ec2tasks.local.fleet import Fleet
@@ -51,6 +52,13 @@ def refusal_reply(service: str, refusal: Refusal) -> Reply:
     kind, body = error_body(service, refusal)
     headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
     return Reply(status=f"{refusal.status} {refusal.code}", headers=headers, body=body)
+
+
+def json_reply(content: Mapping[str, Any]) -> Reply:
+    """The HTTP answer of a service that speaks JSON."""
+    body = json.dumps(content).encode()
+    headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+    return Reply(headers=headers, body=body)
 
 
 def fault_refusal(fault: ErrorFault) -> Refusal:
@@ -99,6 +107,8 @@ class Api:
         self._seed(call)
         if call.service == "ec2":
             reply = self._ec2(call, environ)
+        elif call.service == "pricing":
+            reply = json_reply(prices.products(call.content))
         elif fault is None and not (call.service == "iam" and self._lag.is_asked_for):
             answered: Iterable[bytes] = self._moto(environ, start_response)
             return answered
@@ -138,7 +148,7 @@ class Api:
 
     def _read(self, environ: dict[str, Any]) -> Call:
         kind, body = environ.get("CONTENT_TYPE", ""), b""
-        if kind.startswith("application/x-www-form-urlencoded"):
+        if kind.startswith(("application/x-www-form-urlencoded", "application/x-amz-json")):
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BytesIO(body)
         target, query = environ.get("HTTP_X_AMZ_TARGET", ""), environ.get("QUERY_STRING", "")
@@ -190,6 +200,9 @@ class Api:
             return self._change_state(call, environ)
         if call.action == "GetConsoleOutput":
             return self._console(call, self._moto_reply(environ))
+        if call.action == "DescribeSpotPriceHistory":
+            reply = self._moto_reply(environ)
+            return reply.with_body(prices.with_spot_prices(reply.body, call.region)) if reply.ok else reply
         if call.action == "ModifyInstanceAttribute":
             return self._modify(call, environ)
         return self._moto_reply(environ)

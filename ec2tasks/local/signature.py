@@ -20,7 +20,7 @@ from ec2tasks.local.answers import Refusal
 BODY_LIMIT = 16 * 2**20  # bytes; what is longer is an object of S3, whose hash is signed in its stead
 REFUSALS = {
     "ec2": ("AuthFailure", 401),
-    "ssm": ("UnrecognizedClientException", 400),
+    **dict.fromkeys(("ssm", "pricing", "servicequotas"), ("UnrecognizedClientException", 400)),
     "s3": ("InvalidAccessKeyId", 403),
 }
 

@@ -77,7 +77,7 @@ def test_iam_takes_a_policy_of_that_size() -> None:
         ),
         ("roles", {"iam:GetInstanceProfile", "iam:PassRole"}),
         ("all-regions", {"ec2:DescribeRegions"}),
-        ("spot", set()),
+        ("spot", {"ec2:DescribeSpotPriceHistory"}),
         ("any-image", set()),
     ],
 )
@@ -194,5 +194,5 @@ def test_a_role_not_named_is_not_lent() -> None:
 def test_the_administrator_s_page_tells_of_every_right_and_feature() -> None:
     page = (REPO / "docs" / "admin.md").read_text(encoding="utf-8")
     rows = "\n".join(line for line in page.splitlines() if line.startswith("|"))
-    assert set(re.findall(r"`((?:ec2|iam|ssm):\w+)`", rows)) == set(actions(WHOLE))
+    assert set(re.findall(r"`((?:ec2|iam|ssm|pricing|servicequotas):\w+)`", rows)) == set(actions(WHOLE))
     assert [name for name in FEATURES if f"| `{name}` |" not in rows] == []

@@ -13,8 +13,16 @@ from ec2tasks.aws.capacity import Refusal
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.images import Image
 from ec2tasks.aws.launch import launch
-from ec2tasks.aws.launch_request import Candidate, LaunchPlan, candidates, run_instances_request
+from ec2tasks.aws.launch_request import (
+    Candidate,
+    LaunchPlan,
+    candidates,
+    plan_prices,
+    price_figures,
+    run_instances_request,
+)
 from ec2tasks.aws.networks import Subnet
+from ec2tasks.aws.prices import shipped_rates
 from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import Failure
 from ec2tasks.cli.options import RUN_OPTIONS, setting_values
@@ -87,9 +95,27 @@ def test_what_is_asked_for_is_in_the_request() -> None:
     assert "\n\n#!/bin/sh\n" in parameters["UserData"]
 
 
-def test_the_price_stays_with_the_instance() -> None:
-    tags = request()["TagSpecifications"][0]["Tags"]
-    assert {"Key": "ec2tasks:price", "Value": "1.26"} in tags
+def test_the_price_stays_with_the_instance_and_what_its_disk_costs_alone() -> None:
+    image = replace(IMAGE, disk_sizes={"/dev/sda1": 50, "/dev/sdb": 23})
+    asked = replace(plan(disk_gb=50), image=image, candidates=(candidate(),))
+    priced = replace(asked, prices=price_figures(plan_prices(asked, shipped_rates("eu-central-1"))))
+    tags = run_instances_request(priced, candidate(), "token")["TagSpecifications"][0]["Tags"]
+    assert {"Key": "ec2tasks:price", "Value": "1.274"} in tags
+    assert {"Key": "ec2tasks:disk-price", "Value": "0.009"} in tags
+    unknown = replace(asked, prices=price_figures(plan_prices(asked, shipped_rates("mars-north-1"))))
+    assert "ec2tasks:price" not in str(run_instances_request(unknown, candidate(), "token"))
+
+
+def test_a_fallback_from_spot_is_priced_both_ways() -> None:
+    asked = replace(plan(spot=True, spot_fallback=True), candidates=(candidate(),))
+    key = "g5.xlarge@eu-central-1c"
+    assert set(plan_prices(asked, shipped_rates("eu-central-1"))) == {key, f"{key} spot"}
+    # No spot price is known: only on demand there is one.
+    assert set(price_figures(plan_prices(asked, shipped_rates("eu-central-1")))) == {key}
+
+
+def candidate() -> Candidate:
+    return Candidate(instance_type="g5.xlarge", subnet=SUBNETS[0])
 
 
 def test_an_address_is_asked_for_where_the_subnet_gives_none() -> None:
@@ -145,7 +171,9 @@ def ask(client: Full, lost: Sequence[Refusal] = (), **options: Any) -> Any:
     aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", 1): client})
     tried = tuple(Candidate(instance_type="g5.xlarge", subnet=subnet) for subnet in SUBNETS)
     token = Entry(place=PLACE, nonce="n" * 32, began=0.0).token
-    return launch(aws, replace(plan(**options), candidates=tried), token, lost=lost)
+    asked = replace(plan(**options), candidates=tried)
+    prices = price_figures(plan_prices(asked, shipped_rates("eu-central-1")))
+    return launch(aws, replace(asked, prices=prices), token, lost=lost)
 
 
 def test_without_spot_capacity_each_is_asked_for_on_demand() -> None:

@@ -73,3 +73,10 @@ def test_a_token_is_that_of_one_request(one: dict[str, object], other: dict[str,
     assert token.isascii()
     assert entry.asked_for(token)
     assert (token == entry.token(other)) == ({**one, "ClientToken": ""} == {**other, "ClientToken": ""})
+
+
+def test_a_launch_that_is_asked_for_again_names_the_prices_that_it_began_with(state: State) -> None:
+    """They stand in the request: another one would be another launch to AWS."""
+    first = journal.begin(state, PLACE, prices={"g5.xlarge@a": [1.26, 0.01]})
+    assert journal.begin(state, PLACE, prices={"g5.xlarge@a": [1.3, 0.01]}) == first
+    assert journal.begin(state, PLACE, anew=True).prices == {}

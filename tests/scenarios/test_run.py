@@ -169,8 +169,15 @@ def test_up_tells_the_address_the_cost_and_the_next_command(local_project: Scrat
     said = local_project.ec2tasks("up")
     assert said.code == 0
     assert "g4dn.xlarge" in said.out
-    assert "$0.66/h" in said.out
+    assert "≈ $0.67/h" in said.out
     assert "ec2tasks run" in said.err
+    # What it will cost stands there before anything is launched.
+    priced, launched = (
+        said.err.index("g4dn.xlarge in eu-central-1: $0.66 an hour, disk $0.0089"),
+        said.err.index("launched "),
+    )
+    assert priced < launched
+    assert "(AWS's price list of " in said.err
 
 
 def test_down_without_rsync_gives_up_unfetched_results(local_project: ScratchProject) -> None:
@@ -185,4 +192,5 @@ def test_the_plan_asks_nothing_and_costs_nothing(project: ScratchProject) -> Non
         said = project.ec2tasks(*words)
         assert said.code == 0, said.err
         assert "would run in ~/shop: make x" in said.out
+        assert "would pay g4dn.xlarge in eu-central-1: $0.66 an hour" in said.out
         assert "would terminate the instance" in said.out

@@ -192,6 +192,7 @@ _DEMANDS: dict[str, Any] = {
     "ec2:ImportKeyPair": _import_key,
     "ssm:GetParametersByPath": _parameters,
     "iam:GetInstanceProfile": _profile,
+    "pricing:GetProducts": lambda _request, _tags: [Demand(action="pricing:GetProducts")],
     "ec2:DeleteVolume": lambda request, tags: [
         Demand(
             action="ec2:DeleteVolume",
