@@ -26,6 +26,7 @@ PACKAGES = (
     "ssh",
     "remote",
     "sync",
+    "records",
     "lifecycle",
     "commands",
     "local",
@@ -223,7 +224,7 @@ def test_the_local_ec2_is_imported_by_the_tasks_and_their_edge_alone() -> None:
     assert users == {"cli.task", "cli.tasks"}
 
 
-@pytest.mark.parametrize("name", ["config", "usage", "make", "sync", "lifecycle", "local"])
+@pytest.mark.parametrize("name", ["config", "usage", "make", "sync", "records", "lifecycle", "local"])
 def test_a_package_s_first_page_lists_its_modules_in_the_order_of_their_imports(name: str) -> None:
     page = ast.get_docstring(parsed(ROOT / name / "__init__.py")) or ""
     order = [f"{name}.{line.split()[0]}" for line in page.splitlines() if "  " in line]

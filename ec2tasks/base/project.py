@@ -17,6 +17,23 @@ SETTINGS_FILE = "ec2.yaml"
 # clone can hold a repository in a folder of it, configuration and all: no transport, and none of that kind.
 QUIET_GIT = ("-c", "safe.bareRepository=explicit")
 QUIET_GIT_ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+# Looking at the files, git would also ask a monitor, run hooks once it writes its index, and look into each
+# repository below by that one's own configuration.
+LOOKING = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "--no-optional-locks")
+DIFF_LIMIT = 200_000  # bytes of a diff; of a file over a MiB only that it differs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """What of a project is committed: the commit, and how its files differ from that.
+
+    `clean`: whether they do not; None where that can't be told without starting what the repository names.
+    `changes`: files that git does not know, then the diff of the others, cut at DIFF_LIMIT.
+    """
+
+    commit: str
+    clean: bool | None
+    changes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +75,65 @@ def project_identity(project: Project) -> str:
     return hashlib.sha256(os.fsencode(origin)).hexdigest()[:16]
 
 
+def revision(root: Path) -> Revision | None:
+    """The commit that the project stands on, and what differs from it; None outside of a repository."""
+    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return None
+    commit = _git(root, "rev-parse", "--verify", "HEAD")
+    if not commit:
+        return None
+    if _has_filters(root):
+        return Revision(commit=commit, clean=None)
+    words = ("status", "--porcelain", "--ignore-submodules=all", "--", ".")
+    changed = _git(root, *LOOKING, *words)
+    if not changed:
+        return Revision(commit=commit, clean=None if changed is None else True)
+    unknown = "".join(f"{line}\n" for line in changed.split("\n") if line.startswith("??"))
+    return Revision(commit=commit, clean=False, changes=(unknown + _diff(root))[:DIFF_LIMIT])
+
+
+def _has_filters(folder: Path) -> bool:
+    """Whether the repository itself names programs through which its files go to be compared."""
+    found = _git(folder, "config", "--show-scope", "--name-only", "--get-regexp", r"^(filter\.|core\.bare$)")
+    # Every repository says `core.bare`: no answer is that of a git which does not tell who says what.
+    return found is None or any(
+        not line.startswith(("system\t", "global\t", "command\t")) and "\tfilter." in line.lower()
+        for line in found.split("\n")
+    )
+
+
+def _diff(root: Path) -> str:
+    """What differs from the commit, in git's own words, without a program for one kind of file."""
+    words = (
+        "diff",
+        "--no-color",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--ignore-submodules=all",
+        "HEAD",
+        "--",
+        ".",
+    )
+    git = _git_argv(root, *LOOKING, "-c", "core.bigFileThreshold=1m", *words)
+    return _answer("sh", "-c", '"$@" | head -c "$0"', str(DIFF_LIMIT), *git) or ""
+
+
+def _git_argv(folder: Path, *words: str) -> list[str]:
+    return ["git", *QUIET_GIT, "-C", str(folder), *words]
+
+
 def _git(folder: Path, *words: str) -> str | None:
     """The output of git in a folder; None where it is no repository, has no commit, or git is missing.
 
     Whatever the repository's configuration says, git starts no other program.
     """
-    argv = ["git", *QUIET_GIT, "-C", str(folder), *words]
+    return _answer(*_git_argv(folder, *words))
+
+
+def _answer(*argv: str) -> str | None:
     environ = {**os.environ, **QUIET_GIT_ENVIRONMENT}
     try:
-        result = subprocess.run(argv, capture_output=True, timeout=10, env=environ)
+        result = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=10, env=environ)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return os.fsdecode(result.stdout).removesuffix("\n") if result.returncode == 0 else None

@@ -50,7 +50,7 @@ def _run(
 ) -> int:
     if given["detach"] and command is None:
         raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
-    request = _request(given, command, variables=variables or {})
+    request = _request(given, command, recipe=" ".join(targets), variables=variables or {})
     context = make_context(c, given, targets, acts=_acts_of(given))
     if is_dry(c, given):
         _check_plan(context, request)
@@ -161,7 +161,9 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
     ports = tuple(dict.fromkeys((*context.settings.ports, page.forward)))
     context = replace(context, settings=replace(context.settings, ports=ports))
     beside = partial(shown, page, browser=not given["no_browser"] and has_display())
-    request = _request(given, notebook_command(page), variables=page.variables, beside=beside)
+    request = _request(
+        given, notebook_command(page), recipe="notebook", variables=page.variables, beside=beside
+    )
     if is_dry(c, given):
         _check_plan(context, request)
         show_plan(plan.run_lines(context, f"Jupyter, its page at {page.site}", sync=request.sync))

@@ -11,6 +11,7 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.commands.come_back import NeverBegunError, job_left_running
 from ec2tasks.commands.fetch import fetch, while_fetching
 from ec2tasks.commands.reconnect import JobConnection
+from ec2tasks.commands.record import Record
 from ec2tasks.commands.supervise import supervise
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
@@ -32,21 +33,23 @@ def attach(context: CallContext, job_prefix: str = "", *, whole: bool = False) -
     where it was left on this machine; it is shown from its start where it is wanted `whole`.
     """
     check_local_tools(context)
-    lease = Lease(operation=Operation(context=context, mode=SessionMode.WATCH))
+    lease, timings = Lease(operation=Operation(context=context, mode=SessionMode.WATCH)), Timings()
+    record = Record(lease=lease, timings=timings, fetches=False, comes_back=True)
 
     def work() -> Outcome:
         job = job_left_running(lease, job_prefix)
+        record.came_back_to(job)
         if not whole and shown(context.state, job.job_id) != START:
             output.step(
                 "its output from where it was left here; `ec2tasks attach --all` shows it from its start"
             )
-        outcome = _supervise_again(lease, job, whole=whole)
+        outcome = _supervise_again(record, job, whole=whole)
         if not outcome.left_running:
             output.step(f"job {job.job_id} has ended with {outcome.code}")
             output.hint("`ec2tasks finish` fetches its results and ends the instance")
         return outcome
 
-    return with_instance(lease, work, Timings()).code
+    return record.of(lambda: with_instance(lease, work, timings)).code
 
 
 def finish(context: CallContext, job_prefix: str = "", *, fetches: bool, verbose: bool) -> int:
@@ -58,10 +61,11 @@ def finish(context: CallContext, job_prefix: str = "", *, fetches: bool, verbose
     asked = FinalState(context.settings.final_state) if context.settings.by_option("final_state") else None
     lease = Lease(operation=Operation(context=context, final_state=asked, fetches=fetches))
     timings = Timings()
+    record = Record(lease=lease, timings=timings, fetches=fetches, comes_back=True)
 
     def work() -> Outcome:
         with timings.time("ran"):
-            outcome = _seen_to_its_end(lease, job_prefix)
+            outcome = _seen_to_its_end(record, job_prefix)
         outcome = replace(outcome, results=lease.operation.results_at_first)
         if outcome.left_running:
             return replace(outcome, final_state=None)
@@ -71,38 +75,42 @@ def finish(context: CallContext, job_prefix: str = "", *, fetches: bool, verbose
         with timings.time("fetched"):
             return fetch(lease, outcome, verbose=verbose)
 
-    outcome = with_instance(lease, work, timings)
+    outcome = record.of(lambda: with_instance(lease, work, timings))
     if not outcome.left_running:
         output.step(timings.line(lease.cost()))
     return outcome.exit_code(fetches=fetches)
 
 
-def _seen_to_its_end(lease: Lease, prefix: str) -> Outcome:
+def _seen_to_its_end(record: Record, prefix: str) -> Outcome:
     """Wait for the job's end, with the final state asked for at its start; 125 for one that never began."""
+    lease = record.lease
     try:
         job = job_left_running(lease, prefix)
     except NeverBegunError as never:
         output.warn_of(never)
+        record.never_began(never)
         return Outcome(code=FAILURE_CODE, final_state=never.final_state)
-    end = partial(_wait_for_end, lease, job)
+    record.came_back_to(job)
+    end = partial(_wait_for_end, record, job)
     outcome = while_fetching(lease, end) if lease.operation.fetches else end()
+    record.seen(outcome)
     return replace(outcome, final_state=job.final_state)
 
 
-def _wait_for_end(lease: Lease, job: JobStatus) -> Outcome:
+def _wait_for_end(record: Record, job: JobStatus) -> Outcome:
     """Supervise the job until its end; one that a restart ended counts as ended with 125, which is said."""
     try:
-        return _supervise_again(lease, job)
+        return _supervise_again(record, job)
     except LostJobError as lost:
         output.warn_of(lost)
         return Outcome(code=FAILURE_CODE)
 
 
-def _supervise_again(lease: Lease, job: JobStatus, *, whole: bool = False) -> Outcome:
+def _supervise_again(record: Record, job: JobStatus, *, whole: bool = False) -> Outcome:
     """Supervise the job; its output goes on from where it was left here, unless it is wanted `whole`."""
     if job.lost:
         return Outcome(code=jobs.exit_code(job))
-    context = lease.context
+    lease, context = record.lease, record.lease.context
     since = START if whole else shown(context.state, job.job_id)
     request = Job(
         job_id=job.job_id,
@@ -117,4 +125,5 @@ def _supervise_again(lease: Lease, job: JobStatus, *, whole: bool = False) -> Ou
         terminal=job.terminal,
         fed=job.fed,
     )
-    return supervise(JobConnection(lease=lease, job=request), start=False, since=since)
+    connection = JobConnection(lease=lease, job=request, on_printed=record.tail.add)
+    return supervise(connection, start=False, since=since)

@@ -23,6 +23,7 @@ class NeverBegunError(Failure):
             f"job {job.job_id}, the last one wanted here, never began: its client ended before",
             hint="the same command again runs it; `ec2tasks jobs` lists what ran, for `ec2tasks finish JOB`",
         )
+        self.job_id = job.job_id
         self.final_state = job.final_state
 
 

@@ -37,13 +37,15 @@ LOOK_PATIENCE = 10.0  # seconds that AWS's answer is waited for; it may come dur
 class JobConnection:
     """The connection to a job on the instance, made again for as long as its instance runs.
 
-    `on_begun` is called once the job is known to have begun. `lost`: it was said to be. `looking` asks AWS
+    `on_begun` is called once the job is known to have begun, `on_printed` with each part of what it prints.
+    `lost`: it was said to be. `looking` asks AWS
     what became of the instance, and leaves its `answer`.
     """
 
     lease: Lease
     job: Job
     on_begun: Callable[[], None] = lambda: None
+    on_printed: Callable[[bytes], None] = lambda _block: None
     tries: int = 0
     lost: bool = False
     looking: threading.Thread | None = None

@@ -17,6 +17,7 @@ from ec2tasks.base.terminal import has_input, on_terminal, terminal_size
 from ec2tasks.commands.fetch import fetch, move_files, while_fetching
 from ec2tasks.commands.preflight import check_run
 from ec2tasks.commands.reconnect import JobConnection
+from ec2tasks.commands.record import Record
 from ec2tasks.commands.supervise import supervise
 from ec2tasks.config.settings import Settings
 from ec2tasks.lifecycle import wanted_job
@@ -45,10 +46,12 @@ CAPACITY_PAUSE = 30.0  # seconds until a resumed run asks AWS for an instance ag
 class RunRequest:
     """What a run is asked to do, beside its settings; `command` None is a login shell.
 
-    `sync`: files move. `variables` are for the command alone; `beside` goes on here for as long as it runs.
+    `recipe`: what of the Makefile that is. `sync`: files move. `variables` are for the command alone;
+    `beside` goes on here for as long as it runs.
     """
 
     command: str | None
+    recipe: str = ""
     sync: bool = True
     verbose: bool = False
     detach: bool = False
@@ -101,19 +104,21 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
         fetches=request.sync,
     )
     lease, timings = Lease(operation=operation), Timings()
+    asked = {"command": request.command, "recipe": request.recipe}
+    record = Record(lease=lease, timings=timings, fetches=request.sync, asked=asked)
     job = _job(context, request, environ, job_id=operation.job_id, resumed=resumed)
 
     def work() -> Outcome:
         with timings.time("synced"):
             _push(lease, request)
-        return _run_and_fetch(lease, request, job, timings)
+        return _run_and_fetch(lease, request, job, record)
 
     def files() -> Mapping[str, str]:
         return jobs.job_files(replace(job, final_state=lease.final_state or FinalState.LEAVE))
 
-    asked = operation.final_state
-    with wanted_job.wanted(context.state, context.key, operation.job_id, asked):
-        outcome = with_instance(lease, work, timings, files=files, may_launch=True)
+    record.begin()
+    with wanted_job.wanted(context.state, context.key, operation.job_id, operation.final_state):
+        outcome = record.of(lambda: with_instance(lease, work, timings, files=files, may_launch=True))
     if not outcome.left_running:
         output.step(timings.line(lease.cost()))
     return outcome.exit_code(fetches=request.sync)
@@ -127,13 +132,13 @@ def _push(lease: Lease, request: RunRequest) -> None:
             move_files(lease, options)
 
 
-def _run_and_fetch(lease: Lease, request: RunRequest, job: Job, timings: Timings) -> Outcome:
+def _run_and_fetch(lease: Lease, request: RunRequest, job: Job, record: Record) -> Outcome:
     """Run the job, then fetch what it made, however it ended."""
-    lease.job_begun = True
+    lease.job_begun, timings = True, record.timings
 
     def work() -> Outcome:
         with timings.time("ran"), request.beside():
-            return _run_job(lease, request, job)
+            return _run_job(lease, request, job, record)
 
     if not request.sync:
         outcome = attempt(work)
@@ -160,10 +165,14 @@ def multiplexer(context: CallContext, request: RunRequest) -> str:
     return context.settings.multiplex or ("tmux" if request.detach else "none")
 
 
-def _run_job(lease: Lease, request: RunRequest, job: Job) -> Outcome:
+def _run_job(lease: Lease, request: RunRequest, job: Job, record: Record) -> Outcome:
     """Run the job to its end, or until it is left to itself."""
     context, tools = lease.context, lease.context.tools
-    begun = partial(wanted_job.has_begun, context.state, context.key, job.job_id)
+
+    def begun() -> None:
+        wanted_job.has_begun(context.state, context.key, job.job_id)
+        record.begun()
+
     if request.detach or job.multi != "none":
         jobs.start(lease.host, job, tools)
         begun()
@@ -172,7 +181,7 @@ def _run_job(lease: Lease, request: RunRequest, job: Job) -> Outcome:
         jobs.release(lease.host, job.job_id, tools)
     if request.detach:
         return Outcome(end=End.DETACHED)
-    connection = JobConnection(lease=lease, job=job, on_begun=begun)
+    connection = JobConnection(lease=lease, job=job, on_begun=begun, on_printed=record.tail.add)
     return supervise(connection, start=job.multi == "none")
 
 

@@ -81,6 +81,7 @@ def _view(connection: JobConnection) -> View:
         leaves=not _is_shell(job),
         interrupt=connection.interrupt,
         on_connected=connection.connected,
+        on_printed=connection.on_printed,
         on_unread=lambda: output.step(UNREAD),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from datetime import datetime, timezone
 
 from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.errors import error_text, explain, is_transient
@@ -20,7 +21,9 @@ from ec2tasks.lifecycle.ignored import with_ignored_files
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
 from ec2tasks.lifecycle.release_decision import ENDS, Decision, Facts, decide
+from ec2tasks.records import ledger
 from ec2tasks.remote import job as jobs
+from ec2tasks.remote.job import JobStatus
 from ec2tasks.remote.session import Departure, EndReason, SessionMode
 from ec2tasks.remote.usage_mark import was_used
 from ec2tasks.ssh.connect import close_master, forget_host
@@ -119,6 +122,7 @@ def _tell_unseen_ends(lease: Lease, job_ids: Sequence[str]) -> None:
         unseen = [job for job in jobs.list_jobs(lease.host, context.tools) if job.job_id in job_ids]
         folder.mkdir(exist_ok=True)
         for job in unseen:
+            ledger.append(root, unseen_values(job))
             command = " ".join((job.command or "a shell").split())
             path = jobs.save_output(
                 lease.host, job.job_id, folder, context.tools, log_mb=context.settings.log_mb
@@ -129,6 +133,16 @@ def _tell_unseen_ends(lease: Lease, job_ids: Sequence[str]) -> None:
             )
     except (Failure, OSError) as error:
         output.warning(f"{len(job_ids)} jobs ended while nobody was there, and can't be told of: {error}")
+
+
+def unseen_values(job: JobStatus) -> dict[str, object]:
+    """What the ledger is to hold of a job that ended with nobody there."""
+    began, ended = (
+        moment and datetime.fromtimestamp(moment, tz=timezone.utc) for moment in (job.started, job.ended)
+    )
+    ran = {"ran": max(0.0, (ended - began).total_seconds())} if began and ended else {}
+    values = {"job": job.job_id, "state": "ended", "command": job.command, "code": job.code}
+    return {**values, "began": began, "ended": ended, "phases": ran}
 
 
 def _forget(lease: Lease) -> None:

@@ -44,7 +44,7 @@ class View:
     `raw`: the terminal here is the command's own, with its keys; `fed`: the input here is handed on;
     `leaves`: two Ctrl-C in a row among the keys leave the command running. `interrupt` sends Ctrl-C there;
     `on_connected` is called whenever a connection stands, `on_unread` when nobody reads the output here,
-    `on_shown` with the offsets up to which the two streams have been shown.
+    `on_shown` with the offsets up to which the two streams have been shown, `on_printed` with each part.
     `met`: a connection has ever got as far as the command.
     """
 
@@ -56,6 +56,7 @@ class View:
     on_connected: Callable[[], None] = lambda: None
     on_unread: Callable[[], None] = lambda: None
     on_shown: Callable[[tuple[int, int]], None] = lambda _offsets: None
+    on_printed: Callable[[bytes], None] = lambda _block: None
     out: Output = field(default_factory=Output)
     err: Output = field(default_factory=Output)
     input: Input = field(default_factory=Input)
@@ -182,6 +183,7 @@ class View:
             self._closed_outputs.add(here)
             if here == 1:
                 self.on_unread()
+        self.on_printed(payload)
         if not self._closed_outputs:
             self.on_shown((self.out.offset, self.err.offset))
 

@@ -8,7 +8,14 @@ import pytest
 from support.project import ScratchProject
 
 from ec2tasks.base.errors import UsageError
-from ec2tasks.base.project import Project, check_syncable, find_project, project_identity
+from ec2tasks.base.project import (
+    DIFF_LIMIT,
+    Project,
+    check_syncable,
+    find_project,
+    project_identity,
+    revision,
+)
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
@@ -103,4 +110,72 @@ def test_no_program_that_a_repository_names_is_started_to_know_it(kind: str, tmp
     }.items():
         subprocess.run(["git", "config", "--file", str(own / "config"), name, value], check=True)
     assert project_identity(project(here))
+    assert not began.exists()
+
+
+def committed(root: Path) -> Path:
+    """A repository with one file in one commit."""
+    root.mkdir()
+    git(root, "init", "-q")
+    (root / "train.py").write_text("epochs = 1\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "x")
+    return root
+
+
+def test_what_is_committed_and_what_is_not(tmp_path: Path) -> None:
+    assert revision(tmp_path) is None
+    root = committed(tmp_path / "shop")
+    before = revision(root)
+    assert before
+    assert (len(before.commit), before.clean, before.changes) == (40, True, "")
+    (root / "new.py").touch()
+    (root / "train.py").write_text("epochs = 2\n")
+    after = revision(root)
+    assert after
+    assert (after.commit, after.clean) == (before.commit, False)
+    assert after.changes.startswith("?? new.py\ndiff --git")
+    assert "-epochs = 1\n+epochs = 2" in after.changes
+    (root / "train.py").write_text("x\n" * DIFF_LIMIT)
+    big = revision(root)
+    assert big
+    assert len(big.changes) <= DIFF_LIMIT
+
+
+def test_a_repository_with_no_commit_has_none(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    assert revision(tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["clean", "process", "fsmonitor", "hook", "external", "textconv", "below"])
+def test_no_program_that_a_repository_names_is_started_to_look_at_it(name: str, tmp_path: Path) -> None:
+    """Git would ask these what has changed, or how to compare it."""
+    began = tmp_path / "began"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch '{began}'\n")
+    program.chmod(0o755)
+    root = committed(tmp_path / "shop")
+    (root / ".gitattributes").write_text("* filter=evil diff=evil\n")
+    settings = {
+        "clean": ("filter.evil.clean", str(program)),
+        "process": ("filter.evil.process", str(program)),
+        "fsmonitor": ("core.fsmonitor", str(program)),
+        "hook": ("core.hooksPath", str(tmp_path)),
+        "external": ("diff.evil.command", str(program)),
+        "textconv": ("diff.evil.textconv", str(program)),
+        "below": ("core.abbrev", "9"),
+    }
+    program.rename(tmp_path / "post-index-change") if name == "hook" else None
+    if name == "below":
+        below = committed(root / "below")
+        git(root, "add", "below")
+        (below / ".gitattributes").write_text("* filter=evil\n")
+        for key in ("clean", "fsmonitor"):
+            git(below, "config", *settings[key])
+        (below / "train.py").write_text("epochs = 3\n")
+    git(root, "config", *settings[name])
+    (root / "train.py").write_text("epochs = 2\n")
+    found = revision(root)
+    assert found
+    assert found.clean is (None if name in ("clean", "process") else False)
     assert not began.exists()

@@ -1,0 +1,207 @@
+"""One run as the ledger tells it: what its lines say, taken in the form that they have or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ec2tasks.remote.protocol import JOB_ID
+
+TEXT_LIMIT = 10_000  # characters of a command
+# How far a run is known to have come: `begun` is the last word of a client that was killed, or is there yet.
+STATES = ("begun", "left", "ended", "failed", "interrupted")
+FIRST, LAST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2006, 2200))  # EC2 is of 2006
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run: when, what, on which machine, at what cost, how it ended.
+
+    `phases` in seconds; `cost` in dollars, of `endpoint: local` what it would have been; `code` its exit
+    code. `clean`: all of the project was committed as `commit`, None where that is not known. `recipe`: the
+    target of the Makefile. `released`: what became of the instance. `environment`: the hash of what the
+    command found installed. `use`: what it took of its machine. `error`: why ec2tasks failed.
+    """
+
+    job: str
+    state: str
+    began: datetime
+    ended: datetime | None = None
+    command: str | None = None
+    recipe: str = ""
+    commit: str | None = None
+    clean: bool | None = None
+    endpoint: str = "aws"
+    region: str = ""
+    zone: str = ""
+    type: str = ""
+    image: str = ""
+    instance: str = ""
+    spot: bool = False
+    environment: str | None = None
+    phases: Mapping[str, float] = field(default_factory=dict)
+    code: int | None = None
+    cost: float | None = None
+    use: Mapping[str, object] | None = None
+    released: str | None = None
+    error: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What ran, in one line."""
+        return "(shell)" if self.command is None else " ".join(self.command.split())
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the command itself ran, in seconds; None where that is not known."""
+        return self.phases.get("ran")
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str) or len(value) > TEXT_LIMIT + 1:
+        raise ValueError(value)
+    return value
+
+
+def _job(value: object) -> str:
+    if not JOB_ID.fullmatch(_word(value)):
+        raise ValueError(value)
+    return _word(value)
+
+
+def _state(value: object) -> str:
+    if value not in STATES:
+        raise ValueError(value)
+    return _word(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e12:
+        raise ValueError(value)
+    return value
+
+
+def _amount(value: object) -> float:
+    if _number(value) < 0:
+        raise ValueError(value)
+    return _number(value)
+
+
+def _code(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not -1 <= value <= 255:
+        raise ValueError(value)
+    return value
+
+
+def _moment(value: object) -> datetime:
+    moment = datetime.fromisoformat(_word(value))
+    if moment.tzinfo is None or not FIRST <= moment <= LAST:
+        raise ValueError(value)
+    return moment
+
+
+def _phases(value: object) -> dict[str, float]:
+    if not isinstance(value, dict) or len(value) > 20:
+        raise ValueError(value)
+    return {_word(name): _amount(seconds) for name, seconds in value.items()}
+
+
+def _use(value: object) -> dict[str, object]:
+    """A summary of samples: names with numbers, words, or such by name."""
+    if not isinstance(value, dict) or len(value) > 50:
+        raise ValueError(value)
+    return {_word(name): _plain(inner) for name, inner in value.items()}
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, list) and len(value) <= 500:
+        return [_plain(inner) for inner in value]
+    if isinstance(value, dict):
+        return _use(value)
+    return _word(value) if isinstance(value, str) else _number(value)
+
+
+READERS: dict[str, Callable[[object], Any]] = {
+    **{each.name: _word for each in fields(Run)},
+    "job": _job,
+    "state": _state,
+    "began": _moment,
+    "ended": _moment,
+    "clean": _flag,
+    "spot": _flag,
+    "phases": _phases,
+    "code": _code,
+    "cost": _amount,
+    "use": _use,
+}
+
+
+def read_line(values: object) -> dict[str, Any]:
+    """What a line of the ledger says, without what is not known. Raises ValueError where it is broken."""
+    if not isinstance(values, dict):
+        raise ValueError("no object")
+    said = {
+        name: READERS[name](value) for name, value in values.items() if name in READERS and value is not None
+    }
+    if "job" not in said or "state" not in said:
+        raise ValueError("it names no job")
+    return said
+
+
+def fold(lines: Iterable[Mapping[str, Any]]) -> list[Run]:
+    """The runs that these lines tell of, the newest first: of one job, each later word wins.
+
+    When it began is told best by the first line.
+    """
+    jobs: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        known = jobs.setdefault(line["job"], {})
+        known.update(
+            line,
+            began=known.get("began") or line.get("began") or began_by_id(line["job"]),
+            phases={**known.get("phases", {}), **line.get("phases", {})},
+        )
+    runs = [Run(**values) for values in jobs.values() if values["began"]]
+    return sorted(runs, key=lambda run: (run.began, run.job), reverse=True)
+
+
+def began_by_id(job_id: str) -> datetime | None:
+    """When a job was wanted, as its id tells (`new_job_id`); None for an id of another form."""
+    try:
+        moment = datetime.strptime(job_id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=timezone.utc)
+        milliseconds = int(job_id[16:19], 16)
+    except ValueError:
+        return None
+    moment += timedelta(milliseconds=milliseconds)
+    return moment if FIRST <= moment <= LAST else None
+
+
+def line_values(values: Mapping[str, object]) -> dict[str, object]:
+    """The same as JSON can hold it, in the form that `read_line` takes; without what is None."""
+    return {name: _as_json(value) for name, value in values.items() if value is not None}
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat(timespec="milliseconds")
+    if isinstance(value, str) and len(value) > TEXT_LIMIT:
+        return f"{value[:TEXT_LIMIT]}…"
+    if isinstance(value, Mapping):
+        return {name: _as_json(inner) for name, inner in value.items()}
+    return round(value, 4) if isinstance(value, float) and math.isfinite(value) else value
+
+
+def run_json(run: Run) -> dict[str, object]:
+    """A run as JSON can hold it: times in ISO 8601, UTC; phases in seconds; the cost in dollars."""
+    return {name: _as_json(value) for name, value in asdict(run).items()}
