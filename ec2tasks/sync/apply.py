@@ -81,37 +81,36 @@ def changes_mode_only(item: PullItem) -> bool:
     )
 
 
-def staged_entry(folder: Path, item: PullItem) -> Entry | None:
+def staged_entry(transfer: Transfer, item: PullItem) -> Entry | None:
     """The entry that has arrived of an item in the staging folder; of a link all is known without."""
     if item.remote.kind is EntryKind.LINK:
         return item.remote
     try:
-        return entry_from_stat(os.lstat(folder / item.source))
+        return entry_from_stat(os.lstat(f"{transfer.root}/{STAGING}/{item.source}"))
     except OSError:
         return None
 
 
-def apply_item(pull: Pull, item: PullItem) -> None:
+def apply_item(pull: Pull, below: Below, item: PullItem) -> None:
     """Put an item in its place here, or beside what must not be replaced, and record it.
 
     Raises Failure where it can't be written.
     """
     root = pull.transfer.root
     try:
-        with open_below(root) as below:
-            local = read_entry(root, item.path)
-            conflict = item.conflict or (local != item.local and not _has_arrived(pull.transfer, item, local))
-            kept = _path_above(below, item) or (item.path if conflict else _obstacle(root, item, local))
-            if changes_mode_only(item) and (conflict or kept is not None):
-                # Nothing is to be put anywhere: behind a link the mode stays, else it is for the next time.
-                if not conflict:
-                    pull.baseline.record(item.path, Pair(local, item.remote))
-                return
-            target = item.path
-            if kept is not None:
-                copy = conflict_copy(kept, _copy_ending(pull.transfer, kept, item))
-                target = copy + item.path.removeprefix(kept)
-            written = _write(pull.transfer, below, item, target)
+        local = read_entry(root, item.path)
+        conflict = item.conflict or (local != item.local and not _has_arrived(pull.transfer, item, local))
+        kept = _path_above(below, item) or (item.path if conflict else _obstacle(root, item, local))
+        if changes_mode_only(item) and (conflict or kept is not None):
+            # Nothing is to be put anywhere: behind a link the mode stays, else it is for the next time.
+            if not conflict:
+                pull.baseline.record(item.path, Pair(local, item.remote))
+            return
+        target = item.path
+        if kept is not None:
+            copy = conflict_copy(kept, _copy_ending(pull.transfer, kept, item))
+            target = copy + item.path.removeprefix(kept)
+        written = _write(pull.transfer, below, item, target)
     except OSError as error:
         raise Failure(
             f"pull is not complete: `{item.path}` can't be written here: {error.strerror}", hint=HINT
@@ -139,6 +138,8 @@ def _has_arrived(transfer: Transfer, item: PullItem, local: Entry | None) -> boo
 
 def _path_above(below: Below, item: PullItem) -> str | None:
     """The link or file above an item's path, through which nothing is put anywhere."""
+    if below.is_folder(item.path.rpartition("/")[0]):
+        return None
     return next((path for path in parents(item.path) if _is_no_folder(below, path)), None)
 
 
@@ -170,7 +171,7 @@ def _write(transfer: Transfer, below: Below, item: PullItem, target: str) -> Ent
     if changes_mode_only(item) and target == item.path:
         below.set_mode(target, item.remote.mode)
         return item.remote
-    staged = staged_entry(staging_folder(transfer), item)
+    staged = staged_entry(transfer, item)
     assert staged is not None
     _back_up(transfer, below, target)
     if item.remote.kind is EntryKind.LINK:

@@ -20,35 +20,83 @@ from ec2tasks.sync.ignore import DRAFT
 
 # Where there is O_PATH, a folder that may be entered but not read will do.
 FOLDER_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+MOST_OPEN = 32  # folders
+
+
+class _Folder:
+    """An opened folder, closed once nothing uses it any more."""
+
+    __slots__ = ("descriptor", "identity")
+
+    def __init__(self, name: str | Path, above: int | None, flags: int) -> None:
+        self.descriptor = os.open(name, flags, dir_fd=above)
+        status = os.fstat(self.descriptor)
+        self.identity = status.st_dev, status.st_ino
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):  # it could not be opened
+            os.close(self.descriptor)
+
+    def is_still(self, name: str, above: int) -> bool:
+        """Whether it stands under this name in the opened folder above."""
+        try:
+            status = os.stat(name, dir_fd=above, follow_symlinks=False)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self.identity
 
 
 class Below:
-    """What stands below a folder, to be changed; use `open_below`."""
+    """What stands below a folder, to be changed; use `open_below`.
 
-    def __init__(self, folder: int) -> None:
-        self._folder = folder
+    The folders used last stay open. Each is used again only where it still stands under its name in the one
+    above it.
+    """
 
-    @contextlib.contextmanager
-    def _above(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+    def __init__(self, root: Path) -> None:
+        self._opened = {"": _Folder(root, None, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)}
+
+    def close(self) -> None:
+        """Close all that is open."""
+        self._opened.clear()
+
+    def _above(self, path: str, *, make: bool = False) -> tuple[_Folder, str]:
         """The opened folder above a path, and its last name; `make` makes the folders that are missing."""
-        *folders, name = path.split("/")
-        if not NO_NAMES.isdisjoint((*folders, name)):
+        if not NO_NAMES.isdisjoint(path.split("/")):
             raise OSError(errno.EINVAL, "no path below the project", path)
-        with contextlib.ExitStack() as opened:
-            folder = self._folder
-            for part in folders:
-                if make:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(part, dir_fd=folder)
-                folder = os.open(part, FOLDER_FLAGS, dir_fd=folder)
-                opened.callback(os.close, folder)
-            yield folder, name
+        folder, _, name = path.rpartition("/")
+        return self._open(folder, make=make), name
+
+    def _open(self, path: str, *, make: bool) -> _Folder:
+        """The opened folder at a path; "" is the top one."""
+        if not path:
+            return self._opened[path]
+        above_path, _, name = path.rpartition("/")
+        above = self._open(above_path, make=make)
+        folder = self._opened.pop(path, None)
+        if folder is None or not folder.is_still(name, above.descriptor):
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=above.descriptor)
+            folder = _Folder(name, above.descriptor, FOLDER_FLAGS)
+        self._opened[path] = folder  # the last one used
+        while len(self._opened) > MOST_OPEN:
+            del self._opened[next(path for path in self._opened if path)]
+        return folder
+
+    def is_folder(self, path: str) -> bool:
+        """Whether a folder stands at a path, with no link on the way; "" is the top one."""
+        try:
+            self._open(path, make=False)
+        except OSError:
+            return False
+        return True
 
     def mode_at(self, path: str) -> int | None:
         """What stands at a path and its mode, as `st_mode`; of a link its own. None for nothing."""
         try:
-            with self._above(path) as (folder, name):
-                return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            folder, name = self._above(path)
+            return os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False).st_mode
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -58,25 +106,29 @@ class Below:
 
     def rename(self, source: str, target: str) -> None:
         """Give what stands at one path another, in place of what stands there, in one step."""
-        with self._above(source) as (folder, name), self._above(target, make=True) as (above, end):
-            os.replace(name, end, src_dir_fd=folder, dst_dir_fd=above)
+        above, end = self._above(target, make=True)
+        folder, name = self._above(source)
+        os.replace(name, end, src_dir_fd=folder.descriptor, dst_dir_fd=above.descriptor)
 
     def make_link(self, path: str, target: str) -> None:
         """Make a symbolic link in place of what stands there, in one step."""
-        with self._above(path, make=True) as (folder, name):
-            _remove_draft(folder)
-            os.symlink(target, DRAFT, dir_fd=folder)
-            os.replace(DRAFT, name, src_dir_fd=folder, dst_dir_fd=folder)
+        folder, name = self._above(path, make=True)
+        _remove_draft(folder.descriptor)
+        os.symlink(target, DRAFT, dir_fd=folder.descriptor)
+        os.replace(DRAFT, name, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
 
     def copy(self, source: str, target: str) -> None:
         """Let what stands at one path stand at another too, where nothing does; a hard link if it can be."""
-        with self._above(source) as (folder, name), self._above(target, make=True) as (above, end):
-            try:
-                os.link(name, end, src_dir_fd=folder, dst_dir_fd=above, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-                    raise
-                _copy(name, folder, end, above)
+        above, end = self._above(target, make=True)
+        folder, name = self._above(source)
+        try:
+            os.link(
+                name, end, src_dir_fd=folder.descriptor, dst_dir_fd=above.descriptor, follow_symlinks=False
+            )
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+                raise
+            _copy(name, folder.descriptor, end, above.descriptor)
 
     def move(self, source: str, target: str) -> None:
         """Rename, also from another file system: it has another name until all of it is there."""
@@ -85,39 +137,41 @@ class Below:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            with self._above(source) as (folder, name), self._above(target, make=True) as (above, end):
-                _remove_draft(above)
-                _copy(name, folder, DRAFT, above)
-                os.replace(DRAFT, end, src_dir_fd=above, dst_dir_fd=above)
-                os.unlink(name, dir_fd=folder)
+            above, end = self._above(target, make=True)
+            folder, name = self._above(source)
+            _remove_draft(above.descriptor)
+            _copy(name, folder.descriptor, DRAFT, above.descriptor)
+            os.replace(DRAFT, end, src_dir_fd=above.descriptor, dst_dir_fd=above.descriptor)
+            os.unlink(name, dir_fd=folder.descriptor)
 
     def make_folder(self, path: str, mode: int) -> None:
         """Make a folder of this mode, and those above it; one that is there gets the mode."""
-        with self._above(path, make=True) as (folder, name), contextlib.suppress(FileExistsError):
-            os.mkdir(name, dir_fd=folder)
+        folder, name = self._above(path, make=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, dir_fd=folder.descriptor)
         self.set_mode(path, mode)
 
     def set_mode(self, path: str, mode: int) -> None:
         """Give a file or folder this mode. A link is refused."""
-        with self._above(path) as (folder, name):
-            if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-            os.chmod(name, mode, dir_fd=folder)
+        folder, name = self._above(path)
+        if stat.S_ISLNK(os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        os.chmod(name, mode, dir_fd=folder.descriptor)
 
     def set_time(self, path: str, mtime: int) -> None:
         """Give a file this time, in nanoseconds since 1970."""
-        with self._above(path) as (folder, name):
-            os.utime(name, ns=(mtime, mtime), dir_fd=folder, follow_symlinks=False)
+        folder, name = self._above(path)
+        os.utime(name, ns=(mtime, mtime), dir_fd=folder.descriptor, follow_symlinks=False)
 
     def remove(self, path: str) -> None:
         """Remove a file or a link."""
-        with self._above(path) as (folder, name):
-            os.unlink(name, dir_fd=folder)
+        folder, name = self._above(path)
+        os.unlink(name, dir_fd=folder.descriptor)
 
     def remove_folder(self, path: str) -> None:
         """Remove an empty folder."""
-        with self._above(path) as (folder, name):
-            os.rmdir(name, dir_fd=folder)
+        folder, name = self._above(path)
+        os.rmdir(name, dir_fd=folder.descriptor)
 
 
 def _remove_draft(folder: int) -> None:
@@ -145,8 +199,8 @@ def _copy(name: str, folder: int, end: str, above: int) -> None:
 @contextlib.contextmanager
 def open_below(root: Path) -> Iterator[Below]:
     """Open a folder to change what is below it."""
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    below = Below(root)
     try:
-        yield Below(folder)
+        yield below
     finally:
-        os.close(folder)
+        below.close()

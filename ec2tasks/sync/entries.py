@@ -103,7 +103,8 @@ def read_entry(root: Path, path: str, own_folders: dict[str, bool] | None = None
             return entry_from_stat(status)
         target = os.readlink(full)
     except (FileNotFoundError, NotADirectoryError):
-        if nowhere_above(root, path):
+        # Where the folder above it is there, so is all that links on the way lead to.
+        if not os.path.isdir(os.path.dirname(full)) and nowhere_above(root, path):
             raise OSError(errno.ENOENT, "behind a link that leads nowhere") from None
         return None
     return (

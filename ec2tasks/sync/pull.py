@@ -27,6 +27,7 @@ from ec2tasks.sync.apply import (
     staged_entry,
     staging_folder,
 )
+from ec2tasks.sync.below import open_below
 from ec2tasks.sync.entries import EntryKind, encode_paths, may_be_same
 from ec2tasks.sync.gate import NO_STAMP, Seen
 from ec2tasks.sync.progress import shows_bar
@@ -113,11 +114,12 @@ def _as_seen(item: PullItem, seen: Seen) -> PullItem:
 def _apply(pull: Pull, items: list[PullItem]) -> list[Failure]:
     """Put items in place; return the failures: what can't be written here keeps nothing else out."""
     failures = []
-    for item in sorted(items, key=lambda item: item.path):
-        try:
-            apply_item(pull, _as_arrived(pull.transfer, item))
-        except Failure as error:
-            failures.append(error)
+    with open_below(pull.transfer.root) as below:
+        for item in sorted(items, key=lambda item: item.path):
+            try:
+                apply_item(pull, below, _as_arrived(pull.transfer, item))
+            except Failure as error:
+                failures.append(error)
     return failures
 
 
@@ -212,7 +214,7 @@ def _prepare_staging(folder: Path, items: Sequence[PullItem]) -> None:
     """Make the staging folder, without what an earlier pull left that is in the way of these items."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for item in items:
+        for item in items if any(folder.iterdir()) else ():
             stale = folder / item.source
             if stale.is_dir() and not stale.is_symlink() and item.remote.kind is not EntryKind.FOLDER:
                 shutil.rmtree(stale)
@@ -261,7 +263,7 @@ def _scan_again(transfer: Transfer, items: list[PullItem], result: RsyncResult) 
 
 def _as_arrived(transfer: Transfer, item: PullItem) -> PullItem:
     """The item, with the one of its versions that has arrived where it is replaced all the time."""
-    staged = staged_entry(staging_folder(transfer), item) if item.replaced_by else None
+    staged = staged_entry(transfer, item) if item.replaced_by else None
     return replace(item, remote=staged) if staged else item
 
 
@@ -294,12 +296,12 @@ def _is_whole(transfer: Transfer, item: PullItem, seen: Seen | None, *, finished
     """Whether all of an item has arrived: rsync sets a file's time once its last byte is here."""
     if item.replaced_by:
         # Any version of it is as good as the one scanned, but its size and time do not tell if it was cut.
-        return finished and staged_entry(staging_folder(transfer), item) is not None
+        return finished and staged_entry(transfer, item) is not None
     if seen is None or seen.entry != item.remote:
         return False
     if item.remote.kind is EntryKind.FILE and seen.stamp != item.stamp:
         return False
     if changes_mode_only(item) or item.remote.kind is EntryKind.FOLDER:
         return True
-    staged = staged_entry(staging_folder(transfer), item)
+    staged = staged_entry(transfer, item)
     return staged is not None and may_be_same(staged, item.remote)
