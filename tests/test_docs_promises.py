@@ -30,7 +30,10 @@ def page(name: str) -> str:
 
 def calls() -> set[str]:
     """Every call of AWS that is named in the code of the stages, as an attribute or a word."""
-    services = [get_session().get_service_model(name) for name in ("ec2", "iam", "ssm", "sts", "pricing")]
+    services = [
+        get_session().get_service_model(name)
+        for name in ("ec2", "iam", "ssm", "sts", "pricing", "service-quotas")
+    ]
     known = {xform_name(one): one for service in services for one in service.operation_names}
     nodes = [node for path, tree in TREES.items() if path.parent.name != "local" for node in ast.walk(tree)]
     named = {node.attr for node in nodes if isinstance(node, ast.Attribute)}

@@ -77,6 +77,7 @@ def policy_document(granted: Rights) -> Document:
         _look_statement(granted),
         _images_statement(),
         _prices_statement(granted),
+        _quotas_statement(),
         *_launch_statements(granted),
         *_life_statements(granted),
     ]
@@ -164,6 +165,14 @@ def _prices_statement(granted: Rights) -> Statement:
     """
     spot = ["ec2:DescribeSpotPriceHistory"] if "spot" in granted.features else []
     return _allow("Prices", ["pricing:GetProducts", *spot], ["*"])
+
+
+def _quotas_statement() -> Statement:
+    """Whether the account's quotas of EC2 leave room, for `ec2tasks check`.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_servicequotas.html
+    """
+    return _allow("Quotas", ["servicequotas:GetServiceQuota"], ["arn:aws:servicequotas:*:*:ec2/*"])
 
 
 def _launch_statements(granted: Rights) -> list[Statement]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import InstanceTypeDef
     from types_boto3_iam import IAMClient
     from types_boto3_ssm import SSMClient
+    from types_boto3_sts import STSClient
 
 ATTEMPTS = 6  # of each call
 PRICE_LIST_REGION = "us-east-1"
@@ -156,3 +157,14 @@ class Aws:
         https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html
         """
         return self._client("pricing", attempts=2, region=PRICE_LIST_REGION)
+
+    @property
+    def servicequotas(self) -> Any:
+        """Service Quotas: how many vCPUs may run."""
+        return self._client("service-quotas", attempts=2)
+
+    @property
+    def sts(self) -> STSClient:
+        """STS: whose credentials these are."""
+        client: STSClient = self._client("sts", attempts=2)
+        return client

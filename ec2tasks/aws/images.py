@@ -43,7 +43,7 @@ class Image:
     """An AMI that can be launched; `user` logs in on it, `root_device` is the name of its first disk.
 
     `kept_disks`: those that would outlive the instance, by their name, with what must be asked for with them.
-    `disk_sizes`: the GiB of each disk, by its name.
+    `disk_sizes`: the GiB of each disk, by its name; `created` when it was made, in ISO 8601.
     """
 
     id: str
@@ -52,6 +52,11 @@ class Image:
     root_device: str
     kept_disks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     disk_sizes: Mapping[str, int] = field(default_factory=dict)
+    created: str = ""
+
+    def total_gb(self, root_gb: int | None) -> int:
+        """The GiB of all disks together, where the first is asked for with so many."""
+        return sum({**self.disk_sizes, **({self.root_device: root_gb} if root_gb else {})}.values())
 
 
 def newest_parameter(names: Iterable[str], family: str, arch: str) -> str | None:
@@ -83,17 +88,6 @@ def login_user(description: str) -> str | None:
 def newest(images: Sequence[ImageTypeDef]) -> ImageTypeDef | None:
     """The image with the latest creation date."""
     return max(images, key=lambda image: image.get("CreationDate", ""), default=None)
-
-
-def architectures(aws: Aws, instance_types: Sequence[str]) -> dict[str, str]:
-    """The processor architecture of each of these instance types that the region knows."""
-    answer = aws.ec2.describe_instance_types(
-        Filters=[{"Name": "instance-type", "Values": list(instance_types)}]
-    )
-    return {
-        info["InstanceType"]: info["ProcessorInfo"]["SupportedArchitectures"][-1]
-        for info in answer["InstanceTypes"]
-    }
 
 
 def shared_architecture(by_type: Mapping[str, str]) -> str:
@@ -210,6 +204,7 @@ def _checked(image: ImageTypeDef, arch: str, user: str | None) -> Image:
         user=user,
         root_device=image.get("RootDeviceName", "/dev/sda1"),
         kept_disks=kept_disks(image),
+        created=image.get("CreationDate", ""),
         disk_sizes={
             disk.get("DeviceName", ""): disk.get("Ebs", {}).get("VolumeSize", 0)
             for disk in image.get("BlockDeviceMappings", [])

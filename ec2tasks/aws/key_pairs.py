@@ -49,15 +49,18 @@ def ensure_key_pair(
     public_key = known() if known else described_key_pair(aws, key_name)
     if public_key is None:
         public_key = _import_key(aws, key_name, key_file, home, tools)
-    elif public_key and not _has_private_half(public_key, key_file, key_name, home, tools):
-        raise Failure(
-            f"key pair `{key_name}` exists in {aws.region}, but none of your private keys is its counterpart",
-            hint=(
-                f"copy it (~/.ssh/{OWN_KEY} of the machine that made it), name it with -i FILE,"
-                " or take another key pair with --key-name"
-            ),
-        )
+    elif public_key and not has_private_half(public_key, key_file, key_name, home, tools):
+        raise no_counterpart(key_name, aws.region)
     return KeyPair(name=key_name, public=public_key or None)
+
+
+def no_counterpart(key_name: str, region: str) -> Failure:
+    """The failure that the region's key pair answers to none of the private keys here."""
+    return Failure(
+        f"key pair `{key_name}` exists in {region}, but none of your private keys is its counterpart",
+        hint=f"copy it (~/.ssh/{OWN_KEY} of the machine that made it), name it with -i FILE,"
+        " or take another key pair with --key-name",
+    )
 
 
 def described_key_pair(aws: Aws, key_name: str) -> str | None:
@@ -71,9 +74,7 @@ def described_key_pair(aws: Aws, key_name: str) -> str | None:
     return pairs[0].get("PublicKey", "") if pairs else None
 
 
-def _has_private_half(
-    public_key: str, key_file: Path | None, key_name: str, home: Path, tools: Tools
-) -> bool:
+def has_private_half(public_key: str, key_file: Path | None, key_name: str, home: Path, tools: Tools) -> bool:
     """Whether a private key of this machine, in a file or in the agent, belongs to a public key."""
     halves = [public_half(path, tools) for path in identity_files(key_file, key_name, home)]
     if None in halves:  # a key that does not tell its public half without its passphrase may be the one

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ec2tasks.aws.capacity import Refusal, refused_failure
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code, error_text, warn_if_denied
-from ec2tasks.aws.images import architectures, choose_image, shared_architecture
+from ec2tasks.aws.images import choose_image, shared_architecture
+from ec2tasks.aws.instance_types import type_facts
 from ec2tasks.aws.key_pairs import described_key_pair, ensure_key_pair
 from ec2tasks.aws.launch_request import Candidate, LaunchPlan, candidates, run_instances_request
 from ec2tasks.aws.networks import Subnet, usable_subnets
@@ -83,13 +84,13 @@ def _what_to_try(aws: Aws, settings: Settings) -> tuple[list[Candidate], str]:
     """What to ask EC2 for, in its order, and the architecture of all of it. Raises UsageError for nothing."""
     types = settings.instance_type
     offers = in_background(lambda: zones_by_type(aws, types))
-    processors = in_background(lambda: architectures(aws, types))
+    facts = in_background(lambda: type_facts(aws, types))
     subnets = usable_subnets(aws, settings.subnet)
     zones = offers()
     to_try = candidates(types, zones, subnets)
     if not to_try:
-        raise _not_offered(aws, settings, zones, subnets)
-    return to_try, shared_architecture({name: arch for name, arch in processors().items() if name in zones})
+        raise not_offered(aws, settings, zones, subnets)
+    return to_try, shared_architecture({name: fact.arch for name, fact in facts().items() if name in zones})
 
 
 def zones_by_type(aws: Aws, types: Sequence[str]) -> dict[str, set[str]]:
@@ -107,9 +108,10 @@ def zones_by_type(aws: Aws, types: Sequence[str]) -> dict[str, set[str]]:
     return zones
 
 
-def _not_offered(
+def not_offered(
     aws: Aws, settings: Settings, zones: Mapping[str, set[str]], subnets: Sequence[Subnet]
 ) -> UsageError:
+    """The failure that none of the types is offered where there is a subnet, with those like it."""
     words = ", ".join(f"`{name}`" for name in settings.instance_type)
     if zones:
         places = ", ".join(sorted(set().union(*zones.values())))

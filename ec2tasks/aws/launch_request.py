@@ -43,20 +43,14 @@ class LaunchPlan:
     candidates: tuple[Candidate, ...]
     prices: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
-    @property
-    def disk_gb(self) -> int:
-        """The GiB of all disks together."""
-        asked = {self.image.root_device: self.settings.disk_gb} if self.settings.disk_gb else {}
-        return sum({**self.image.disk_sizes, **asked}.values())
-
 
 def plan_prices(plan: LaunchPlan, rates: Rates) -> dict[str, Price]:
     """What each candidate would cost, by its key; also on demand, where that may be asked for after spot."""
-    settings = plan.settings
+    settings, disk_gb = plan.settings, plan.image.total_gb(plan.settings.disk_gb)
     kinds = [settings.spot, *([False] if settings.spot and settings.spot_fallback else [])]
     return {
         candidate.key(spot=spot): price_of(
-            rates, candidate.instance_type, zone=candidate.subnet.zone, spot=spot, disk_gb=plan.disk_gb
+            rates, candidate.instance_type, zone=candidate.subnet.zone, spot=spot, disk_gb=disk_gb
         )
         for spot in kinds
         for candidate in plan.candidates

@@ -88,7 +88,7 @@ def reachability(aws: Aws, instance: Instance | None, port: int) -> Reachability
         state=instance.state,
         own=own,
         let_in=lets_in(rules, own, port) if own and rules is not None else None,
-        way_in=_known(lambda: _way_in(aws, instance)),
+        way_in=_known(lambda: way_out(route_tables(aws, instance.vpc), instance.subnet)),
         console=tuple(text.splitlines()[-CONSOLE_LINES:]),
     )
 
@@ -113,6 +113,17 @@ def lets_in(rules: Sequence[Mapping[str, Any]], address: str, port: int) -> bool
     return any(_serves(rule, port) and _names(rule, address) for rule in rules)
 
 
+def open_to_world(rules: Sequence[Mapping[str, Any]], port: int) -> bool:
+    """Whether rules of security groups let everybody in at a port."""
+    named = [
+        ip.get("CidrIp") or ip.get("CidrIpv6")
+        for rule in rules
+        if _serves(rule, port)
+        for ip in (*rule.get("IpRanges", []), *rule.get("Ipv6Ranges", []))
+    ]
+    return any(one in ANYWHERE for one in named)
+
+
 def _serves(rule: Mapping[str, Any], port: int) -> bool:
     every = rule.get("IpProtocol") == "-1"
     return every or (
@@ -130,19 +141,21 @@ def _names(rule: Mapping[str, Any], address: str) -> bool:
     return inside or bool(rule.get("PrefixListIds"))
 
 
-def _way_in(aws: Aws, instance: Instance) -> str:
-    """Where the instance's subnet sends what goes to the internet: `igw`, `nat` or nowhere.
+def route_tables(aws: Aws, vpc: str) -> Sequence[Mapping[str, Any]]:
+    """The route tables of a network.
 
-    A subnet with no route table of its own has its network's main one.
     https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html
     """
-    of_network = [{"Name": "vpc-id", "Values": [instance.vpc]}]
-    tables = aws.ec2.describe_route_tables(Filters=of_network)["RouteTables"]  # type: ignore[arg-type]
-    return way_out(tables, instance.subnet)
+    of_network = [{"Name": "vpc-id", "Values": [vpc]}]
+    tables: Any = aws.ec2.describe_route_tables(Filters=of_network)["RouteTables"]  # type: ignore[arg-type]
+    return list(tables)
 
 
 def way_out(tables: Sequence[Mapping[str, Any]], subnet: str) -> str:
-    """Where a network's route tables send what leaves a subnet for the internet: `igw`, `nat` or nowhere."""
+    """Where a network's route tables send what leaves a subnet for the internet: `igw`, `nat` or nowhere.
+
+    A subnet with no route table of its own has its network's main one.
+    """
     ties = [(table, tie) for table in tables for tie in table.get("Associations", [])]
     own = next((table for table, tie in ties if tie.get("SubnetId") == subnet), None)
     main = next((table for table, tie in ties if tie.get("Main")), {})

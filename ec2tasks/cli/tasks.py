@@ -16,6 +16,7 @@ from ec2tasks.base import hints, output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.cli import instances as instance_tasks
+from ec2tasks.cli import look as look_tasks
 from ec2tasks.cli import run as run_tasks
 from ec2tasks.cli.admin import ns as admin
 from ec2tasks.cli.invoked import Ec2Collection
@@ -216,6 +217,7 @@ ec2 = Ec2Collection(
     instance_tasks.ls,
     instance_tasks.reap,
     config,
+    look_tasks.check,
     trust,
     init,
     makefile,

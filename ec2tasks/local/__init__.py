@@ -16,6 +16,7 @@ host          one boot of one instance: files, network, processes, end
 metadata      the metadata service at 169.254.169.254
 prices        what AWS's Price List and spot prices answer
 answers       requests of the API read, errors written
+quotas        what Service Quotas answers, and the launches they refuse
 launch        what AWS refuses and moto lets pass
 signature     whether a request is signed with a key of this account
 keys          the keys that the account gives out

@@ -15,7 +15,7 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from ec2tasks.local import cloud, images, keys, launch, prices, signature
+from ec2tasks.local import cloud, images, keys, launch, prices, quotas, signature
 from ec2tasks.local.answers import Call, Refusal, error_body, read_call, throttle_refusal
 from ec2tasks.local.faults import ErrorFault, FaultFile
 from ec2tasks.local.fleet import Fleet
@@ -109,6 +109,8 @@ class Api:
             reply = self._ec2(call, environ)
         elif call.service == "pricing":
             reply = json_reply(prices.products(call.content))
+        elif call.service == "servicequotas":
+            reply = self._quota(call)
         elif fault is None and not (call.service == "iam" and self._lag.is_asked_for):
             answered: Iterable[bytes] = self._moto(environ, start_response)
             return answered
@@ -183,6 +185,10 @@ class Api:
         body = b"".join(self._moto(environ, take))
         return Reply(body=body, **head)
 
+    def _quota(self, call: Call) -> Reply:
+        answer = quotas.answer(call.content, self._faults.current().quotas)
+        return refusal_reply(call.service, answer) if isinstance(answer, Refusal) else json_reply(answer)
+
     # EC2.
 
     def _ec2(self, call: Call, environ: dict[str, Any]) -> Reply:
@@ -255,6 +261,10 @@ class Api:
         account = self._account(call)
         if refusal := launch.launch_refusal(call, account):
             return refusal_reply("ec2", refusal)
+        if "DryRun" in call.parameters:
+            return self._moto_reply(environ)  # which looks for rights, not for room
+        if refusal := self._beyond_quota(call):
+            return refusal_reply("ec2", refusal)
         placement = launch.choose_zone(call, account, self._faults.current())
         if isinstance(placement, Refusal):
             return refusal_reply("ec2", placement)
@@ -262,6 +272,21 @@ class Api:
         if not reply.ok:
             return reply
         return self._launched(account, placement, reply)
+
+    def _beyond_quota(self, call: Call) -> Refusal | None:
+        name = call.parameters.get("InstanceType", "")
+        running = [
+            (one.instance_type, one.spot, cloud.vcpus(one.instance_type))
+            for one in cloud.records()
+            if one.state in ("pending", "running") and one.region == call.region
+        ]
+        return quotas.refusal(
+            name,
+            spot=call.parameters.get("InstanceMarketOptions.MarketType") == "spot",
+            vcpus=cloud.vcpus(name),
+            running=running,
+            limits=self._faults.current().quotas,
+        )
 
     def _launched(self, account: launch.Account, placement: launch.Placement, reply: Reply) -> Reply:
         ids = _instance_ids(reply)

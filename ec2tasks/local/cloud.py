@@ -215,6 +215,11 @@ def architectures(instance_type: str) -> list[str]:
     return names
 
 
+def vcpus(instance_type: str) -> int:
+    """How many vCPUs a type has; 0 for an unknown type."""
+    return int(INSTANCE_TYPES.get(instance_type, {}).get("VCpuInfo", {}).get("DefaultVCpus", 0))
+
+
 def has_image(region: str, image_id: str) -> bool:
     """Whether the region has that image, ours or one that the user made."""
     return image_id in ec2_backends[ACCOUNT][region].amis

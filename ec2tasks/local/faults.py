@@ -16,6 +16,7 @@ where nothing else is said.
     latency_ms: 50              the round trip between here and the instances' SSH
     cut: true                   that network is dead: what is connected hangs, and so do new connections
     drop_ssh: true              all SSH connections are reset, once, now
+    quotas: {L-DB2E81BA: 0}     so many vCPUs may run that count against this quota
     spot_notice: all            the metadata service announces the end of spot instances (`all`, an id or a
                                 list of ids), and 120 s later they are terminated, as on AWS
     spot_seconds: 5             how long after the notice that is
@@ -30,8 +31,9 @@ from __future__ import annotations
 import difflib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ EXAMPLES: dict[str, str] = {
     "latency_ms": "latency_ms: 50",
     "cut": "cut: true",
     "drop_ssh": "drop_ssh: true",
+    "quotas": "quotas: {L-DB2E81BA: 0}",
     "spot_notice": "spot_notice: all",
     "spot_seconds": "spot_seconds: 5",
     "lag": "lag: 3",
@@ -79,6 +82,7 @@ class Faults:
     latency_ms: float = 0
     cut: bool = False
     drop_ssh: bool = False
+    quotas: Mapping[str, float] = field(default_factory=dict)
     spot_notice: tuple[str, ...] = ()
     spot_seconds: float = 120
     lag: Mapping[str, float] = field(default_factory=dict)
@@ -135,6 +139,12 @@ def _lag(value: Any) -> dict[str, float]:
     return {str(kind): _number("lag", seconds) for kind, seconds in by_kind.items()}
 
 
+def _quotas(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise _wrong("quotas", value)
+    return {str(code): _number("quotas", limit) for code, limit in value.items()}
+
+
 def _error(value: Any) -> ErrorFault:
     if isinstance(value, str):
         return ErrorFault(code=value)
@@ -149,6 +159,16 @@ def _errors(value: Any) -> dict[str, ErrorFault]:
     return {str(action): _error(entry) for action, entry in value.items()}
 
 
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    **{name: partial(_words, name) for name in ("capacity", "capacity_lost", "spot_notice")},
+    **{name: partial(_flag, name) for name in ("cut", "drop_ssh")},
+    "throttle": _throttle,
+    "errors": _errors,
+    "quotas": _quotas,
+    "lag": _lag,
+}
+
+
 def parse(values: Mapping[str, Any] | None) -> Faults:
     """Parse faults by name. Raises UsageError for a name that is none or a value that can't be."""
     given = {name: value for name, value in (values or {}).items() if value is not None}
@@ -161,20 +181,7 @@ def parse(values: Mapping[str, Any] | None) -> Faults:
                 else f"there are: {', '.join(EXAMPLES)}"
             )
             raise UsageError(f"there is no fault named `{name}`", hint=hint)
-    parsed: dict[str, Any] = {}
-    for name, value in given.items():
-        if name in ("capacity", "capacity_lost", "spot_notice"):
-            parsed[name] = _words(name, value)
-        elif name in ("cut", "drop_ssh"):
-            parsed[name] = _flag(name, value)
-        elif name == "throttle":
-            parsed[name] = _throttle(value)
-        elif name == "errors":
-            parsed[name] = _errors(value)
-        elif name == "lag":
-            parsed[name] = _lag(value)
-        else:
-            parsed[name] = _number(name, value)
+    parsed = {name: _PARSERS.get(name, partial(_number, name))(value) for name, value in given.items()}
     if "disk_full_mb" in parsed:
         parsed["disk_full_mb"] = int(parsed["disk_full_mb"]) or None
     return Faults(**parsed)

@@ -37,10 +37,10 @@ WHOLE = policy_document(parse_rights())
 # No run needs them: asked for where an instance does not answer, and by `ls` and `reap`.
 BESIDE = (
     *("ec2:DescribeRouteTables", "ec2:DescribeVolumes", "ec2:DescribeAddresses", "ec2:DeleteVolume"),
-    "ec2:DescribeSpotPriceHistory",
+    *("ec2:DescribeSpotPriceHistory", "servicequotas:GetServiceQuota"),
 )
 # What the local EC2 answers beside moto, which enforces no policy there.
-WITHOUT_MOTO = ("pricing",)
+WITHOUT_MOTO = ("pricing", "service-quotas")
 DISPENSABLE = (
     "ssm:GetParametersByPath",
     "iam:GetInstanceProfile",
@@ -224,6 +224,7 @@ def address_before(world: World, owner: str) -> None:
 
 def test_whoever_holds_the_policy_alone_does_everything_with_it(worker: Worker) -> None:
     worker.does("config")
+    worker.does("check")
     worker.does("up")
     assert worker.does("run", "--leave", "echo here") == "here\n"
     assert "running" in worker.does("status")
@@ -241,10 +242,7 @@ def test_whoever_holds_the_policy_alone_does_everything_with_it(worker: Worker) 
     worker.does("reap", "--force", "--yes")
     used = {(sid, demand.action) for demand in worker.world.seen for sid in allowing(WHOLE, demand)}
     assert used == {
-        (statement["Sid"], action)
-        for statement in WHOLE["Statement"]
-        for action in statement["Action"]
-        if action != "ec2:DescribeRouteTables"
+        (statement["Sid"], action) for statement in WHOLE["Statement"] for action in statement["Action"]
     }
 
 
@@ -356,6 +354,17 @@ def test_an_optional_right_that_is_missing_stops_nothing(worker: Worker) -> None
         action for action in DISPENSABLE if f"ask your administrator for `{action}`" not in result.err
     ] == []
     assert "iam:PassRole" not in {demand.action for demand in worker.world.seen}
+
+
+def test_what_check_may_not_look_at_is_said_and_a_missing_right_to_launch_is_to_mend(worker: Worker) -> None:
+    document = without_action(without_action(WHOLE, "servicequotas:GetServiceQuota"), "ec2:RunInstances")
+    worker.world.hold(document, whole_rules=False)
+    result = worker.types("check")
+    assert result.code == 1, result.err
+    levels = {line[8:24].strip(): line.split()[0] for line in result.out.splitlines()}
+    assert (levels["quota"], levels["rights"]) == ("warning", "mend")
+    for action in ("servicequotas:GetServiceQuota", "ec2:RunInstances"):
+        assert f"ask your administrator for `{action}`" in result.out
 
 
 def test_a_stop_that_can_t_be_marked_has_stopped_all_the_same(worker: Worker) -> None:

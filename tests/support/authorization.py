@@ -126,8 +126,9 @@ def _run(request: Mapping[str, Any], tags: Tags) -> Iterator[Demand]:
         yield Demand(action=action, resource=_arn(kind), context=context)
     yield Demand(action=action, resource=_arn("image", request["ImageId"]), context={"ec2:Owner": "amazon"})
     yield Demand(action=action, resource=_arn("subnet", request["SubnetId"]))
-    yield Demand(action=action, resource=_arn("key-pair", request["KeyName"]))
-    for group in request["SecurityGroupIds"]:
+    if "KeyName" in request:  # a dry run leaves out what is not there yet
+        yield Demand(action=action, resource=_arn("key-pair", request["KeyName"]))
+    for group in request.get("SecurityGroupIds", []):
         yield Demand(
             action=action, resource=_arn("security-group", group), context=_resource_tags(tags, group)
         )
@@ -192,6 +193,13 @@ _DEMANDS: dict[str, Any] = {
     "ec2:ImportKeyPair": _import_key,
     "ssm:GetParametersByPath": _parameters,
     "iam:GetInstanceProfile": _profile,
+    "sts:GetCallerIdentity": lambda _request, _tags: [],
+    "service-quotas:GetServiceQuota": lambda request, _tags: [
+        Demand(
+            action="servicequotas:GetServiceQuota",
+            resource=f"arn:aws:servicequotas:eu-central-1:{ACCOUNT}:ec2/{request['QuotaCode']}",
+        )
+    ],
     "pricing:GetProducts": lambda _request, _tags: [Demand(action="pricing:GetProducts")],
     "ec2:DeleteVolume": lambda request, tags: [
         Demand(
