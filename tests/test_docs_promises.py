@@ -13,6 +13,7 @@ from botocore.session import get_session
 from support.repository import REPO
 
 from ec2tasks.commands import fetch
+from ec2tasks.commands.use import TOLD_FROM
 from ec2tasks.config import schema
 from ec2tasks.config.parsers import USER_DATA_LIMIT
 from ec2tasks.lifecycle.ignored import WORTH_ASKING
@@ -79,6 +80,8 @@ NUMBERS = [
     ("guard.md", "a twentieth of a core during a minute", 60, word("guard.sh", "window")),
     ("guard.md", "longer than three minutes is forced", 180, word("guard.sh", "force_after")),
     ("guard.md", "a client that says nothing for a minute is gone", 60, word("follow.sh", "SILENCE")),
+    ("use.md", "on the instance, every 10 s", 10, word("sampler.sh", "EVERY")),
+    ("use.md", "A run of over a minute", 60, TOLD_FROM),
     ("guard.md", "AWS takes 16 KiB for both", 16 * 1024, USER_DATA_LIMIT),
 ]
 

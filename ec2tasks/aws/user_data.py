@@ -10,7 +10,7 @@ from email.message import Message
 from email.mime.multipart import MIMEMultipart
 
 from ec2tasks.base.errors import UsageError
-from ec2tasks.base.scripts import remote_script
+from ec2tasks.base.scripts import remote_script, without_comments
 from ec2tasks.config.parsers import USER_DATA_LIMIT
 from ec2tasks.config.settings import Settings
 
@@ -63,12 +63,6 @@ def boothook(settings: Settings) -> str:
     }
     functions = [f"{name}() {{ cat <<'EC2TASKS'\n{text}EC2TASKS\n}}\n" for name, text in files.items()]
     return "".join(["#!/bin/bash\n", *functions, without_comments(remote_script("arm.sh"))])
-
-
-def without_comments(script: str) -> str:
-    """A script without the lines that are comments or empty: user data is short of room."""
-    lines = (line for line in script.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    return "".join(f"{line}\n" for line in lines)
 
 
 def own_part(text: str) -> Message:

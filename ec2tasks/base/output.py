@@ -40,6 +40,20 @@ def _paint(text: str, colour: str, stream: TextIO) -> str:
     return f"\033[{COLOURS[colour]}m{text}\033[0m" if wants_colour(stream) else text
 
 
+def can_show(characters: str) -> bool:
+    """Whether stderr has these characters."""
+    try:
+        characters.encode(sys.stderr.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shows_curves(characters: str) -> bool:
+    """Whether stdout is a terminal, and has these characters."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and can_show(characters)
+
+
 def line_end(stream: TextIO) -> str:
     """What ends a line: while ssh has the terminal in raw mode, a line feed alone stays in its column."""
     try:
@@ -182,6 +196,19 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(shown(title), total=total)
         yield lambda moved: progress.update(task, completed=min(moved, total))
+
+
+@contextlib.contextmanager
+def redrawn() -> Iterator[Callable[[Sequence[Sequence[str]]], None]]:
+    """While inside, show tables on the terminal's stdout, each in place of the one before."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    passing("")
+    console = Console(highlight=False)
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        yield lambda rows: live.update(Text(columns(rows, room=_width(sys.stdout))), refresh=True)
 
 
 def columns(cells: Sequence[Sequence[str]], *, room: int = 0) -> str:

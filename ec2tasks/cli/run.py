@@ -29,7 +29,7 @@ from ec2tasks.cli.options import (
 )
 from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan
 from ec2tasks.commands import attach as attach_commands
-from ec2tasks.commands import history, plan
+from ec2tasks.commands import history, plan, watch_use
 from ec2tasks.commands.make import read_call, say_environment
 from ec2tasks.commands.notebook import choose_page, has_display, shown
 from ec2tasks.commands.notebook import command as notebook_command
@@ -229,3 +229,21 @@ def logs(c: Context, given: Mapping[str, Any]) -> None:
     """
     context = make_context(c, given, acts=Acts.LOOK)
     history.show_output(context, given["job"] or "", follow=given["follow"])
+
+
+@ec2_task(
+    JOB_OPTION,
+    Option(names=("follow", "f"), kind=bool, help="again and again, until its end"),
+    JSON_OPTION,
+    *REACH_OPTIONS,
+)
+def use(c: Context, given: Mapping[str, Any]) -> None:
+    """Show what a job uses of its machine, the newest if none is named: `use [-f] [JOB]`.
+
+    Processors, memory, disk, network and each GPU, sampled there every 10 s: on a terminal as curves; with
+    `-f` elsewhere a line for each sample. A GPU's utilisation is the share of the time in which anything ran
+    on it: beside its power, that tells more. Nothing is launched or started for it: of an instance that is
+    gone, it shows what was kept here. In `inv` the job is named by --job.
+    """
+    context = make_context(c, given, acts=Acts.LOOK)
+    watch_use.show_use(context, given["job"] or "", follow=given["follow"], as_json=given["json"])

@@ -210,6 +210,7 @@ ec2 = Ec2Collection(
     run_tasks.finish,
     run_tasks.jobs,
     run_tasks.logs,
+    run_tasks.use,
     runs,
     sync,
     down,

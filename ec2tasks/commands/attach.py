@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -13,6 +14,7 @@ from ec2tasks.commands.fetch import fetch, while_fetching
 from ec2tasks.commands.reconnect import JobConnection
 from ec2tasks.commands.record import Record
 from ec2tasks.commands.supervise import supervise
+from ec2tasks.commands.use import JobUse
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
@@ -60,12 +62,12 @@ def finish(context: CallContext, job_prefix: str = "", *, fetches: bool, verbose
     check_local_tools(context)
     asked = FinalState(context.settings.final_state) if context.settings.by_option("final_state") else None
     lease = Lease(operation=Operation(context=context, final_state=asked, fetches=fetches))
-    timings = Timings()
+    timings, use = Timings(), JobUse(lease=lease)
     record = Record(lease=lease, timings=timings, fetches=fetches, comes_back=True)
 
     def work() -> Outcome:
         with timings.time("ran"):
-            outcome = _seen_to_its_end(record, job_prefix)
+            outcome = _seen_to_its_end(record, job_prefix, use)
         outcome = replace(outcome, results=lease.operation.results_at_first)
         if outcome.left_running:
             return replace(outcome, final_state=None)
@@ -76,12 +78,11 @@ def finish(context: CallContext, job_prefix: str = "", *, fetches: bool, verbose
             return fetch(lease, outcome, verbose=verbose)
 
     outcome = record.of(lambda: with_instance(lease, work, timings))
-    if not outcome.left_running:
-        output.step(timings.line(lease.cost()))
+    use.say_end(outcome, timings)
     return outcome.exit_code(fetches=fetches)
 
 
-def _seen_to_its_end(record: Record, prefix: str) -> Outcome:
+def _seen_to_its_end(record: Record, prefix: str, use: JobUse) -> Outcome:
     """Wait for the job's end, with the final state asked for at its start; 125 for one that never began."""
     lease = record.lease
     try:
@@ -94,6 +95,8 @@ def _seen_to_its_end(record: Record, prefix: str) -> Outcome:
     end = partial(_wait_for_end, record, job)
     outcome = while_fetching(lease, end) if lease.operation.fetches else end()
     record.seen(outcome)
+    use.job_id = job.job_id
+    use.fetch(outcome, ran=(job.ended or time.time()) - job.started)
     return replace(outcome, final_state=job.final_state)
 
 

@@ -19,6 +19,7 @@ from ec2tasks.commands.preflight import check_run
 from ec2tasks.commands.reconnect import JobConnection
 from ec2tasks.commands.record import Record
 from ec2tasks.commands.supervise import supervise
+from ec2tasks.commands.use import JobUse
 from ec2tasks.config.settings import Settings
 from ec2tasks.lifecycle import wanted_job
 from ec2tasks.lifecycle.context import CallContext
@@ -106,12 +107,15 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
     lease, timings = Lease(operation=operation), Timings()
     asked = {"command": request.command, "recipe": request.recipe}
     record = Record(lease=lease, timings=timings, fetches=request.sync, asked=asked)
+    use = JobUse(lease=lease, job_id=operation.job_id)
     job = _job(context, request, environ, job_id=operation.job_id, resumed=resumed)
 
     def work() -> Outcome:
         with timings.time("synced"):
             _push(lease, request)
-        return _run_and_fetch(lease, request, job, record)
+        outcome = _run_and_fetch(lease, request, job, record)
+        use.fetch(outcome, ran=timings.seconds.get("ran", 0.0))
+        return outcome
 
     def files() -> Mapping[str, str]:
         return jobs.job_files(replace(job, final_state=lease.final_state or FinalState.LEAVE))
@@ -119,8 +123,7 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
     record.begin()
     with wanted_job.wanted(context.state, context.key, operation.job_id, operation.final_state):
         outcome = record.of(lambda: with_instance(lease, work, timings, files=files, may_launch=True))
-    if not outcome.left_running:
-        output.step(timings.line(lease.cost()))
+    use.say_end(outcome, timings)
     return outcome.exit_code(fetches=request.sync)
 
 

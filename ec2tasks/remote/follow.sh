@@ -65,10 +65,11 @@ show() {
     exec tail "$@" -c "+$((offset + 1))" "$job_dir/$stream" 2>/dev/null
 }
 
-# `kept job= stream=`: all that is kept of a stream.
+# `kept job= stream= [lines=]`: all that is kept of a stream, or its last lines.
 kept() {
     need job stream
     local first stream=${fields[stream]}
+    [ -z "${fields[lines]-}" ] || exec tail -n "${fields[lines]}" "$job_dir/$stream"
     read -r first 2>/dev/null <"$job_dir/start.$stream" || first=0
     exec tail -c "+$((first + 1))" "$job_dir/$stream"
 }

@@ -15,7 +15,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import MEBIBYTE, Limits, pump
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import PIPE, Tools
-from ec2tasks.base.scripts import remote_script
+from ec2tasks.base.scripts import remote_script, without_comments
 from ec2tasks.remote.first_word import first_word, lacking_text
 from ec2tasks.remote.protocol import Message, read_job_id, read_message, script_argv
 from ec2tasks.ssh.host import Host
@@ -26,6 +26,7 @@ MISSING = 127
 ANSWERING = Limits(seconds=60.0)
 SIGNALLING = Limits(seconds=20.0)  # a command that is being started is waited for there
 
+SCRIPTS = ("runner.sh", "job.sh", "sampler.sh")
 SAVED_MB, UNBOUNDED_MB = 2048, 64 * 1024
 
 
@@ -108,7 +109,7 @@ def new_job_id(now: datetime | None = None) -> str:
 
 
 def job_files(job: Job) -> dict[str, str]:
-    """The files, by name, that runner.sh and job.sh need on the instance.
+    """The files, by name, that the scripts of a job need on the instance, and those.
 
     Nothing of them shows in a process list. `job` is sourced by the scripts of any version that asks after
     it: its names stay.
@@ -136,7 +137,7 @@ def job_files(job: Job) -> dict[str, str]:
         "variables": "".join(exports),
         "job": "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()),
         **({} if job.command is None else {"command": job.command}),
-        **{name: remote_script(name) for name in ("runner.sh", "job.sh")},
+        **{name: without_comments(remote_script(name)) for name in SCRIPTS},
     }
 
 

@@ -139,12 +139,16 @@ say() {
 
 # Beside the command: keeps its output within bounds, and ends a shell that was left at its prompt.
 keep() {
-    local idle=0 tidied=''
+    local idle=0 tidied='' keeper=$BASHPID began
     local -A freed=([out]=0 [err]=0)
+    IFS=' .' read -r began _ </proc/uptime
     while sleep "$TICK" && [ -d "$job_dir" ]; do
         # Not at once: most commands are short, and what they need is the machine.
-        [ -n "$tidied" ] || tidy
-        tidied=yes
+        if [ -z "$tidied" ]; then
+            tidied=yes
+            tidy
+            bash "$job_dir/sampler.sh" "$id" "$keeper" "$began" &
+        fi
         bound out
         bound err
         if flock --shared --nonblock "$job_dir/alive" true; then break; fi

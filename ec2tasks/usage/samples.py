@@ -12,7 +12,7 @@ one before, counts as none: a sample is never guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 LINE_LIMIT = 2048  # characters: sixteen GPUs take half of that
@@ -58,16 +58,21 @@ class Sample:
 
 def read_samples(text: str) -> tuple[Sample, ...]:
     """The samples in such a file, in the order of their times; lines of any other form are left out."""
-    return tuple(_in_order(text[:FILE_LIMIT].split("\n")[:LINES_LIMIT]))
+    return tuple(sample for _, sample in _in_order(text))
 
 
-def _in_order(lines: Sequence[str]) -> Iterator[Sample]:
+def sample_lines(text: str) -> str:
+    """The lines of such a file that are samples, and nothing else of what stands there."""
+    return "".join(f"{line}\n" for line, _ in _in_order(text))
+
+
+def _in_order(text: str) -> Iterator[tuple[str, Sample]]:
     last = -1.0
-    for line in lines:
+    for line in text[:FILE_LIMIT].split("\n")[:LINES_LIMIT]:
         sample = read_sample(line)
         if sample and sample.time > last:
             last = sample.time
-            yield sample
+            yield line, sample
 
 
 def read_sample(line: str) -> Sample | None:

@@ -15,7 +15,7 @@ from ec2tasks.base import exchange
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import KIBIBYTE, ExceededError, Limits, TooLongError, TooMuchError
 from ec2tasks.base.process import Tools
-from ec2tasks.remote import cloud_init, folder, follow, job, session, usage_mark
+from ec2tasks.remote import cloud_init, folder, follow, job, job_use, session, usage_mark
 from ec2tasks.remote.folder import ask_tree, remote_folder
 from ec2tasks.remote.follow import View
 from ec2tasks.remote.session import SessionRequest, join
@@ -35,7 +35,13 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = (
         *((job, name) for name in ("ANSWERING", "SIGNALLING")),
         *((packages, name) for name in ("PROBING", "INSTALLING")),
-        *((cloud_init, "ANSWERING"), (usage_mark, "ASKING"), (folder, "TREE"), (rsync, "LIMITS")),
+        *(
+            (cloud_init, "ANSWERING"),
+            (job_use, "ASKING"),
+            (usage_mark, "ASKING"),
+            (folder, "TREE"),
+            (rsync, "LIMITS"),
+        ),
         *((connect, "QUICK"), (session, "TALKING")),
     )
     for module, name in limits:
@@ -68,6 +74,7 @@ def look(host: Host) -> None:
 
 ASKED: dict[str, Callable[[Host], object]] = {
     "jobs": lambda host: job.list_jobs(host, TOOLS),
+    "samples": lambda host: job_use.fetch_samples(host, "j", TOOLS),
     "packages": lambda host: packages.install_missing(host, TOOLS),
     "session": joined,
     "tree": look,

@@ -25,13 +25,13 @@ class Keeper:
         self.begun: list[str] = []
 
     def begin(self, job: Job, **changes: str) -> None:
-        """Start a job, with these words of runner.sh changed."""
+        """Start a job, with these words of its scripts changed."""
         (self.home / job.remote_dir).mkdir(exist_ok=True)
         folder = self.runs / job.job_id
         folder.mkdir(parents=True)
         for name, text in job_files(job).items():
             for old, new in changes.items():
-                text = text.replace(old, new) if name == "runner.sh" else text
+                text = text.replace(old, new) if name in ("runner.sh", "sampler.sh") else text
             (folder / name).write_text(text)
         self.begun.append(job.job_id)
         assert self.ask("begin", job.job_id).returncode == 0
@@ -220,3 +220,15 @@ def test_of_more_output_than_is_kept_the_last_stays(keeper: Keeper) -> None:
     assert (whole + "last\n").endswith(shown)
     assert len(shown) >= 1 << 20
     assert view.missing == len(whole) + len("last\n") - len(shown)
+
+
+def test_the_sampler_ends_with_its_job(keeper: Keeper, tmp_path: Path) -> None:
+    keeper.begin(
+        replace(PLAIN, command="until [ -e ~/over ]; do sleep 0.1; done"),
+        **{"TICK=5": "TICK=0.2", "EVERY=10": "EVERY=0.2"},
+    )
+    sampler = ["pgrep", "-f", f"{keeper.runs}/r/sampler.sh r "]
+    until(lambda: subprocess.run(sampler, capture_output=True).returncode == 0, "a sampler")
+    (tmp_path / "over").touch()
+    keeper.wait("r")
+    until(lambda: subprocess.run(sampler, capture_output=True).returncode == 1, "no sampler")
