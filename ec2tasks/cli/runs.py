@@ -1,7 +1,9 @@
-"""The tasks that tell of all runs of the project, with no instance and no AWS: `runs`."""
+"""The tasks that tell of all runs of the project, with no instance and no AWS: `runs`, `report`."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 from invoke.context import Context
 
 from ec2tasks.base import output
+from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import find_project
-from ec2tasks.cli.options import JSON_OPTION
+from ec2tasks.cli.options import JOB_OPTION, JSON_OPTION, Option
 from ec2tasks.cli.task import ec2_task
 from ec2tasks.commands import runs as run_commands
 from ec2tasks.records.run import run_json
@@ -32,3 +35,34 @@ def runs(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no se
     else:
         output.step("nothing has run for this project yet")
         output.hint('`ec2tasks run "COMMAND"` runs something')
+
+
+@ec2_task(
+    JOB_OPTION,
+    Option(names=("all",), kind=bool, help="all runs of the project: costs by day and by recipe, a table"),
+    JSON_OPTION,
+)
+def report(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no setting counts
+    """Write a page about a run, the newest if none is named, or about all: `report [JOB | --all]`.
+
+    One file, .ec2tasks/report.html, that loads nothing: phases, use of the machine as curves, cost, commit,
+    what was not committed, the end of the output. Prints its path. In `inv` the run is named by --job.
+    """
+    from ec2tasks.commands import report as pages  # what makes pages is imported where one is made
+
+    root = find_project(Path.cwd()).root
+    if given["all"] and given["job"]:
+        raise UsageError("--all and a job contradict each other", hint="give one of them")
+    runs = run_commands.read_ledger(root).runs
+    shown = runs if given["all"] else [run_commands.pick_run(runs, given["job"] or "")]
+    path = pages.report_all(root, shown) if given["all"] else pages.report_run(root, shown[0])
+    if given["json"]:
+        output.json({"file": str(path), "jobs": [run.job for run in shown]})
+    else:
+        output.data(str(path))
+        output.hint(f"`{opener()} {shlex.quote(str(path))}` shows it; it can be sent as it is")
+
+
+def opener() -> str:
+    """The command that shows a file here."""
+    return "open" if sys.platform == "darwin" else "xdg-open"

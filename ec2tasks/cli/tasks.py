@@ -33,7 +33,7 @@ from ec2tasks.cli.options import (
     from_code,
     is_verbose,
 )
-from ec2tasks.cli.runs import runs
+from ec2tasks.cli.runs import report, runs
 from ec2tasks.cli.scaffold import TO_COPY, init_project, makefile_text
 from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan, translated
 from ec2tasks.cli.trust import trust
@@ -212,6 +212,7 @@ ec2 = Ec2Collection(
     run_tasks.logs,
     run_tasks.use,
     runs,
+    report,
     sync,
     down,
     instance_tasks.status,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.records import kept, ledger
 from ec2tasks.records.kept import Tail
 from ec2tasks.remote.job import JobStatus
+from ec2tasks.usage.summary import Summary
 
 GIT_PATIENCE = 2.0  # seconds that the end of a run waits for git to have told what is committed
 
@@ -125,7 +126,8 @@ class Record:
     def _write(self, **values: object) -> None:
         times = {} if values["state"] == "left" else self._times()
         facts = self._facts(patience=GIT_PATIENCE)
-        ledger.append(self.root, {**facts, "phases": self._phases(), **times, **values})
+        use = use_values(kept.use_of(self.root, self.job_id))
+        ledger.append(self.root, {**facts, "phases": self._phases(), "use": use, **times, **values})
         before = kept.kept(self.root, self.job_id, kept.OUTPUT) if self.job else b""
         kept.keep(self.root, self.job_id, kept.OUTPUT, self.tail.text(before) if self.tail.blocks else b"")
         if self.standing and self.standing.found:
@@ -174,6 +176,24 @@ class Record:
         known = next((run for run in ledger.read(self.root).runs if run.job == self.job_id), None)
         began = min(known.began, self._began()) if known else self._began()
         return {"ended": ended, "cost": cost(self.lease.instance.price, began, max(began, ended))}
+
+
+def use_values(use: Summary | None) -> dict[str, object] | None:
+    """What the ledger keeps of a job's use of its machine: means and peaks, without the curves."""
+    return without_points(asdict(use)) if use else None
+
+
+def without_points(values: Mapping[str, object]) -> dict[str, object]:
+    """The same without what is not known, and of each curve its mean and its peak."""
+    kept_values: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            kept_values[name] = without_points(value)
+        elif isinstance(value, tuple) and name != "points":
+            kept_values[name] = [without_points(each) for each in value]
+        elif name != "points" and value is not None:
+            kept_values[name] = value
+    return kept_values
 
 
 def failure_values(error: BaseException) -> dict[str, str | int]:

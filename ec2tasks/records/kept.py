@@ -1,4 +1,7 @@
-"""Beside the ledger, in `.ec2tasks/runs/`: the end of a run's output, and what was not committed."""
+"""Beside the ledger, in `.ec2tasks/runs/`: the end of a run's output, and what was not committed.
+
+What the instance noted of a job's use of its machine lies with its output, in `.ec2tasks/logs/`.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from pathlib import Path
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER, make_own_folder
 from ec2tasks.remote.protocol import JOB_ID
+from ec2tasks.usage.samples import FILE_LIMIT, read_samples
+from ec2tasks.usage.summary import Summary, summed_up
 
-FOLDER = "runs"
+FOLDER, LOGS = "runs", "logs"
 KEPT = 400  # files
 TAIL_LIMIT = 64 * 1024  # bytes of an output's end
 READ_LIMIT = 512 * 1024  # bytes
@@ -58,10 +63,20 @@ def keep(root: Path, job_id: str, kind: str, content: bytes) -> None:
 
 def kept(root: Path, job_id: str, kind: str) -> bytes:
     """What was kept of this job; nothing where that is not known."""
+    return _content(_path(root, job_id, kind), READ_LIMIT)
+
+
+def use_of(root: Path, job_id: str) -> Summary | None:
+    """What the samples of a job come to, where they came home; None where there are none here."""
+    samples = _content(root / OWN_FOLDER / LOGS / f"{job_id}.samples", FILE_LIMIT)
+    return summed_up(read_samples(samples.decode("ascii", errors="replace")))
+
+
+def _content(path: Path, limit: int) -> bytes:
+    """The beginning of a file of ours, which is no link; nothing where there is none."""
     try:
-        path = _path(root, job_id, kind)
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            return file.read(READ_LIMIT)
+            return file.read(limit)
     except OSError:
         return b""
 

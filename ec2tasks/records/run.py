@@ -199,6 +199,8 @@ def _as_json(value: object) -> object:
         return f"{value[:TEXT_LIMIT]}…"
     if isinstance(value, Mapping):
         return {name: _as_json(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_json(inner) for inner in value]
     return round(value, 4) if isinstance(value, float) and math.isfinite(value) else value
 
 

@@ -9,7 +9,6 @@ import os
 import pty
 import queue
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from support.browser import document
 from support.ports import free_port
 from support.project import CommandResult, ScratchProject
 from support.waiting import PATIENCE, until
@@ -26,7 +26,6 @@ from support.waiting import PATIENCE, until
 from ec2tasks.commands.notebook import PORT, Page, answers, choose_page, command, guide, has_display, shown
 
 PAGE = Page(forward=f"9999:localhost:{PORT}")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ENVIRONMENT = "/home/ubuntu/with-jupyter"
 
 
@@ -324,17 +323,6 @@ def wait_for(path: Path, form: str, process: subprocess.Popen[bytes]) -> str:
         return found
 
     return str(until(find, form)[1])
-
-
-def document(url: str, folder: Path) -> str:
-    """What a browser makes of a page, scripts included."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert browser, "no Chromium here: `make setup` installs it"
-    background = ["background-networking", "component-update", "sync", "quic", "gpu"]
-    argv = [browser, "--headless", "--no-sandbox", "--no-first-run"]
-    argv += [f"--disable-{one}" for one in background]
-    argv += [f"--user-data-dir={folder / 'browser'}", "--virtual-time-budget=30000", "--dump-dom", url]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 @pytest.mark.timeout(400)
