@@ -20,6 +20,7 @@ QUIET_GIT_ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
 # Looking at the files, git would also ask a monitor, run hooks once it writes its index, and look into each
 # repository below by that one's own configuration.
 LOOKING = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "--no-optional-locks")
+OID = "# branch.oid "  # git-status(1), porcelain format version 2
 DIFF_LIMIT = 200_000  # bytes of a diff; of a file over a MiB only that it differs
 
 
@@ -79,16 +80,26 @@ def revision(root: Path) -> Revision | None:
     """The commit that the project stands on, and what differs from it; None outside of a repository."""
     if not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return None
-    commit = _git(root, "rev-parse", "--verify", "HEAD")
-    if not commit:
-        return None
     if _has_filters(root):
-        return Revision(commit=commit, clean=None)
-    words = ("status", "--porcelain", "--ignore-submodules=all", "--", ".")
-    changed = _git(root, *LOOKING, *words)
+        commit = _git(root, "rev-parse", "--verify", "HEAD")
+        return Revision(commit=commit, clean=None) if commit else None
+    words = (
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "--no-ahead-behind",
+        "--ignore-submodules=all",
+        "--",
+        ".",
+    )
+    told = (_git(root, *LOOKING, *words) or "").split("\n")
+    commit = next((line.removeprefix(OID) for line in told if line.startswith(OID)), "")
+    if not re.fullmatch("[0-9a-f]{40,64}", commit):
+        return None  # none yet
+    changed = [line for line in told if line and not line.startswith("#")]
     if not changed:
-        return Revision(commit=commit, clean=None if changed is None else True)
-    unknown = "".join(f"{line}\n" for line in changed.split("\n") if line.startswith("??"))
+        return Revision(commit=commit, clean=True)
+    unknown = "".join(f"{line}\n" for line in changed if line.startswith("? "))
     return Revision(commit=commit, clean=False, changes=(unknown + _diff(root))[:DIFF_LIMIT])
 
 

@@ -80,6 +80,9 @@ class Record:
         """Do the work and write down how it ended; the outcome, or the error that it raised."""
         try:
             outcome = work()
+        except NeverBegunError as never:
+            self.never_began(never)
+            raise
         except BaseException as error:
             # Of a job that a call only came back to, nothing but its instance's end is its own.
             if not self.comes_back or (self.job and isinstance(error, InstanceGoneError)):
@@ -98,7 +101,8 @@ class Record:
         """Write down, once, that the command has begun: a client that is killed has no later word."""
         if not self.said_begun:
             self.said_begun = True
-            ledger.append(self.root, {**self._facts(patience=0.0), "state": "begun"})
+            # Where it can't be, the line of its end says so.
+            ledger.append(self.root, {**self._facts(patience=0.0), "state": "begun"}, says=False)
 
     def came_back_to(self, job: JobStatus) -> None:
         """Take down which job this call came back to."""
@@ -124,10 +128,13 @@ class Record:
         return {"state": "ended", "code": outcome.exit_code(fetches=self.fetches), "released": released}
 
     def _write(self, **values: object) -> None:
-        times = {} if values["state"] == "left" else self._times()
-        facts = self._facts(patience=GIT_PATIENCE)
+        left = values["state"] == "left"
+        times = {} if left else self._times()
+        facts, phases = self._facts(patience=GIT_PATIENCE), self._phases()
+        if left:
+            phases.pop("ran", None)  # it goes on
         use = use_values(kept.use_of(self.root, self.job_id))
-        ledger.append(self.root, {**facts, "phases": self._phases(), "use": use, **times, **values})
+        ledger.append(self.root, {**facts, "phases": phases, "use": use, **times, **values})
         before = kept.kept(self.root, self.job_id, kept.OUTPUT) if self.job else b""
         kept.keep(self.root, self.job_id, kept.OUTPUT, self.tail.text(before) if self.tail.blocks else b"")
         if self.standing and self.standing.found:

@@ -43,13 +43,15 @@ def ledger_path(root: Path) -> Path:
     return root / OWN_FOLDER / LEDGER
 
 
-def append(root: Path, values: Mapping[str, object]) -> bool:
-    """Write down what is known of a run, by the names of Run; where that fails it is said, and no error."""
+def append(root: Path, values: Mapping[str, object], *, says: bool = True) -> bool:
+    """Write down what is known of a run, by the names of Run; whether that went well. Else `says` so."""
     text = json.dumps(line_values(values), allow_nan=False).encode("ascii")
     try:
         make_own_folder(root)
         _append(ledger_path(root), text)
     except (OSError, Failure) as error:
+        if not says:
+            return False
         why = error.what if isinstance(error, Failure) else error.strerror
         output.warning(
             f"this run could not be written down in {OWN_FOLDER}/{LEDGER}: {why}",

@@ -136,7 +136,7 @@ def _changes(changes: str) -> Html:
 
 
 def _diff_line(line: str) -> Html:
-    kinds = (("@@", "place"), ("diff ", "place"), ("+", "added"), ("?? ", "added"), ("-", "gone"))
+    kinds = (("@@", "place"), ("diff ", "place"), ("+", "added"), ("? ", "added"), ("-", "gone"))
     kind = next((name for begin, name in kinds if line.startswith(begin)), None)
     return tag("span", Html(f"{lines(line)}\n"), class_=kind)
 

@@ -134,7 +134,7 @@ def test_what_is_committed_and_what_is_not(tmp_path: Path) -> None:
     after = revision(root)
     assert after
     assert (after.commit, after.clean) == (before.commit, False)
-    assert after.changes.startswith("?? new.py\ndiff --git")
+    assert after.changes.startswith("? new.py\ndiff --git")
     assert "-epochs = 1\n+epochs = 2" in after.changes
     (root / "train.py").write_text("x\n" * DIFF_LIMIT)
     big = revision(root)
