@@ -84,7 +84,19 @@ def schema_page() -> str:
     return schema_text()
 
 
-PAGES = {"tasks.md": tasks_page, "settings.md": settings_page, "ec2.schema.json": schema_page}
+def answers_page() -> str:
+    """The JSON Schema of what tasks print with --json."""
+    from ec2tasks.cli.answers import schema_text
+
+    return schema_text()
+
+
+PAGES = {
+    "tasks.md": tasks_page,
+    "settings.md": settings_page,
+    "ec2.schema.json": schema_page,
+    "json.schema.json": answers_page,
+}
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.cli.options import JSON_OPTION, PLACE_OPTIONS, Option
 from ec2tasks.cli.task import ec2_task, is_dry, make_context
 from ec2tasks.commands.leftovers import end_volumes, find_leftovers, say_leftovers
-from ec2tasks.commands.status import guard_json, instance_json, price_cell, status_lines
+from ec2tasks.commands.status import InstanceAnswer, guard_json, instance_json, price_cell, status_lines
 from ec2tasks.commands.trust import Acts
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle.context import CallContext
@@ -148,7 +148,15 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
     return 0 if all(went_well) else FAILURE_CODE
 
 
-def _forgotten_as_json(forgotten: Forgotten) -> dict[str, object]:
+class ForgottenAnswer(InstanceAnswer):
+    """An instance that was forgotten; whether `reap` ends it, and why or why not."""
+
+    region: str
+    ends: bool
+    why: str
+
+
+def _forgotten_as_json(forgotten: Forgotten) -> ForgottenAnswer:
     region = forgotten.context.aws.region
     return {
         **instance_json(forgotten.instance),

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from invoke.context import Context
 
@@ -37,6 +37,13 @@ def runs(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no se
         output.hint('`ec2tasks run "COMMAND"` runs something')
 
 
+class ReportAnswer(TypedDict):
+    """Where the page is, and which jobs it is about."""
+
+    file: str
+    jobs: list[str]
+
+
 @ec2_task(
     JOB_OPTION,
     Option(names=("all",), kind=bool, help="all runs of the project: costs by day and by recipe, a table"),
@@ -57,7 +64,8 @@ def report(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no 
     shown = runs if given["all"] else [run_commands.pick_run(runs, given["job"] or "")]
     path = pages.report_all(root, shown) if given["all"] else pages.report_run(root, shown[0])
     if given["json"]:
-        output.json({"file": str(path), "jobs": [run.job for run in shown]})
+        answer: ReportAnswer = {"file": str(path), "jobs": [run.job for run in shown]}
+        output.json(answer)
     else:
         output.data(str(path))
         output.hint(f"`{opener()} {shlex.quote(str(path))}` shows it; it can be sent as it is")

@@ -29,6 +29,7 @@ SETTINGS_TEXT = f"""\
 """
 INCLUDE = re.compile(rb"^ *(?:-include|sinclude|include)[ \t][^#\n]*\bMakefile\.inc\b", re.MULTILINE)
 TO_COPY = "    "  # before a line that is to be copied
+AGENTS_FILE = "AGENTS.md"
 TASKS_FILES = ("tasks.py", "tasks/__init__.py")  # in this order Invoke looks for them
 TASKS_TEXT = '''\
 """Tasks of this project, each a function under `@task`: `inv --list` shows them and those of ec2tasks."""
@@ -52,10 +53,10 @@ def makefile_text() -> str:
         ) from error
 
 
-def init_project(folder: Path) -> Iterator[str]:
+def init_project(folder: Path, *, agents: bool = False) -> Iterator[str]:
     """Write the files that are missing in this folder, and include ours in its Makefile; a line for each.
 
-    The schema is written each time, as this version's settings are.
+    The schema is written each time, as this version's settings are. `agents`: with a section of AGENTS.md.
     """
     files = {
         "Makefile.inc": makefile_text(),
@@ -69,6 +70,8 @@ def init_project(folder: Path) -> Iterator[str]:
     makefile = next((folder / name for name in MAKEFILES if (folder / name).is_file()), None)
     if makefile:
         yield _with_include(makefile)
+    if agents:
+        yield _with_section(folder / AGENTS_FILE)
 
 
 def _written(folder: Path, name: str, text: str) -> str:
@@ -121,3 +124,25 @@ def _with_include(makefile: Path) -> str:
             f"`{makefile}` can't be changed: {error.strerror}", hint="its last line: include Makefile.inc"
         ) from error
     return f"added `include Makefile.inc` to {makefile.name}, as its last line"
+
+
+def agents_text() -> str:
+    """The section of AGENTS.md (https://agents.md): how a coding agent uses ec2tasks safely."""
+    return resources.files("ec2tasks").joinpath("cli", "agents.md").read_text(encoding="utf-8")
+
+
+def _with_section(page: Path) -> str:
+    """Put the section at the end of AGENTS.md, which may be there already; what became of it."""
+    section = agents_text()
+    if page.is_symlink():
+        return f"kept {page.name} as it is: it is a link"
+    try:
+        there = page.read_bytes() if page.exists() else b""
+        if section.splitlines()[0].encode() in there.splitlines():
+            return f"kept {page.name} as it is: it has a section on ec2tasks"
+        gap = b"" if not there else b"\n" if there.endswith(b"\n") else b"\n\n"
+        with page.open("ab") as file:
+            file.write(gap + section.encode())
+    except OSError as error:
+        raise Failure(f"`{page}` can't be written: {error.strerror}") from error
+    return f"added a section on ec2tasks to {page.name}" if there else f"wrote {page.name}"

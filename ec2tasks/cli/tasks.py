@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -139,10 +139,20 @@ def config(c: Context, given: Mapping[str, Any]) -> None:
         return
     rows = settings_rows(make_settings(c, given))
     if given["json"]:
-        output.json({name: {"value": value, "source": source} for name, value, source in rows})
+        settings: dict[str, SettingAnswer] = {
+            name: {"value": value, "source": source} for name, value, source in rows
+        }
+        output.json(settings)
         return
     texts = [(name, _value_text(value), source) for name, value, source in rows]
     output.table([("SETTING", "VALUE", "FROM"), *texts])
+
+
+class SettingAnswer(TypedDict):
+    """A setting: its value, and where that came from."""
+
+    value: Any
+    source: str
 
 
 def _value_text(value: object) -> str:
@@ -153,15 +163,16 @@ def _value_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
-@ec2_task()
-def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
+@ec2_task(Option(names=("agents",), kind=bool, help="AGENTS.md too: how a coding agent uses ec2tasks safely"))
+def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no setting counts
     """Put Makefile.inc, ec2.yaml, .rsyncignore and tasks.py into this folder, never over an existing file.
 
     A Makefile that does not include Makefile.inc yet gets that as its last line; of a tasks.py that is there,
     the lines are shown with which `inv` finds the tasks of ec2tasks beside its own. The JSON Schema of
-    ec2.yaml, by which editors complete and check it, goes into .ec2tasks/ each time.
+    ec2.yaml, by which editors complete and check it, goes into .ec2tasks/ each time. With `--agents`,
+    AGENTS.md gets a section at its end, unless it has one.
     """
-    for line in init_project(Path.cwd()):
+    for line in init_project(Path.cwd(), agents=given["agents"]):
         if line.startswith(TO_COPY):
             output.to_copy(line.removeprefix(TO_COPY))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import TypedDict
 
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.exchange import TooMuchError
@@ -19,6 +20,19 @@ from ec2tasks.ssh.host import Host
 PAUSE = 2.0  # seconds between attempts to come back
 COMMAND_LIMIT = 60  # characters of a command in the table
 OPTIONS = ("-T", "-o", "LogLevel=QUIET")
+
+
+class JobAnswer(TypedDict):
+    """A job: its state is running, ended or lost; times in ISO 8601, UTC; a shell has no command."""
+
+    job: str
+    command: str | None
+    state: str
+    code: int | None
+    started: str
+    ended: str | None
+    multi: str
+    final_state: str
 
 
 def all_jobs(context: CallContext) -> list[JobStatus]:
@@ -101,7 +115,7 @@ def _local_time(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, tz=timezone.utc).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def job_json(job: JobStatus) -> dict[str, object]:
+def job_json(job: JobStatus) -> JobAnswer:
     """A job as JSON can hold it; times in ISO 8601, UTC."""
     return {
         "job": job.job_id,

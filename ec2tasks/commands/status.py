@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime, timezone
+from typing import TypedDict
 
 from ec2tasks.aws.instances import HALTED, UP, Instance
 from ec2tasks.aws.prices import dollars
@@ -18,6 +19,25 @@ REASONS = {
     "SpotInstance": "AWS took it back: it ran at the spot price",
     "InternalError": "AWS stopped it for an error of its own",
 }
+
+
+class InstanceAnswer(TypedDict):
+    """An instance: times in ISO 8601, prices in dollars an hour, the cost in dollars since its start."""
+
+    name: str
+    id: str
+    state: str
+    type: str
+    zone: str
+    address: str | None
+    user: str | None
+    spot: bool
+    started: str
+    stopped: str | None
+    age_seconds: int | None
+    price_per_hour: float | None
+    price_per_hour_stopped: float | None
+    cost: float | None
 
 
 def status_lines(instance: Instance, guard: GuardStatus | None, last_words: str | None = None) -> list[str]:
@@ -52,7 +72,7 @@ def guard_json(guard: GuardStatus | None, lines: list[str]) -> dict[str, object]
     return {"guard": {**asdict(guard), "end": guard.end.value} if guard else None, "outlook": lines}
 
 
-def instance_json(instance: Instance, *, now: datetime | None = None) -> dict[str, object]:
+def instance_json(instance: Instance, *, now: datetime | None = None) -> InstanceAnswer:
     """An instance as JSON can hold it; times in ISO 8601, the cost in dollars since the start."""
     moment = now or datetime.now(timezone.utc)
     spent, runs = instance.cost_until(moment), instance.state in UP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from ec2tasks.base import output
 from ec2tasks.sync.entries import Entry, EntryKind
@@ -16,6 +17,15 @@ COLOURS = {
     Resolution.CONFLICT: "yellow",
     Resolution.KEEP: "dim",
 }
+
+
+class ChangeAnswer(TypedDict):
+    """What a sync would do with a path, and why; the size of what moves in bytes."""
+
+    path: str
+    outcome: str
+    reason: str
+    bytes: int
 
 
 def show(changes: Sequence[Change]) -> None:
@@ -33,7 +43,7 @@ def show(changes: Sequence[Change]) -> None:
 
 def show_json(changes: Sequence[Change]) -> None:
     """Print the changes as JSON; sizes in bytes."""
-    rows = [
+    rows: list[ChangeAnswer] = [
         {
             "path": change.path,
             "outcome": change.resolution.value,
