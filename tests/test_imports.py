@@ -34,8 +34,8 @@ PACKAGES = (
 )
 # Who may import a library: a module, or a whole package.
 OWNERS = {
-    "boto3": {"aws.client"},
-    "botocore": {"aws.client", "aws.errors"},
+    "boto3": {"aws.login"},
+    "botocore": {"aws.client", "aws.errors", "aws.login"},
     "fabric": {"ssh.connect"},
     "paramiko": {"ssh.connect"},
     "invoke": {"base.errors", "cli"},

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ec2tasks.aws.consistency import JustMade
 from ec2tasks.aws.errors import is_transient, note_region
+from ec2tasks.aws.login import Login
 from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.retry import retry
@@ -36,10 +35,8 @@ class Aws:
 
     endpoint: Endpoint
     region: str
+    login: Login = field(default_factory=Login, repr=False)
     made: JustMade = field(default_factory=JustMade, repr=False)
-    # boto3 makes clients in one thread at a time; made, they serve several.
-    # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
-    _making: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _kept: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
 
     def check_region(self) -> None:
@@ -59,22 +56,17 @@ class Aws:
 
     def in_region(self, region: str) -> Aws:
         """The same AWS in another region."""
-        return self if region == self.region else Aws(endpoint=self.endpoint, region=region)
+        return self if region == self.region else Aws(endpoint=self.endpoint, region=region, login=self.login)
 
-    @cached_property
+    @property
     def session(self) -> boto3.Session:
-        """A boto3 session with the endpoint's credentials, else the user's."""
-        import boto3
-        import botocore.session
+        """The boto3 session of the call, with the endpoint's credentials, else the user's."""
+        return self.login.session(self.endpoint, self.region)
 
-        # A profile that AWS_PROFILE names need not exist where the endpoint has its own credentials.
-        no_profile = {"profile": (None, None, None, None)} if self.endpoint.is_own else None
-        return boto3.Session(
-            botocore_session=botocore.session.Session(no_profile),
-            region_name=self.region,
-            aws_access_key_id=self.endpoint.access_key,
-            aws_secret_access_key=self.endpoint.secret_key,
-        )
+    def sign_in(self) -> None:
+        """Have credentials before several threads ask for them: a prompt in a thread hears no Ctrl-C."""
+        _ = self.session
+        self.login.resolve()
 
     def _client(self, service: str, attempts: int = ATTEMPTS, region: str | None = None) -> Any:
         from botocore.config import Config
@@ -82,7 +74,7 @@ class Aws:
         retries = {"mode": "standard", "total_max_attempts": attempts}
         proxies: dict[str, str] | None = {} if self.endpoint.is_own else None
         config = Config(connect_timeout=10, read_timeout=60, retries=retries, proxies=proxies)  # type: ignore[arg-type]
-        with self._making:
+        with self.login.making, self.login.explained():
             return self._made_once(service, attempts, config, region or self.region)
 
     def _made_once(self, service: str, attempts: int, config: Config, region: str) -> Any:
@@ -93,6 +85,7 @@ class Aws:
                 endpoint_url=self.endpoint.api_url,
                 config=config,
             )
+            client.meta.events.register("before-call", self.login.resolve)
             client.meta.events.register("after-call", note_region)
             self._kept[service, attempts] = client
         return self._kept[service, attempts]
@@ -136,6 +129,12 @@ class Aws:
         a minute; another zone or type serves better.
         """
         client: EC2Client = self._client("ec2", attempts=1)
+        return client
+
+    @property
+    def sts(self) -> STSClient:
+        """STS: whose credentials these are."""
+        client: STSClient = self._client("sts", attempts=1)
         return client
 
     @property

@@ -6,17 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ec2tasks.aws.credential_errors import ENDED_CODES, EndedError, credentials_error
 from ec2tasks.aws.explanations import hint_for
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 
-# Boto3's exceptions for a mistake in ~/.aws/credentials or ~/.aws/config, or a variable for a line there.
-UNUSABLE_FILES = (
-    *("ConfigParseError", "InfiniteLoopConfigError", "InvalidConfigError", "InvalidDefaultsMode"),
-    *("InvalidIMDSEndpointError", "InvalidIMDSEndpointModeError", "InvalidMaxRetryAttemptsError"),
-    *("InvalidRetryConfigurationError", "InvalidRetryModeError", "InvalidSTSRegionalEndpointsConfigError"),
-    "UnknownCredentialError",
-)
 # Errors that pass by themselves.
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 TRANSIENT_CODES = (
@@ -33,6 +27,11 @@ ASKED_REGION = "AskedRegion"
 DENIED_CODES = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 DENIAL = re.compile(r"is not authorized to perform: (?P<action>[\w-]+:\w+)")
+ROLE = (
+    "the role must trust you, with an MFA code where it asks for one: role_arn, source_profile and mfa_serial"
+    " of the profile, in ~/.aws/config; whose credentials those are: `aws sts get-caller-identity`"
+)
+CODE = "type the code that your device shows now; AWS takes each once, so wait for the next one"
 ENCODED = re.compile(r"Encoded authorization failure message: (\S+)")
 
 
@@ -68,7 +67,7 @@ def explain(error: Exception) -> Failure | None:
     """An exception of boto3 as a Failure in the user's words; None for one that a user can't have caused."""
     from botocore import exceptions
 
-    if failure := _of_credentials(error):
+    if failure := credentials_error(error):
         return failure
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return UnreachableError(
@@ -79,7 +78,8 @@ def explain(error: Exception) -> Failure | None:
         return _denied(error)
     if isinstance(error, exceptions.ClientError):
         hint = hint_for(error_code(error), error_text(error), error_region(error))
-        return Failure(_refusal(error, error_text(error)), hint=hint)
+        kind = EndedError if error_code(error) in ENDED_CODES else Failure
+        return kind(_refusal(error, error_text(error)), hint=hint)
     if isinstance(error, exceptions.BotoCoreError):
         return Failure(f"AWS can't be asked: {error}", hint=hint_for("", str(error)))
     return None
@@ -89,31 +89,6 @@ def _refusal(error: Exception, text: str) -> str:
     """What AWS refuses, by its own code and words."""
     operation = getattr(error, "operation_name", "") or "the call"
     return ": ".join(part for part in (f"AWS refuses {operation}", error_code(error), text) if part)
-
-
-def _of_credentials(error: Exception) -> Failure | None:
-    """The failure that there are no credentials to use, or none that AWS's own files here can tell."""
-    from botocore import exceptions
-
-    if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
-        return Failure(
-            "no AWS credentials found",
-            hint="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials, which `aws configure`"
-            " writes; AWS_PROFILE=… for another account; --local for this machine, with none",
-        )
-    if type(error).__name__ in UNUSABLE_FILES:
-        return Failure(
-            f"your AWS configuration can't be used: {' '.join(str(error).split())}",
-            hint="mend ~/.aws/credentials or ~/.aws/config, or move it away: `aws configure` writes another;"
-            " --local for this machine, with none",
-        )
-    if isinstance(error, exceptions.ProfileNotFound):
-        return Failure(str(error), hint="`aws configure list-profiles` lists those there are")
-    if isinstance(
-        error, exceptions.TokenRetrievalError | exceptions.SSOError | exceptions.CredentialRetrievalError
-    ):
-        return Failure(str(error), hint="log in again: `aws sso login`")
-    return None
 
 
 def _denied(error: Exception) -> Failure:
@@ -127,6 +102,10 @@ def _denied(error: Exception) -> Failure:
         f"ask your administrator for {right}",
         "`ec2tasks admin.policy` prints the policy that ec2tasks needs",
     ]
+    if action == "sts:AssumeRole":
+        hints = [ROLE]
+    if "MultiFactorAuthentication" in text:
+        hints = [CODE]
     if "service control policy" in text or "resource control policy" in text:
         hints.insert(
             0, "your organization forbids it, often in some regions or for some types only: another one"

@@ -23,8 +23,11 @@ TAKEN = {
     **dict.fromkeys(("status", "reap"), WHICH),
     **dict.fromkeys(("ls", "admin.setup"), WHERE),
 }
-# Whose instance it is: not every task has an option for that.
-OWNER_VARIABLE = "AWS_KEY_NAME"
+# Whose instance it is, and in which account: no option says these to every task.
+VARIABLES = {"profile": "AWS_PROFILE", "key_name": "AWS_KEY_NAME"}
+# The profile that AWS is asked with, whoever said it: the AWS CLI reads no ec2.yaml.
+CLI_PROFILE = "cli_profile"
+CLI_CALL = re.compile(r"`aws (?!configure)(?P<words>[^`]*)`")
 CALL = re.compile(r"`ec2tasks (?P<task>[a-z][a-z.]*)(?P<rest>[^`]*)`")
 Reference = Mapping[str, str]
 _reference: ContextVar[Reference | None] = ContextVar("the instance that a hint names", default=None)
@@ -53,7 +56,13 @@ def named_instance() -> Reference:
 def complete(text: str, reference: Reference | None = None) -> str:
     """The text with each call of ec2tasks in it naming the instance: this one, else the scope's."""
     told = named_instance() if reference is None else reference
+    if profile := told.get(CLI_PROFILE):
+        text = CLI_CALL.sub(lambda match: f"`{_cli_call(match['words'], profile)}`", text)
     return CALL.sub(lambda match: f"`{_call(match['task'], match['rest'], told)}`", text)
+
+
+def _cli_call(words: str, profile: str) -> str:
+    return f"aws {words}" + ("" if "--profile" in words else f" --profile {shlex.quote(profile)}")
 
 
 def _call(task: str, rest: str, told: Reference) -> str:
@@ -67,5 +76,9 @@ def _call(task: str, rest: str, told: Reference) -> str:
         f" {option}" + ("" if option == "--local" else f" {shlex.quote(value)}")
         for option, value in missing.items()
     )
-    owner = f"{OWNER_VARIABLE}={shlex.quote(told['key_name'])} " if options and "key_name" in told else ""
-    return f"{owner}ec2tasks {task}{words}{rest}"
+    before = "".join(
+        f"{variable}={shlex.quote(told[name])} "
+        for name, variable in VARIABLES.items()
+        if options and name in told
+    )
+    return f"{before}ec2tasks {task}{words}{rest}"

@@ -16,6 +16,7 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from ec2tasks.base.errors import Failure
@@ -169,6 +170,27 @@ def ask(question: str, *, patience: float | None = None) -> bool | None:
         sys.stderr.write("\n")
         return None
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def ask_text(question: str, *, patience: float) -> str | None:
+    """Ask for a line on this session's terminal, wherever stdin and stderr lead.
+
+    None where there is no terminal, or it is not ours now, and without an answer in so many seconds.
+    """
+    try:
+        terminal = Path("/dev/tty").open("r+b", buffering=0)  # noqa: SIM115  # closed below
+    except OSError:
+        return None
+    with terminal:
+        # A shell's background job that reads there is stopped.
+        if os.tcgetpgrp(terminal.fileno()) != os.getpgrp():
+            return None
+        passing("")
+        terminal.write(f"ec2: {shown(question)} ".encode())
+        if not select.select([terminal], [], [], patience)[0]:
+            terminal.write(b"\n")
+            return None
+        return os.read(terminal.fileno(), 4096).decode(errors="replace").strip()
 
 
 @contextlib.contextmanager

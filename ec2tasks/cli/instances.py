@@ -80,6 +80,7 @@ def ls(c: Context, given: Mapping[str, Any]) -> None:
     Says which disks and addresses are left behind and cost.
     """
     context = make_context(c, given, acts=Acts.LOOK)
+    context.aws.sign_in()
     regions = all_regions(context.aws) if given["all_regions"] else [context.aws.region]
 
     def ask(region: str) -> list[Instance]:
@@ -128,6 +129,7 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
     only `--yes` ends anything.
     """
     context, force = make_context(c, given, acts=Acts.LOOK, asks_anyway=True), given["force"]
+    context.aws.sign_in()
     everywhere = all_regions(context.aws) if given["all_regions"] else []
     regions = regions_to_look_in(context, everywhere)
     forgotten = find_forgotten(context, regions, force=force)

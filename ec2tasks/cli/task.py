@@ -13,12 +13,13 @@ from invoke.exceptions import Exit
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import explain
+from ec2tasks.aws.login import Login
 from ec2tasks.base import hints, output
 from ec2tasks.base.endpoint import AWS, Endpoint
 from ec2tasks.base.errors import INTERRUPTED_CODE, CommandFailed
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project import find_project
-from ec2tasks.base.state import open_state
+from ec2tasks.base.state import lock, open_state
 from ec2tasks.base.writable import explain_refusal
 from ec2tasks.cli.invoked import say_unreached
 from ec2tasks.cli.options import RUN_OPTIONS, Ec2Task, Option, setting_values, typed
@@ -27,12 +28,11 @@ from ec2tasks.config.invoke import plain_values
 from ec2tasks.config.layers import Kind
 from ec2tasks.config.schema import KEYS_BY_NAME
 from ec2tasks.config.settings import Settings, read_settings
+from ec2tasks.lifecycle.account import Asking, account_of, chosen_profile
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.make.flags import parse_makeflags
 
 Result = TypeVar("Result")
-# What chooses the account; the secret that goes with a key is not looked at.
-ACCOUNT_NAMES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL")
 
 
 def ec2_task(*options: Option, name: str | None = None) -> Callable[[Callable[..., int | None]], Ec2Task]:
@@ -109,18 +109,36 @@ def make_context(
     """
     gate = make_gate(c, given, targets)
     settings = gate.settings
-    hints.name_instance(told_once(settings))
-    pass_gate(gate, acts, asks=asks, dry=is_dry(c, given) and not asks_anyway)
-    endpoint = _endpoint(settings, dry=is_dry(c, given) and not asks_anyway)
+    dry = is_dry(c, given) and not asks_anyway
+    hints.name_instance({**told_once(settings), **_of_cli(settings)})
+    pass_gate(gate, acts, asks=asks, dry=dry)
+    profile = chosen_profile(settings, os.environ)
+    login = Login(profile=profile, alone=lambda: lock(gate.state, "login"))
+    aws = Aws(endpoint=_endpoint(settings, dry=dry), region=settings.region, login=login)
+    asking = Asking(
+        aws=aws,
+        settings=settings,
+        state=gate.state,
+        home=gate.home,
+        environ=os.environ,
+        profile=profile,
+        asks=not dry,
+    )
     return CallContext(
         settings=settings,
         project=gate.project,
-        aws=Aws(endpoint=endpoint, region=settings.region),
+        aws=aws,
         state=gate.state,
         tools=gate.tools,
         home=gate.home,
-        account=" ".join(os.environ.get(name, "") for name in ACCOUNT_NAMES),
+        account=translated(lambda: account_of(asking)),
     )
+
+
+def _of_cli(settings: Settings) -> dict[str, str]:
+    """The profile that the AWS CLI must be told in a hint: it reads no ec2.yaml."""
+    told = settings.profile and settings.endpoint != "local"
+    return {hints.CLI_PROFILE: settings.profile} if told and settings.profile else {}
 
 
 def told_once(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -134,7 +152,7 @@ def told_once(settings: Settings, environ: Mapping[str, str] = os.environ) -> di
         for word in parse_makeflags(environ.get("MAKEFLAGS", ""), jobs=1)[1]
     }
     told = {}
-    for name in (*hints.REACHED, "key_name"):
+    for name in (*hints.REACHED, *hints.VARIABLES):
         kind = settings.sources[name].kind
         exported = "MAKELEVEL" in environ and name in ("region", "name")
         from_make = exported or of_make.intersection(KEYS_BY_NAME[name].variables)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.aws import instances
+from ec2tasks.aws.credential_errors import EndedError
 from ec2tasks.aws.errors import UnreachableError, explain
 from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.security_groups import open_ssh_port
@@ -38,8 +39,8 @@ class JobConnection:
     """The connection to a job on the instance, made again for as long as its instance runs.
 
     `on_begun` is called once the job is known to have begun, `on_printed` with each part of what it prints.
-    `lost`: it was said to be. `looking` asks AWS
-    what became of the instance, and leaves its `answer`.
+    `lost`: it was said to be; `ended`: so were the credentials. `looking` asks AWS what became of the
+    instance, and leaves its `answer`.
     """
 
     lease: Lease
@@ -48,6 +49,7 @@ class JobConnection:
     on_printed: Callable[[bytes], None] = lambda _block: None
     tries: int = 0
     lost: bool = False
+    ended: bool = False
     looking: threading.Thread | None = None
     answer: Instance | Failure | None = None
 
@@ -144,6 +146,9 @@ class JobConnection:
             if self.lease.context.aws.endpoint.is_own and isinstance(answer, UnreachableError):
                 # A place on this machine: without its API, its instances are gone too.
                 raise InstanceGoneError(answer.what, hint=answer.hint)
+            if isinstance(answer, EndedError) and not self.ended:
+                self.ended = True
+                output.warning(f"AWS can't be asked what became of it: {answer.what}", hint=answer.hint)
         elif answer is None or answer.state not in instances.UP:
             raise self._gone(answer)
         elif answer.address:

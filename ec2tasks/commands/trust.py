@@ -32,7 +32,7 @@ from ec2tasks.sync.withheld import withhold
 SHOWN_LINKS = 20
 HINT = "`ec2tasks trust` lists it and asks once; where nobody can be asked, `ec2tasks trust --yes`"
 QUESTION = "trust these files with that, for this folder, from now on?"
-LOOKED_AT = frozenset({"endpoint", "name", "key_name", "key_file", "reap_after"})
+LOOKED_AT = frozenset({"endpoint", "profile", "name", "key_name", "key_file", "reap_after"})
 SESSION = frozenset({"ports", "reverse_ports", "idle_stop", "max_hours"})
 
 

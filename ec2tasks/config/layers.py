@@ -216,14 +216,13 @@ def environment_layer(environ: Mapping[str, str], place: str, kind: Kind = Kind.
     return Layer(source=Source(kind, place), values=values, sources=sources)
 
 
-def profile_layer(home: Path, environ: Mapping[str, str]) -> Layer:
-    """The region of the AWS profile in use.
+def profile_layer(home: Path, environ: Mapping[str, str], profile: str) -> Layer:
+    """The region of this AWS profile.
 
     Read here rather than by botocore, whose import would double the time of `ec2tasks config`
     (https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html).
     """
     path = Path(environ.get("AWS_CONFIG_FILE") or home / ".aws" / "config").expanduser()
-    profile = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read(path)

@@ -112,6 +112,16 @@ def number(value: object) -> int:
     return count
 
 
+@parser(r"\d{4}-?\d{4}-?\d{4}", {"type": "integer", "minimum": 100_000_000_000, "maximum": 999_999_999_999})
+def account(value: object) -> str:
+    """The twelve digits of an AWS account, with or without the dashes that the console shows."""
+    word = text(value)
+    if not re.fullmatch(r"\d{4}-?\d{4}-?\d{4}", word, re.ASCII):
+        # YAML takes 001234567012 for an octal number.
+        raise ValueError(f'`{word}` is not of the form "012345678901", in quotes where it begins with 0')
+    return word.replace("-", "")
+
+
 UNITS = {"s": 1, "min": 60, "h": 3600, "day": 86400}
 UNIT_NAMES = {"sec": "s", "m": "min", "hour": "h", "d": "day", "second": "s", "minute": "min"}
 LONGEST_SPAN = 10 * 365 * 86400  # seconds

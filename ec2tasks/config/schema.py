@@ -70,8 +70,19 @@ KEYS = (
         about="aws, or local for the local EC2 (also EC2_LOCAL=1)",
     ),
     Key(
+        name="profile",
+        parse=parsers.matching(r"[^\s/][^/\n]{0,200}", "work", parsers.NUMBER),
+        environment=("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
+        about="AWS profile whose credentials are used; keys in your environment count before it",
+    ),
+    Key(
+        name="account",
+        parse=parsers.account,
+        about="number of the AWS account that this is for; another one is refused",
+    ),
+    Key(
         name="region",
-        parse=parsers.matching(r"[a-z]{2}(-[a-z]+)+-\d+", "eu-central-1"),
+        parse=parsers.matching(r"[a-z]{2,4}(-[a-z]+)+-\d+", "eu-central-1"),
         environment=("AWS_REGION", "AWS_DEFAULT_REGION"),
         default=DEFAULT_REGION,
         about="AWS region",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Settings:
     """
 
     endpoint: str
+    profile: str | None
+    account: str | None
     region: str
     instance_type: tuple[str, ...]
     image: str
@@ -101,7 +103,6 @@ def read_settings(
     config_home = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     below = [
         Layer(source=Source(Kind.DEFAULT, "the task's default"), values=defaults or {}),
-        profile_layer(home, environ),
         file_layer(config_home / "ec2tasks" / "config.yaml", "~/.config/ec2tasks/config.yaml"),
     ]
     in_file = file_layer(project.root / SETTINGS_FILE, SETTINGS_FILE)
@@ -109,13 +110,24 @@ def read_settings(
     others = [*below, in_file, in_environment]
     files = [in_file, *invoke_layers(project.root, invoke_values, environ, others)]
     own = [*files, *recipe_layers(files, targets), dotenv_layer(project.root / ".env")]
-    layers = [
+    above = [
         *below,
         *(project_layer(layer, project.root) for layer in own),
         in_environment,
         option_layer(options, typed or {}),
     ]
+    layers = [above[0], profile_layer(home, environ, _profile(above) or "default"), *above[1:]]
     return _settings(layers, project, environ.get("USER") or getpass.getuser())
+
+
+def _profile(layers: Iterable[Layer]) -> str | None:
+    """The AWS profile that these layers come to; its region is below what they say of one."""
+    said = (
+        replace(layer, values={name: raw for name, raw in layer.values.items() if name == "profile"})
+        for layer in layers
+    )
+    profile: str | None = merge(said)[0]["profile"]
+    return profile
 
 
 def _settings(layers: Sequence[Layer], project: Project, login: str) -> Settings:

@@ -118,6 +118,7 @@ def _granted(value: bool, without: bool, _root: Path) -> Iterable[str]:
 # The settings that may reach beyond the project: which of their values do, and what those come to.
 REACHING: Mapping[str, tuple[Rule, str]] = {
     "endpoint": (_changed, "which AWS is asked, with your credentials and at your cost"),
+    "profile": (_changed, "whose credentials of yours are used, in which account and at whose cost"),
     "name": (_changed, "your instance of that name, another project's too"),
     "key_name": (_changed, "the key pair, and whose instances are found, used and ended"),
     "key_file": (_resolved, "a private key here, with which instances are entered"),

@@ -7,7 +7,9 @@ meanwhile, `Outcome` how the work went. In order:
     launch_journal    launches begun here that nobody got on yet
     wanted_job        the job that a client here wants, until it has begun
     shown_output      how far each job's output has been shown here
+    account           which account's instances these are
     context           what one call knows before it asks AWS anything
+    credentials_end   what to say of credentials that end before the run can, or have
     instance_cache    an instance as this machine remembers it
     drift             in which way an instance differs from what was asked for
     find              the project's instance, in AWS or remembered

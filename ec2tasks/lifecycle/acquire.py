@@ -23,6 +23,7 @@ from ec2tasks.base.state import lock, write_cached
 from ec2tasks.base.waiting import waiting
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.credentials_end import tell_of_end
 from ec2tasks.lifecycle.drift import warn_of_drift
 from ec2tasks.lifecycle.find import (
     find_instance,
@@ -103,6 +104,8 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
         return acquire(context, acquired, may_launch=may_launch)
     write_cached(context.state, context.key, as_json(acquired.instance))
     _adopt(context, acquired.instance)
+    if may_launch:
+        tell_of_end(context)
     return _connected(context, acquired, host, compare=may_launch)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from ec2tasks.aws import instances, start_and_end
+from ec2tasks.aws.credential_errors import EndedError
 from ec2tasks.aws.errors import error_text, explain, is_transient
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
@@ -16,6 +17,7 @@ from ec2tasks.base.project_dir import make_own_folder
 from ec2tasks.base.signals import uninterrupted
 from ec2tasks.base.state import lock
 from ec2tasks.lifecycle import launch_journal
+from ec2tasks.lifecycle.credentials_end import ended_words
 from ec2tasks.lifecycle.find import host_of
 from ec2tasks.lifecycle.ignored import with_ignored_files
 from ec2tasks.lifecycle.lease import Lease
@@ -226,6 +228,9 @@ def _carried_out(lease: Lease, instance: Instance, decision: Decision, *, fetche
         return decision
     except Exception as error:
         known = explain(error)
+        if isinstance(known, EndedError) and not lease.operation.explicit:
+            reason, what_next = ended_words(known, lease.context.settings.idle_stop)
+            return Decision(final_state=FinalState.LEAVE, reason=reason, hint=what_next)
         what = known.what if known else error_text(error)
         hint = f"{known.hint}; then `ec2tasks down` ends it" if known and known.hint else ENDS
         terminating = decision.final_state is FinalState.TERMINATE

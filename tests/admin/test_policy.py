@@ -31,8 +31,7 @@ REGION = "eu-central-1"
 WHOLE = policy_document(parse_rights())
 # AWS demands it of whoever passes a role, but no client ever calls it.
 IMPLIED = {"iam:PassRole"}
-# AWS answers it to everybody, whatever a policy says.
-# https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+# It takes no right: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 FREE = {"sts:GetCallerIdentity"}
 # The packages whose calls no user makes: what sets the account up has an administrator's rights.
 NO_USERS = {"admin", "local"}

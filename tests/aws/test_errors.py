@@ -13,7 +13,8 @@ from support.project import ScratchProject
 from support.values import client_error
 
 from ec2tasks.aws.client import Aws
-from ec2tasks.aws.errors import DENIED_CODES, UNUSABLE_FILES, error_code, error_region, explain, note_region
+from ec2tasks.aws.credential_errors import UNUSABLE_FILES
+from ec2tasks.aws.errors import DENIED_CODES, error_code, error_region, explain, note_region
 from ec2tasks.aws.explanations import LADDER, explanation
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
@@ -136,7 +137,6 @@ def test_what_keeps_a_call_from_aws(error: Exception, words: str) -> None:
         exceptions.TokenRetrievalError(provider="sso", error_msg="Token has expired and refresh failed"),
         exceptions.UnauthorizedSSOTokenError(),
         exceptions.SSOTokenLoadError(error_msg="Token for https://x does not exist"),
-        exceptions.CredentialRetrievalError(provider="custom-process", error_msg="login first"),
     ],
 )
 def test_a_login_that_has_ended_is_told_how_to_renew(error: Exception) -> None:

@@ -49,6 +49,18 @@ def test_a_hint_repeats_what_names_the_instance(text: str, told: str | None) -> 
     assert hints.complete(text) == (told or text)
 
 
+def test_the_aws_cli_is_told_the_profile_too() -> None:
+    """It reads no ec2.yaml: without it, it would show another account's subnets."""
+    hints.name_instance({hints.CLI_PROFILE: "my work", "profile": "my work"})
+    shown = hints.complete(
+        "`aws ec2 describe-subnets`, `aws sso login --profile x`, `aws configure`, `ec2tasks ls`"
+    )
+    assert shown == (
+        "`aws ec2 describe-subnets --profile 'my work'`, `aws sso login --profile x`, `aws configure`,"
+        " `AWS_PROFILE='my work' ec2tasks ls`"
+    )
+
+
 def test_failures_warnings_and_hints_all_do(capsys: pytest.CaptureFixture[str]) -> None:
     hints.name_instance({"region": "us-east-1"})
     hint = "`ec2tasks down` ends it"

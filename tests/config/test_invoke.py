@@ -23,6 +23,7 @@ VALUES = {
     "instance_type": "g5.xlarge, g6.xlarge",
     "final_state": "stop",
     "subnet": "subnet-0abc",
+    "account": "012345678901",
     "capacity_reservation": "cr-0abc",
     "user": "admin",
     "multiplex": "tmux",
@@ -123,7 +124,7 @@ def test_another_tool_s_key_is_told_apart_and_the_way_out_works(value: object) -
     ("value", "says"),
     [
         ("us-east-1", "must map settings to values, not be `us-east-1`"),
-        ({"ami": 1, "count": 2}, "holds no setting of ec2tasks, but `ami`, `count`"),
+        ({"ami": 1, "vpc": 2}, "holds no setting of ec2tasks, but `ami`, `vpc`"),
         ({"regoin": "x"}, "holds no setting of ec2tasks, but `regoin`; did you mean `region`?"),
         ({"spot": True, "regoin": "x"}, "unknown setting `regoin`; did you mean `region`?"),
     ],

@@ -23,11 +23,12 @@ from ec2tasks.config.trust_store import agree, agreed_digests, revoke
 OF_THE_PROJECT = {
     *("region", "instance_type", "user", "remote_dir", "final_state", "multiplex", "tags", "env", "spot"),
     *("disk_gb", "pull_every", "log_mb", "spot_fallback", "resume", "recipes", "invoke_settings"),
-    "wait_capacity",
+    *("wait_capacity", "account"),
 }
 # A value of each that reaches beyond the project, and what of it is asked about.
 BEYOND: dict[str, tuple[object, list[str]]] = {
     "endpoint": ("local", ["local"]),
+    "profile": ("work", ["work"]),
     "name": ("kim-other", ["kim-other"]),
     "key_name": ("eve", ["eve"]),
     "key_file": ("key.pem", ["ROOT/key.pem"]),

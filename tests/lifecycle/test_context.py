@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from invoke.context import Context
 from support.values import call_context
 
 from ec2tasks.base.state import State
-from ec2tasks.cli.task import make_context
 
 
 def test_nothing_of_one_account_is_taken_for_another_s(state: State) -> None:
@@ -27,14 +24,3 @@ def test_nothing_of_one_account_is_taken_for_another_s(state: State) -> None:
 def test_each_of_region_name_and_owner_tells_instances_apart(changed: dict[str, str], state: State) -> None:
     assert call_context(state).key != call_context(state, **changed).key
     assert call_context(state).key_of("eu-central-1", "kim-shop") == call_context(state).key
-
-
-@pytest.mark.parametrize("name", ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"])
-def test_what_chooses_the_account_tells_it(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    before = make_context(Context(), {}).key
-    assert make_context(Context(), {}).key == before
-    monkeypatch.setenv(name, "another")
-    assert make_context(Context(), {}).key != before

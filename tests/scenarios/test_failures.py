@@ -247,3 +247,17 @@ def test_a_key_file_that_others_can_read_is_refused(local_project: ScratchProjec
     said = local_project.ec2tasks("run", "-i", str(key), "true")
     assert said.code == 2
     assert f"chmod 600 {key}" in said.err
+
+
+def test_credentials_that_end_under_a_run_cost_neither_results_nor_exit_code(faulty: ScratchProject) -> None:
+    """EC2 says of a session that has ended what it says of a wrong clock."""
+    ended = {"code": "RequestExpired", "message": "Request has expired.", "status": 400}
+    faults(faulty, errors={"TerminateInstances": ended, "StopInstances": ended})
+    said = faulty.ec2tasks("run", "--terminate", "echo here; echo result > result; exit 3")
+    assert (said.code, said.out, faulty.read("result")) == (3, "here\n", "result\n"), said.err
+    assert "left running, because your AWS credentials have ended (AWS refuses TerminateInstances" in said.err
+    assert "its guard ends it, 30 min after the last one has left it (idle_stop)" in said.err
+    assert "with new credentials, `ec2tasks down` ends it at once" in said.err
+    assert faulty.ec2tasks("down", "--no-rsync").code == 125
+    faults(faulty)
+    assert faulty.ec2tasks("down", "--no-rsync").code == 0
