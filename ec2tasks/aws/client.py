@@ -37,6 +37,7 @@ class Aws:
     region: str
     login: Login = field(default_factory=Login, repr=False)
     made: JustMade = field(default_factory=JustMade, repr=False)
+    told: set[str] = field(default_factory=set, repr=False)  # what was warned of, and need not be again
     _kept: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
 
     def check_region(self) -> None:
@@ -129,12 +130,6 @@ class Aws:
         a minute; another zone or type serves better.
         """
         client: EC2Client = self._client("ec2", attempts=1)
-        return client
-
-    @property
-    def sts(self) -> STSClient:
-        """STS: whose credentials these are."""
-        client: STSClient = self._client("sts", attempts=1)
         return client
 
     @property

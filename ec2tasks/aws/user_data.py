@@ -57,12 +57,17 @@ def settings_text(settings: Settings) -> str:
 def boothook(settings: Settings) -> str:
     """The script that arms the guard at each boot; it carries all that it writes."""
     files = {
-        "guard_text": without_comments(remote_script("guard.sh")),
-        "unit_text": without_comments(remote_script("ec2tasks-guard.service")),
+        "guard_text": packed(remote_script("guard.sh")),
+        "unit_text": packed(remote_script("ec2tasks-guard.service")),
         "settings_text": settings_text(settings),
     }
     functions = [f"{name}() {{ cat <<'EC2TASKS'\n{text}EC2TASKS\n}}\n" for name, text in files.items()]
-    return "".join(["#!/bin/bash\n", *functions, without_comments(remote_script("arm.sh"))])
+    return "".join(["#!/bin/bash\n", *functions, packed(remote_script("arm.sh"))])
+
+
+def packed(script: str) -> str:
+    """A script without comments and what its lines are indented by: user data is short of room."""
+    return "".join(f"{line.lstrip()}\n" for line in without_comments(script).splitlines())
 
 
 def own_part(text: str) -> Message:

@@ -46,6 +46,7 @@ from ec2tasks.commands.up import up as bring_up
 from ec2tasks.config.json_schema import schema_text
 from ec2tasks.config.settings import settings_rows
 from ec2tasks.lifecycle.acquire import Acquired, acquire_without_session, check_local_tools
+from ec2tasks.lifecycle.host_key_check import held_to_console
 from ec2tasks.local.tasks import ns as local
 from ec2tasks.make.reading import MAKEFILES
 from ec2tasks.ssh.connect import fabric_connection
@@ -205,8 +206,9 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
     with hints.scope():
         context = make_context(c or Context(), from_code(options), asks=False)
         check_local_tools(context)
-        host = translated(lambda: acquire_without_session(context, Acquired(), may_launch=False))
-    with fabric_connection(host) as remote:
+        acquired = Acquired()
+        host = translated(lambda: acquire_without_session(context, acquired, may_launch=False))
+    with fabric_connection(host) as remote, held_to_console(acquired.key_check, remote.close):
         yield remote
 
 

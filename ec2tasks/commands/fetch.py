@@ -11,6 +11,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import start_thread
 from ec2tasks.commands.trust import check_unchanged, keep_out_untrusted
+from ec2tasks.lifecycle.host_key_check import WrongHostKeyError
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
 from ec2tasks.remote.folder import BrokenConnectionError
@@ -30,11 +31,12 @@ ANNOUNCED = {
 def move_files(lease: Lease, options: SyncOptions) -> None:
     """Move the project's files, over another connection where one breaks for as long as the instance runs.
 
-    Raises Failure where not everything arrived.
+    Raises Failure where not everything arrived, WrongHostKeyError where it would go to somebody else.
     """
     pauses = iter(() if options.live else PAUSES)  # beside a job, the next fetch is another try
     context, operation = lease.context, lease.operation
     while True:
+        lease.hold_host_key()
         if (options.pull or lease.all_fetched) and not options.live and lease.session:
             lease.session.fetching()
         trusted = keep_out_untrusted(context, says=not options.live)
@@ -57,6 +59,8 @@ def fetch(lease: Lease, outcome: Outcome, *, verbose: bool) -> Outcome:
     """
     try:
         move_files(lease, SyncOptions(pull=True, verbose=verbose))
+    except WrongHostKeyError:
+        return replace(outcome, results=Results.MISSING)  # said at the end, above all else
     except Failure as error:
         output.warn_of(error)
         return replace(outcome, results=Results.MISSING)

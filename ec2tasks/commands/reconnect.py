@@ -86,10 +86,11 @@ class JobConnection:
         """How the command stands, asked over a connection that answers; tries until there is one.
 
         `met`: a connection got as far as the command, `begun`: the last one did. Raises Failure where the
-        instance has ended, or answers but does not take the command.
+        instance has ended, does not take the command, or turns out to be another.
         """
         self.tries = 0 if begun else self.tries + 1
         while True:
+            self.lease.hold_host_key()
             if self.tries:
                 self._say_lost(met=met)
             time.sleep(PAUSES[min(self.tries, len(PAUSES) - 1)])

@@ -7,6 +7,7 @@ from ec2tasks.base.state import check_state
 from ec2tasks.lifecycle.acquire import acquire_without_session, check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.first_boot import has_first_boot, wait_for_user_data
+from ec2tasks.lifecycle.host_key_check import judged
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome, attempt
@@ -32,7 +33,7 @@ def up(context: CallContext) -> Instance:
         return Outcome()
 
     with interruptible():
-        outcome = attempt(work)
+        outcome = judged(lease.acquired.key_check, attempt(work))
     if outcome.failure:
         release_after_failure(lease, outcome)
         raise outcome.failure

@@ -139,6 +139,12 @@ KEYS = (
         about="whether a security group of your own may be made where there is no SshEC2",
     ),
     Key(
+        name="strict_host_keys",
+        parse=parsers.flag,
+        default=False,
+        about="whether nothing is sent before AWS's console has shown the instance's host key",
+    ),
+    Key(
         name="subnet",
         parse=parsers.listed(parsers.matching(r"subnet-[0-9a-f]+", "subnet-0abc")),
         default=(),

@@ -48,6 +48,7 @@ class Settings:
     iam_instance_profile: str | None
     security_group: str | None
     create_security_group: bool
+    strict_host_keys: bool
     subnet: tuple[str, ...]
     capacity_reservation: str | None
     wait_capacity: int

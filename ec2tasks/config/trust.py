@@ -115,6 +115,10 @@ def _granted(value: bool, without: bool, _root: Path) -> Iterable[str]:
     return ["yes"] if value and not without else []
 
 
+def _taken_back(value: bool, without: bool, _root: Path) -> Iterable[str]:
+    return ["no"] if without and not value else []
+
+
 # The settings that may reach beyond the project: which of their values do, and what those come to.
 REACHING: Mapping[str, tuple[Rule, str]] = {
     "endpoint": (_changed, "which AWS is asked, with your credentials and at your cost"),
@@ -126,6 +130,7 @@ REACHING: Mapping[str, tuple[Rule, str]] = {
     "iam_instance_profile": (_changed, "the AWS rights of the instance, for whatever runs there"),
     "security_group": (_changed, "who may reach the instance, and what it may reach"),
     "create_security_group": (_granted, "a security group is made in your account"),
+    "strict_host_keys": (_taken_back, "what is sent before AWS has told who answers"),
     "capacity_reservation": (_changed, "capacity that your account pays for, used or not"),
     "subnet": (_each_new, "a network of your account, and what else is in it"),
     "user_data": (_file_outside, "a file of yours, which everybody on the instance can read"),

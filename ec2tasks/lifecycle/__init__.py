@@ -15,8 +15,9 @@ meanwhile, `Outcome` how the work went. In order:
     find              the project's instance, in AWS or remembered
     pricing           what it will cost, asked beside the launch and remembered
     launching         asked for until it is granted, written down before
-    acquire           found, started or launched, until it takes commands
     outcome           how the work went
+    host_key_check    a host key taken at first sight, compared beside the work
+    acquire           found, started or launched, until it takes commands
     operation         what is asked
     lease             the connection and the session that are held
     spot              whether AWS took a spot instance back

@@ -32,13 +32,14 @@ from ec2tasks.lifecycle.find import (
     remembered_instance,
     settled_instance,
 )
+from ec2tasks.lifecycle.host_key_check import HostKeyCheck, check_host_key
 from ec2tasks.lifecycle.instance_cache import as_json
 from ec2tasks.lifecycle.launching import launch_patiently, taken_back
 from ec2tasks.lifecycle.pricing import Told, ask_rates
 from ec2tasks.remote.usage_mark import mark
-from ec2tasks.ssh.connect import is_connected, open_master, wait_ready
+from ec2tasks.ssh.connect import check_error, is_usable, open_master, wait_ready
 from ec2tasks.ssh.host import Host
-from ec2tasks.ssh.host_keys import is_pinned, pin_from_console
+from ec2tasks.ssh.host_keys import contact, is_pinned
 from ec2tasks.ssh.keys import check_permissions
 from ec2tasks.ssh.packages import install_missing
 
@@ -49,6 +50,7 @@ class Acquired:
 
     `launched`, `started`: by this call. `memory_tried`: what this machine remembers has been tried, and AWS
     is to be asked the next time. `drift_told`: where the instance is not as asked for has been said.
+    `key_check`: the comparison of its host key with AWS's console, where that is not settled.
     """
 
     instance: Instance | None = None
@@ -57,6 +59,7 @@ class Acquired:
     started: bool = False
     memory_tried: bool = False
     drift_told: bool = False
+    key_check: HostKeyCheck | None = None
 
 
 def check_local_tools(context: CallContext) -> None:
@@ -81,7 +84,7 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
     Raises UsageError or Failure; what has been launched or started until then stands in `acquired`.
     """
     remembered = remembered_instance(context)
-    if remembered and not acquired.memory_tried and is_connected(host_of(context, remembered), context.tools):
+    if remembered and not acquired.memory_tried and is_usable(host_of(context, remembered), context.tools):
         acquired.instance = remembered
         acquired.memory_tried = True
         return _connected(context, acquired, host_of(context, remembered), compare=may_launch)
@@ -124,7 +127,7 @@ def connect_running(context: CallContext) -> Host:
     Raises Failure naming what to type where none runs, or where it does not let this machine in.
     """
     remembered = remembered_instance(context)
-    if remembered and is_connected(host_of(context, remembered), context.tools):
+    if remembered and is_usable(host_of(context, remembered), context.tools):
         return host_of(context, remembered)
     instance = find_instance(context)
     if instance is None:
@@ -132,16 +135,19 @@ def connect_running(context: CallContext) -> Host:
     if next_step(instance) is not NextStep.USE:
         raise Failure(f"instance {instance.where} is {instance.state}", hint="`ec2tasks up` brings it up")
     host = host_of(context, instance)
-    refusal = open_master(host, context.tools, strict=is_pinned(host) or pin_from_console(context.aws, host))
+    refusal = open_master(host, context.tools, how=contact(context.aws, host, context.tools))
     if refusal is not None:
+        check_error(refusal, host)
         raise Failure(
-            f"instance {instance.where} does not answer: {refusal}", hint="`ec2tasks up` waits for it"
+            f"instance {instance.where} does not answer: {refusal.splitlines()[-1]}",
+            hint="`ec2tasks up` waits for it",
         )
     return host
 
 
 def _connected(context: CallContext, acquired: Acquired, host: Host, *, compare: bool) -> Host:
     acquired.host = host
+    acquired.key_check = check_host_key(context, host, acquired.key_check)
     if compare and not acquired.launched and not acquired.drift_told and acquired.instance:
         acquired.drift_told = True
         warn_of_drift(acquired.instance, context.settings)
@@ -160,13 +166,14 @@ def acquire_without_session(context: CallContext, acquired: Acquired, *, may_lau
 def _head_start(context: CallContext, remembered: Instance | None) -> Host | None:
     """The host that answered last time, connected, where it still shows the same host key; else None."""
     host = host_of(context, remembered) if remembered else None
-    return host if host and open_master(host, context.tools) is None else None
+    return host if host and is_pinned(host) and open_master(host, context.tools) is None else None
 
 
 def _get_ready(context: CallContext, instance: Instance, host: Host) -> None:
     settings = context.settings
     limit = boot_limit(instance.type)
-    with waiting(f"SSH to answer on the instance, at most {limit:.0f} s"):
+    shown = "AWS's console to show its host key, and " if host.console_first else ""
+    with waiting(f"{shown}SSH to answer on the instance, at most {limit:.0f} s"):
         wait_ready(
             host,
             context.aws,

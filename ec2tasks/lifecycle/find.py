@@ -106,6 +106,7 @@ def host_of(context: CallContext, instance: Instance) -> Host:
         public_key=keys.in_agent,
         known_hosts=context.state.known_hosts,
         sockets=context.state.sockets,
+        console_first=settings.strict_host_keys,
     )
 
 

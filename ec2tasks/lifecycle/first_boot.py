@@ -62,6 +62,7 @@ def wait_for_user_data(
 
 def _check_up(lease: Lease) -> None:
     """Open the connection again where it broke: user data may restart the instance, or end it."""
+    lease.hold_host_key()
     if open_master(lease.host, lease.context.tools) is not None and not lease.is_up():
         raise Failure(
             f"{lease.instance.where} ended before its user_data did",

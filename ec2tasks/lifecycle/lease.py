@@ -80,6 +80,11 @@ class Lease:
         """That the instance is about to end, as it has said itself."""
         return self.session.notice if self.session else None
 
+    def hold_host_key(self) -> None:
+        """Raise WrongHostKeyError where who answers has turned out not to be the instance."""
+        if self.acquired.key_check:
+            self.acquired.key_check.hold()
+
     def cost(self) -> float | None:
         """Dollars that the operation has cost so far, None where the price is not known."""
         return cost(self.instance.price, self.operation.began, datetime.now(timezone.utc))

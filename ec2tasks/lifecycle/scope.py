@@ -14,6 +14,7 @@ from ec2tasks.base.waiting import waiting
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.acquire import acquire
 from ec2tasks.lifecycle.first_boot import has_first_boot, wait_for_user_data
+from ec2tasks.lifecycle.host_key_check import judged
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import Outcome, attempt
 from ec2tasks.lifecycle.release import release, release_after_failure
@@ -57,6 +58,7 @@ def with_instance(
 
     with interruptible(), lease.held():
         outcome = attempt(acquired_work, results=lease.operation.results_at_first)
+        outcome = judged(lease.acquired.key_check, outcome)
         if outcome.failure:
             release_after_failure(lease, outcome)
             raise outcome.failure

@@ -23,6 +23,7 @@ where nothing else is said.
     lag: 3                      what was made is not there yet for 3 s, as on AWS
     lag: {security-group: 3, key-pair: 3, instance-profile: 3, instance: 3, tags: 3}
                                 the same by kind
+    console_late: 20            the console shows nothing for 20 s after an instance's start
     disk_full_mb: 20            the home is a disk of 20 MB (boots from now on; stopping loses what it holds)
 """
 
@@ -52,6 +53,7 @@ EXAMPLES: dict[str, str] = {
     "spot_notice": "spot_notice: all",
     "spot_seconds": "spot_seconds: 5",
     "lag": "lag: 3",
+    "console_late": "console_late: 20",
     "disk_full_mb": "disk_full_mb: 20",
 }
 ERROR_KEYS = ("code", "status", "times", "after", "message")
@@ -86,6 +88,7 @@ class Faults:
     spot_notice: tuple[str, ...] = ()
     spot_seconds: float = 120
     lag: Mapping[str, float] = field(default_factory=dict)
+    console_late: float = 0
     disk_full_mb: int | None = None
 
     def lacks_capacity(self, instance_type: str, zone: str) -> bool:

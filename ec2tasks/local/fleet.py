@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -79,6 +80,7 @@ class Machine:
     guest: Guest | None = None
     ended: threading.Event = field(default_factory=threading.Event)
     told_to_end: threading.Event = field(default_factory=threading.Event)
+    began: float = field(default_factory=time.monotonic)
 
 
 class Fleet:
@@ -253,7 +255,10 @@ class Fleet:
                     machine.guest.request("reboot")
 
     def console(self, instance_id: str) -> bytes:
-        """The last 64 KiB of the instance's console; empty before its first boot."""
+        """The last 64 KiB of the instance's console; empty before its first boot, and while it is late."""
+        machine, late = self._machines.get(instance_id), self._faults.current().console_late
+        if machine and time.monotonic() - machine.began < late:
+            return b""
         try:
             return self._folders(instance_id).console.read_bytes()[-65536:]
         except OSError:

@@ -211,6 +211,18 @@ foresee() {
     [ "$ends_in" = - ] || [ "$ends_in" -gt 0 ] || { ends_in=0 over=$because; }
 }
 
+# The host keys, on the console once they are this instance's own: cloud-init makes them in its stage `init`, in
+# place of what an image brings, and sshd waits for that. Its own words come only after the user's own script.
+# False before that. https://docs.cloud-init.io/en/latest/explanation/boot.html
+tell_keys() {
+    local keys mark='SSH HOST KEY KEYS-----'
+    [ ! -e /run/cloud-init/enabled ] ||
+        [[ $(</run/cloud-init/status.json) =~ \"init\":\ \{[^}]*\"finished\":\ [0-9] ]] || return
+    keys=$(cat /etc/ssh/ssh_host_*_key.pub) && [ "$keys" != "$told" ] || return 0
+    told=$keys
+    printf '%s\n' "-----BEGIN $mark" "$keys" "-----END $mark"
+} 2>/dev/null
+
 tell() {
     printf '%s\n' "armed $armed" "now $now" "last_active $last" "reason $reason" "ends_in $ends_in" \
         "because $because" "end $end" "idle_stop ${limit[idle_stop]}" "max_seconds $counted" \
@@ -266,7 +278,7 @@ on_term() {
 used=0
 trap on_term TERM
 uptime_now
-armed=$now last=$now saved=-60 looked_at=-1 work=0 left=1 strangers=0 going='' who='' reason='' traces=''
+armed=$now last=$now saved=-60 looked_at=-1 work=0 left=1 strangers=0 going='' who='' reason='' traces='' told=''
 # A guard that was killed goes on where it was.
 while read -r name value; do
     [[ $name =~ ^(armed|last_active)$ && $value =~ ^[0-9]{1,9}$ && $value -le $now ]] || continue
@@ -293,6 +305,7 @@ until shutting_down; do
         count
         foresee "$idle"
         [ "$over" != "idle_stop: $reason" ] || bar_the_door || { last=$now over=''; }
+        tell_keys || ! starting || pause=0.2
         tell
     fi
     [ -z "$over" ] || power_off

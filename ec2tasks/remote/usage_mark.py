@@ -6,7 +6,7 @@ from ec2tasks.aws.client import Aws
 from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.ssh.host import Host, ssh_argv
-from ec2tasks.ssh.host_keys import is_pinned, pin_from_console
+from ec2tasks.ssh.host_keys import Contact, contact
 
 MARK = ".ec2tasks/used"  # in the home there
 ASKING = Limits(seconds=15.0)
@@ -24,7 +24,10 @@ def mark(host: Host, tools: Tools) -> None:
 
 def was_used(host: Host, aws: Aws, tools: Tools) -> bool | None:
     """Whether anybody has ever been on a running instance; None where it gives no answer."""
-    strict = is_pinned(host) or pin_from_console(aws, host)
-    options = ["-o", "ConnectTimeout=5", *([] if strict else ["-o", "StrictHostKeyChecking=accept-new"])]
+    how = contact(aws, host, tools)
+    if how is Contact.LATER:
+        return None
+    first = ["-o", "StrictHostKeyChecking=accept-new"] if how is Contact.FIRST_SIGHT else []
+    options = ["-o", "ConnectTimeout=5", *first]
     answer = tools.capture(ssh_argv(host, "sh", "-c", USED_TEST, options=options), limits=ASKING)
     return {b"used": True, b"unused": False}.get(answer.stdout.strip())

@@ -22,7 +22,7 @@ from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.base.retry import ticks
 from ec2tasks.ssh.host import Host, master_argv, ssh_options
-from ec2tasks.ssh.host_keys import is_pinned, pin_from_console, unpin
+from ec2tasks.ssh.host_keys import Contact, contact, is_pinned, unpin
 
 if TYPE_CHECKING:
     from fabric import Connection
@@ -32,6 +32,7 @@ KEY_PATIENCE = 60.0  # seconds that cloud-init may take to install the key once 
 SILENCE_LIMIT = 20.0  # seconds without an answer before the security group is looked at
 ATTEMPT_LIMIT = 15.0  # seconds for one attempt
 QUICK = Limits(seconds=5.0)  # for the control connection's own process here
+UNSHOWN = "AWS's console does not show its host key"
 SSH_SAYS = 64 * 1024  # bytes of what ssh says of an attempt
 
 
@@ -41,17 +42,24 @@ def is_connected(host: Host, tools: Tools) -> bool:
     return checked.returncode == 0
 
 
-def open_master(host: Host, tools: Tools, *, strict: bool = True) -> str | None:
-    """Open the control connection where it is not open yet; return ssh's error text, None where it stands.
+def is_usable(host: Host, tools: Tools) -> bool:
+    """Whether that connection may be used: its host key counts for this host."""
+    return is_pinned(host) and is_connected(host, tools)
 
-    Without `strict`, a host key that is not pinned is accepted and pinned.
+
+def open_master(host: Host, tools: Tools, *, how: Contact = Contact.PINNED) -> str | None:
+    """Open the control connection where it is not open yet; return the error's text, None where it stands.
+
+    At FIRST_SIGHT a host key that is not pinned is accepted and pinned; LATER is not asked for at all.
     """
+    if how is Contact.LATER:
+        return UNSHOWN
     if is_connected(host, tools):
         return None
     with (host.sockets / f"said-{host.instance_id}").open("w+b") as errors:
         # Not a pipe: the connection stays in the background and would keep a pipe open for ever.
         with tools.start(
-            master_argv(host, strict=strict),
+            master_argv(host, strict=how is Contact.PINNED),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
@@ -97,11 +105,11 @@ def wait_ready(
     """
     began, error, refused_since, port_checked = clock(), "", None, False
     for _ in ticks(every=1.0, limit=limit, sleep=sleep, clock=clock):
-        strict = is_pinned(host) or pin_from_console(aws, host)
-        error = open_master(host, tools, strict=strict) or ""
+        how = contact(aws, host, tools)
+        error = open_master(host, tools, how=how) or ""
         if not error:
             return
-        _check_error(error, host)
+        check_error(error, host)
         if "Permission denied" in error or "Too many authentication" in error:
             refused_since = refused_since or clock()
             if clock() - refused_since > KEY_PATIENCE:
@@ -114,7 +122,7 @@ def wait_ready(
     raise _no_answer(host, error, limit, describe(), aws)
 
 
-def _check_error(error: str, host: Host) -> None:
+def check_error(error: str, host: Host) -> None:
     """Raise Failure for an error of ssh that no waiting mends."""
     if "too long for Unix domain socket" in error:
         raise Failure(error, hint="set XDG_RUNTIME_DIR to a folder with a shorter path")
@@ -152,6 +160,12 @@ def _no_answer(host: Host, error: str, limit: float, instance: Instance | None, 
     """The failure that nothing answers, with what AWS says of the reason and the console's last lines."""
     found = reachability(aws, instance, host.port)
     last = error.splitlines()[-1]
+    if error == UNSHOWN:
+        return Failure(
+            f"{UNSHOWN} for {limit:.0f} s, and strict_host_keys waits for that: {host.instance_id}",
+            lines=found.console,
+            hint="strict_host_keys: false takes the key at first sight, and compares it once it is shown",
+        )
     group = next(iter(instance.group_ids), "sg-…") if instance else "sg-…"
     reasons = "; ".join([last, *found.reasons])
     return Failure(

@@ -19,7 +19,8 @@ class Host:
     """How to reach an instance: everything that ssh, rsync and Fabric need to know.
 
     `only_these`: no keys but the `identities`, and the agent's that `public_key` names. sshd takes six at
-    most, and an agent may hold more that are none of ours.
+    most, and an agent may hold more that are none of ours. `console_first`: no host key counts but one that
+    AWS's console has shown.
     """
 
     instance_id: str
@@ -31,6 +32,7 @@ class Host:
     known_hosts: Path
     sockets: Path
     public_key: Path | None = None
+    console_first: bool = False
 
     @property
     def login(self) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from botocore.exceptions import ClientError
 from support.values import client_error
 
 from ec2tasks.aws.client import ATTEMPTS, Aws
@@ -24,9 +25,10 @@ class Console:
         return {} if self.answer is None else {"Output": self.answer}
 
 
-def shown(answer: str | Exception | None) -> str:
+def shown(answer: str | Exception | None, *instead: str | None) -> str:
+    """What is shown of that answer; asked for so often, each time with these words for a missing right."""
     aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", ATTEMPTS): Console(answer)})
-    return console_output(aws, "i-1", instead="the host key is taken at first sight")
+    return [console_output(aws, "i-1", instead=words) for words in instead or ("unseen",)][-1]
 
 
 @pytest.mark.parametrize("answer", [TEXT, base64.b64encode(TEXT.encode()).decode()])
@@ -39,6 +41,18 @@ def test_an_instance_that_has_shown_nothing_has_no_console(answer: Exception | N
     assert shown(answer) == ""
 
 
-def test_without_the_right_to_look_the_work_goes_on_and_says_how(capsys: pytest.CaptureFixture[str]) -> None:
-    assert shown(client_error("UnauthorizedOperation", operation="GetConsoleOutput")) == ""
-    assert "the host key is taken at first sight" in capsys.readouterr().err
+DENIED = client_error("UnauthorizedOperation", operation="GetConsoleOutput")
+
+
+def test_without_the_right_to_look_the_work_goes_on_and_says_how_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert shown(DENIED, "the host key is taken at first sight", "the host key is taken at first sight") == ""
+    assert capsys.readouterr().err.count("the host key is taken at first sight") == 1
+    assert shown(DENIED, "") == ""
+    assert capsys.readouterr().err == ""
+
+
+def test_where_nothing_goes_on_without_the_right_to_look_that_is_aws_s_refusal() -> None:
+    with pytest.raises(ClientError, match="UnauthorizedOperation"):
+        shown(DENIED, None)

@@ -36,6 +36,7 @@ BEYOND: dict[str, tuple[object, list[str]]] = {
     "iam_instance_profile": ("Admin", ["Admin"]),
     "security_group": ("open-to-all", ["open-to-all"]),
     "create_security_group": (True, ["yes"]),
+    "strict_host_keys": (False, ["no"]),
     "subnet": ("subnet-0abc", ["subnet-0abc"]),
     "capacity_reservation": ("cr-0abc", ["cr-0abc"]),
     "user_data": ("file://../outside.sh", ["ABOVE/outside.sh"]),
@@ -47,7 +48,7 @@ BEYOND: dict[str, tuple[object, list[str]]] = {
     "reap_after": ("1 s", ["1 s"]),
 }
 # What the user's own file says, where a wish is one only beside that.
-OWN_LIMITS = {"max_hours": "8 h", "create_security_group": False}
+OWN_LIMITS = {"max_hours": "8 h", "create_security_group": False, "strict_host_keys": True}
 VARIABLES = {
     name: key.environment[0] for name, key in KEYS_BY_NAME.items() if key.environment and name in BEYOND
 }

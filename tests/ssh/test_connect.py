@@ -10,6 +10,7 @@ from ec2tasks.aws.reachability import Reachability
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.ssh import connect
+from ec2tasks.ssh.host_keys import Contact
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_what_keeps_ssh_away_is_told(
 ) -> None:
     moments = iter(range(0, 100_000, 10))
     monkeypatch.setattr(connect, "open_master", lambda *_args, **_options: error)
-    monkeypatch.setattr(connect, "is_pinned", lambda _host: True)
+    monkeypatch.setattr(connect, "contact", lambda *_asked: Contact.PINNED)
     monkeypatch.setattr(connect, "reachability", lambda *_asked: Reachability(console=("it", "booted")))
     with pytest.raises(Failure) as caught:
         connect.wait_ready(
@@ -53,7 +54,7 @@ def test_where_the_address_changed_the_port_is_opened_once(
 
     answers = iter(["timed out"] * 10)
     monkeypatch.setattr(connect, "open_master", lambda *_args, **_options: next(answers, None))
-    monkeypatch.setattr(connect, "is_pinned", lambda _host: True)
+    monkeypatch.setattr(connect, "contact", lambda *_asked: Contact.PINNED)
     connect.wait_ready(
         ssh_host(tmp_path),
         None,  # type: ignore[arg-type]
@@ -71,7 +72,7 @@ def test_an_instance_that_ends_before_ssh_answers_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connect, "open_master", lambda *_args, **_options: "Connection refused")
-    monkeypatch.setattr(connect, "is_pinned", lambda _host: True)
+    monkeypatch.setattr(connect, "contact", lambda *_asked: Contact.PINNED)
     with pytest.raises(Failure, match="terminated before SSH answered: no room"):
         connect.wait_ready(
             ssh_host(tmp_path),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ INSTANCE = Instance(
     reason="",
     fetched=False,
 )
+AWS_NOWHERE = Aws(endpoint=AWS, region="eu-central-1")
 PROJECT = Project(root=Path("/nowhere/shop"), below=Path())
 JOB = Job(
     job_id="r",
@@ -51,9 +52,9 @@ JOB = Job(
 )
 
 
-def ssh_host(folder: Path) -> Host:
+def ssh_host(folder: Path, **changed: Any) -> Host:
     """A host that nobody has, whose keys and sockets are in this folder."""
-    return Host(
+    host = Host(
         instance_id="i-0123456789abcdef0",
         address="127.0.0.1",
         port=2222,
@@ -63,6 +64,7 @@ def ssh_host(folder: Path) -> Host:
         known_hosts=folder / "known_hosts",
         sockets=folder,
     )
+    return replace(host, **changed)
 
 
 def every_field(kind: type) -> dict[str, Any]:

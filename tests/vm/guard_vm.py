@@ -15,8 +15,10 @@ from support.values import JOB, settings
 from ec2tasks.aws import user_data as guard
 from ec2tasks.remote.job import job_files
 from ec2tasks.remote.protocol import bash_argv
+from ec2tasks.ssh.host_keys import Shown, console_host_keys
 from vm.machine import Machine, image_folder, metadata, metadata_service
 
+KEYS_END = "-----END SSH HOST KEY KEYS-----"
 UNIT = "ec2tasks-guard.service"
 pytestmark = pytest.mark.timeout(900)
 
@@ -63,6 +65,17 @@ def test_it_is_armed_at_the_first_boot_before_anyone_gets_in(machine: Machine) -
     assert machine.said(f"systemd-analyze verify {UNIT} 2>&1") == ""
     machine.until(lambda: machine.ssh("sudo cat /root/own").stdout == "own\n", "the user's own script")
     assert "clientaliveinterval 15" in machine.said("sudo sshd -T")
+
+
+def test_it_prints_the_host_keys_that_cloud_init_made_before_the_user_s_own_script_ends(
+    machine: Machine,
+) -> None:
+    keys = {
+        " ".join(line.split()[:2]) for line in machine.said("cat /etc/ssh/ssh_host_*_key.pub").splitlines()
+    }
+    shown, _, _ = machine.console.read_text(errors="replace").partition(KEYS_END)
+    assert "running 'modules:final'" not in shown
+    assert console_host_keys(shown + KEYS_END) == Shown(keys=tuple(sorted(keys)), whole=True)
 
 
 def test_a_login_keeps_it_and_a_kept_connection_does_not(machine: Machine) -> None:
