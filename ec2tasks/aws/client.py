@@ -37,8 +37,14 @@ class Aws:
     region: str
     login: Login = field(default_factory=Login, repr=False)
     made: JustMade = field(default_factory=JustMade, repr=False)
-    told: set[str] = field(default_factory=set, repr=False)  # what was warned of, and need not be again
+    _told: set[str] = field(default_factory=set, repr=False)
     _kept: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
+
+    def first_told(self, warning: str) -> bool:
+        """Whether this is the first time in this call that this warning is to be said."""
+        is_new = warning not in self._told
+        self._told.add(warning)
+        return is_new
 
     def check_region(self) -> None:
         """Raise UsageError for a region that AWS does not have, which would only fail to answer."""
@@ -160,5 +166,5 @@ class Aws:
     @property
     def sts(self) -> STSClient:
         """STS: whose credentials these are."""
-        client: STSClient = self._client("sts", attempts=2)
+        client: STSClient = self._client("sts", attempts=1)
         return client

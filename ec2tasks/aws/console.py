@@ -30,8 +30,7 @@ def _goes_on(aws: Aws, error: Exception, instead: str | None) -> bool:
     """Whether the work goes on without the right to ask for a console, which is said the first time."""
     if instead is None or error_code(error) not in DENIED_CODES:
         return False
-    if instead and instead not in aws.told:
-        aws.told.add(instead)
+    if instead and aws.first_told(instead):
         warn_if_denied(error, instead)
     return True
 

@@ -19,7 +19,9 @@ from ec2tasks.remote.cloud_init import BootStatus
 def lease(state: State, *, up: bool = True, user_data: str | None = "#!/bin/sh") -> Lease:
     settings = SimpleNamespace(user_data=user_data)
     context = SimpleNamespace(settings=settings, state=state, key="shop", tools=None)
-    return cast(Lease, SimpleNamespace(context=context, instance=INSTANCE, host=None, is_up=lambda: up))
+    tried = SimpleNamespace(context=context, instance=INSTANCE, host=None)
+    tried.is_up, tried.hold_host_key = lambda: up, lambda: None
+    return cast(Lease, tried)
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, statuses: Iterator[BootStatus | None]) -> Any:
