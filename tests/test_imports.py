@@ -193,6 +193,17 @@ def test_what_is_said_is_printed_in_one_place(module: str) -> None:
     assert not written & {"1", "2"}
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_asked_but_in_one_place(module: str) -> None:
+    """There it is known whether anybody is at the keyboard; `base.terminal` only looks whether one is."""
+    tree = parsed(MODULES[module])
+    assert not {whole for _, whole in called(tree)} & {"input", "getpass", "getpass.getpass"}
+    if module not in ("base.output", "base.terminal"):
+        assert "sys.stdin" not in {
+            ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+        }
+
+
 def is_write_to_a_number(node: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and ast.unparse(node.func) == "os.write" and bool(node.args)
 

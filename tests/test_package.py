@@ -40,7 +40,9 @@ def test_an_installed_wheel_has_all_it_needs(wheel: Path, project: ScratchProjec
     project.environ = install(tmp_path / "venv", project.environ, str(wheel))
     assert project.ec2tasks("--version").out.startswith("ec2tasks ")
     assert project.ec2tasks("makefile").out == (REPO / "templates" / "Makefile.inc").read_text()
-    assert project.ec2tasks("init").code == 0
+    assert project.ec2tasks("init", "--agents").code == 0
+    page = "from ec2tasks.records.page import page; assert 'figure' in page('x', version='1')"
+    assert project.call("python", "-c", page).code == 0
     assert project.call("inv", "ec2.config").code == 0
     project.write("Makefile", "train:\n\techo x\ninclude Makefile.inc\n")
     assert "ec2tasks make" in project.call("make", "-n", "on-ec2-train").out
