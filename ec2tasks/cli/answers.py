@@ -11,16 +11,18 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from ec2tasks.cli.instances import ForgottenAnswer
-from ec2tasks.cli.runs import ReportAnswer
-from ec2tasks.cli.tasks import SettingAnswer
-from ec2tasks.commands.history import JobAnswer
-from ec2tasks.commands.status import InstanceAnswer
+from ec2tasks.base.answers import (
+    ChangeAnswer,
+    ForgottenAnswer,
+    InstanceAnswer,
+    JobAnswer,
+    ReportAnswer,
+    SettingAnswer,
+)
 from ec2tasks.config.json_schema import DRAFT
 from ec2tasks.local.control import LocalStatus
 from ec2tasks.records.run import Run
 from ec2tasks.remote.guard_status import GuardStatus
-from ec2tasks.sync.diff_view import ChangeAnswer
 
 
 class StatusAnswer(InstanceAnswer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
@@ -18,7 +18,7 @@ from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.cli.options import JSON_OPTION, PLACE_OPTIONS, Option
 from ec2tasks.cli.task import ec2_task, is_dry, make_context
 from ec2tasks.commands.leftovers import end_volumes, find_leftovers, say_leftovers
-from ec2tasks.commands.status import InstanceAnswer, guard_json, instance_json, price_cell, status_lines
+from ec2tasks.commands.status import guard_json, instance_json, price_cell, status_lines
 from ec2tasks.commands.trust import Acts
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle.context import CallContext
@@ -33,6 +33,9 @@ from ec2tasks.lifecycle.reap import (
     tidy,
 )
 from ec2tasks.remote.guard_status import GuardStatus, ask_guard, last_words
+
+if TYPE_CHECKING:
+    from ec2tasks.base.answers import ForgottenAnswer
 
 ALL_REGIONS = Option(names=("all_regions",), kind=bool, help="in every region of the account")
 
@@ -148,14 +151,6 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
         return 0
     went_well = [*(_end(each, force=force) for each in doomed), end_volumes(context, disks)]
     return 0 if all(went_well) else FAILURE_CODE
-
-
-class ForgottenAnswer(InstanceAnswer):
-    """An instance that was forgotten; whether `reap` ends it, and why or why not."""
-
-    region: str
-    ends: bool
-    why: str
 
 
 def _forgotten_as_json(forgotten: Forgotten) -> ForgottenAnswer:

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
@@ -15,8 +15,9 @@ from ec2tasks.base.errors import UsageError
 from ec2tasks.base.project import find_project
 from ec2tasks.cli.options import JOB_OPTION, JSON_OPTION, Option
 from ec2tasks.cli.task import ec2_task
-from ec2tasks.commands import runs as run_commands
-from ec2tasks.records.run import run_json
+
+if TYPE_CHECKING:
+    from ec2tasks.base.answers import ReportAnswer
 
 
 @ec2_task(JSON_OPTION)
@@ -27,6 +28,9 @@ def runs(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no se
     ran and runs, as long as it exists. A commit with `+` had changes that were not committed, one with `?`
     may have had.
     """
+    from ec2tasks.commands import runs as run_commands  # nothing else reads the ledger
+    from ec2tasks.records.run import run_json
+
     found = run_commands.read_ledger(find_project(Path.cwd()).root)
     if given["json"]:
         output.json([run_json(run) for run in found.runs])
@@ -35,13 +39,6 @@ def runs(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no se
     else:
         output.step("nothing has run for this project yet")
         output.hint('`ec2tasks run "COMMAND"` runs something')
-
-
-class ReportAnswer(TypedDict):
-    """Where the page is, and which jobs it is about."""
-
-    file: str
-    jobs: list[str]
 
 
 @ec2_task(
@@ -55,7 +52,8 @@ def report(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no 
     One file, .ec2tasks/report.html, that loads nothing: phases, use of the machine as curves, cost, commit,
     what was not committed, the end of the output. Prints its path. In `inv` the run is named by --job.
     """
-    from ec2tasks.commands import report as pages  # what makes pages is imported where one is made
+    from ec2tasks.commands import report as pages  # nothing else makes pages
+    from ec2tasks.commands import runs as run_commands
 
     root = find_project(Path.cwd()).root
     if given["all"] and given["job"]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -54,6 +54,8 @@ from ec2tasks.sync import diff_view as difference
 
 if TYPE_CHECKING:
     from fabric import Connection
+
+    from ec2tasks.base.answers import SettingAnswer
 
 
 @ec2_task(*UP_OPTIONS)
@@ -147,13 +149,6 @@ def config(c: Context, given: Mapping[str, Any]) -> None:
         return
     texts = [(name, _value_text(value), source) for name, value, source in rows]
     output.table([("SETTING", "VALUE", "FROM"), *texts])
-
-
-class SettingAnswer(TypedDict):
-    """A setting: its value, and where that came from."""
-
-    value: Any
-    source: str
 
 
 def _value_text(value: object) -> str:

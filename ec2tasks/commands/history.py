@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.exchange import TooMuchError
@@ -17,22 +17,12 @@ from ec2tasks.remote.protocol import ProtocolError
 from ec2tasks.ssh.connect import close_master
 from ec2tasks.ssh.host import Host
 
+if TYPE_CHECKING:
+    from ec2tasks.base.answers import JobAnswer
+
 PAUSE = 2.0  # seconds between attempts to come back
 COMMAND_LIMIT = 60  # characters of a command in the table
 OPTIONS = ("-T", "-o", "LogLevel=QUIET")
-
-
-class JobAnswer(TypedDict):
-    """A job: its state is running, ended or lost; times in ISO 8601, UTC; a shell has no command."""
-
-    job: str
-    command: str | None
-    state: str
-    code: int | None
-    started: str
-    ended: str | None
-    multi: str
-    final_state: str
 
 
 def all_jobs(context: CallContext) -> list[JobStatus]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,12 +20,11 @@ from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.records import kept, ledger
 from ec2tasks.records.kept import Tail
 from ec2tasks.remote.job import JobStatus
-from ec2tasks.usage.summary import Summary
 
 GIT_PATIENCE = 2.0  # seconds that the end of a run waits for git to have told what is committed
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Standing:
     """What of the project is committed, asked of git beside all else: its answer may take a while."""
 
@@ -47,7 +46,7 @@ class Standing:
         return {"commit": self.found.commit, "clean": self.found.clean} if self.found else {}
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Record:
     """What is written down of one run, by the call that began it or by one that came back to it.
 
@@ -133,13 +132,22 @@ class Record:
         facts, phases = self._facts(patience=GIT_PATIENCE), self._phases()
         if left:
             phases.pop("ran", None)  # it goes on
-        use = use_values(kept.use_of(self.root, self.job_id))
+        use = self._use()
         ledger.append(self.root, {**facts, "phases": phases, "use": use, **times, **values})
         before = kept.kept(self.root, self.job_id, kept.OUTPUT) if self.job else b""
         kept.keep(self.root, self.job_id, kept.OUTPUT, self.tail.text(before) if self.tail.blocks else b"")
         if self.standing and self.standing.found:
             changes = os.fsencode(self.standing.found.changes)
             kept.keep(self.root, self.job_id, kept.CHANGES, changes)
+
+    def _use(self) -> dict[str, object] | None:
+        """What the job used of its machine, where samples of that came home."""
+        samples = kept.samples(self.root, self.job_id)
+        if not samples:
+            return None
+        from ec2tasks.records.use import summary_of, use_values  # a short run has none: not for all to import
+
+        return use_values(summary_of(samples))
 
     def _facts(self, *, patience: float) -> dict[str, object]:
         """What is known of the run whatever becomes of it."""
@@ -180,27 +188,11 @@ class Record:
         if self.job is None:
             return {"ended": now, "cost": self.lease.cost()}
         ended = self.ended or now
-        known = next((run for run in ledger.read(self.root).runs if run.job == self.job_id), None)
+        from ec2tasks.records.reading import read  # for who comes back alone
+
+        known = next((run for run in read(self.root).runs if run.job == self.job_id), None)
         began = min(known.began, self._began()) if known else self._began()
         return {"ended": ended, "cost": cost(self.lease.instance.price, began, max(began, ended))}
-
-
-def use_values(use: Summary | None) -> dict[str, object] | None:
-    """What the ledger keeps of a job's use of its machine: means and peaks, without the curves."""
-    return without_points(asdict(use)) if use else None
-
-
-def without_points(values: Mapping[str, object]) -> dict[str, object]:
-    """The same without what is not known, and of each curve its mean and its peak."""
-    kept_values: dict[str, object] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            kept_values[name] = without_points(value)
-        elif isinstance(value, tuple) and name != "points":
-            kept_values[name] = [without_points(each) for each in value]
-        elif name != "points" and value is not None:
-            kept_values[name] = value
-    return kept_values
 
 
 def failure_values(error: BaseException) -> dict[str, str | int]:

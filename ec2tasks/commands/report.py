@@ -14,6 +14,7 @@ from ec2tasks.records.html import Html
 from ec2tasks.records.page import page
 from ec2tasks.records.run import Run
 from ec2tasks.records.run_page import Details, run_parts
+from ec2tasks.records.use import summary_of
 
 REPORT = "report.html"
 
@@ -23,7 +24,7 @@ def report_run(root: Path, run: Run) -> Path:
     details = Details(
         output=kept.kept(root, run.job, kept.OUTPUT).decode(errors="replace"),
         changes=kept.kept(root, run.job, kept.CHANGES).decode(errors="replace"),
-        use=kept.use_of(root, run.job),
+        use=summary_of(kept.samples(root, run.job)),
     )
     return _write(root, f"{run.title[:60]}, {run.began.astimezone():%Y-%m-%d %H:%M}", run_parts(run, details))
 

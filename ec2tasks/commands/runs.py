@@ -8,7 +8,8 @@ from pathlib import Path
 from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.config.parsers import duration
-from ec2tasks.records.ledger import LEDGER, Ledger, read
+from ec2tasks.records.ledger import LEDGER
+from ec2tasks.records.reading import Ledger, read
 from ec2tasks.records.run import Run
 
 COMMAND_LIMIT = 60  # characters of a command in the table

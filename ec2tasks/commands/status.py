@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime, timezone
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 from ec2tasks.aws.instances import HALTED, UP, Instance
 from ec2tasks.aws.prices import dollars
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.config.parsers import duration
 from ec2tasks.remote.guard_status import GuardStatus
+
+if TYPE_CHECKING:
+    from ec2tasks.base.answers import InstanceAnswer
 
 BY_ITSELF = "Instance initiated shutdown"
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
@@ -19,25 +22,6 @@ REASONS = {
     "SpotInstance": "AWS took it back: it ran at the spot price",
     "InternalError": "AWS stopped it for an error of its own",
 }
-
-
-class InstanceAnswer(TypedDict):
-    """An instance: times in ISO 8601, prices in dollars an hour, the cost in dollars since its start."""
-
-    name: str
-    id: str
-    state: str
-    type: str
-    zone: str
-    address: str | None
-    user: str | None
-    spot: bool
-    started: str
-    stopped: str | None
-    age_seconds: int | None
-    price_per_hour: float | None
-    price_per_hour_stopped: float | None
-    cost: float | None
 
 
 def status_lines(instance: Instance, guard: GuardStatus | None, last_words: str | None = None) -> list[str]:

@@ -2,9 +2,11 @@
 
 Start with `ledger`, the file; `run` is what it tells of one. In order:
 
-    run     one run, as the lines about it tell it
-    ledger  the file of those lines: written to by several at once, read with what is broken in it
-    kept    the end of a run's output, and what was not committed when it began
+    ledger   the file: a line for each thing that is known of a run, written by several at once
+    run      one run, as the lines about it tell it
+    reading  all runs of that file, and how much of it is broken
+    kept     the end of a run's output, what was not committed when it began, the samples of its use
+    use      those summed up
 
 What is shown of them in a browser:
 

@@ -15,17 +15,16 @@ from pathlib import Path
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER, make_own_folder
 from ec2tasks.remote.protocol import JOB_ID
-from ec2tasks.usage.samples import FILE_LIMIT, read_samples
-from ec2tasks.usage.summary import Summary, summed_up
 
 FOLDER, LOGS = "runs", "logs"
 KEPT = 400  # files
 TAIL_LIMIT = 64 * 1024  # bytes of an output's end
 READ_LIMIT = 512 * 1024  # bytes
+SAMPLES_LIMIT = 4 * 1024 * 1024  # bytes
 OUTPUT, CHANGES = "out", "diff"  # what files are called behind the job's id
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Tail:
     """The end of what a command prints: as little work for each block as there can be."""
 
@@ -66,10 +65,9 @@ def kept(root: Path, job_id: str, kind: str) -> bytes:
     return _content(_path(root, job_id, kind), READ_LIMIT)
 
 
-def use_of(root: Path, job_id: str) -> Summary | None:
-    """What the samples of a job come to, where they came home; None where there are none here."""
-    samples = _content(root / OWN_FOLDER / LOGS / f"{job_id}.samples", FILE_LIMIT)
-    return summed_up(read_samples(samples.decode("ascii", errors="replace")))
+def samples(root: Path, job_id: str) -> bytes:
+    """The samples of a job's use of its machine; nothing where none came home."""
+    return _content(root / OWN_FOLDER / LOGS / f"{job_id}.samples", SAMPLES_LIMIT)
 
 
 def _content(path: Path, limit: int) -> bytes:

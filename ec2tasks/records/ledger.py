@@ -1,8 +1,7 @@
 """The ledger: `.ec2tasks/runs.jsonl`, a line of JSON for each thing that is known of a run.
 
-Written to by all runs of the project, several at once; a run never fails for it. What a killed client or a
-full disk has left of a line keeps no other from being read. A clone may bring one along: it is read as what
-somebody else wrote.
+Written to by all runs of the project, several at once; a run never fails for it, and what a killed client or
+a full disk has left of a line spoils no other. Apart from its reading: every run imports this.
 """
 
 from __future__ import annotations
@@ -10,32 +9,22 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.project_dir import OWN_FOLDER, make_own_folder, refuse_links
+from ec2tasks.base.project_dir import OWN_FOLDER, make_own_folder
 from ec2tasks.base.state import flock_within
-from ec2tasks.records.run import Run, fold, line_values, read_line
 
 LEDGER = "runs.jsonl"
-READ_LIMIT = 64 * 1024 * 1024  # bytes: the newest 64 MiB, some 50,000 runs
-LINE_LIMIT = 256 * 1024  # bytes
+TEXT_LIMIT = 10_000  # characters of a command
 PATIENCE = 2.0  # seconds of waiting for another writer; without the lock, its line may be broken by ours
 APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ledger:
-    """The runs of a project, the newest first, and how many lines of the ledger could not be read."""
-
-    runs: list[Run]
-    broken: int = 0
 
 
 def ledger_path(root: Path) -> Path:
@@ -83,36 +72,19 @@ def _append(path: Path, text: bytes) -> None:
         os.close(file)
 
 
-def read(root: Path) -> Ledger:
-    """The project's ledger; none yet is an empty one. Raises Failure where it can't be read, or is a link."""
-    refuse_links(root)
-    lines, broken = [], 0
-    for line in _lines(ledger_path(root)):
-        try:
-            lines.append(_read(line))
-        except (ValueError, RecursionError, OverflowError):
-            broken += 1
-    return Ledger(runs=fold(lines), broken=broken)
+def line_values(values: Mapping[str, object]) -> dict[str, object]:
+    """The same as JSON can hold it, in the form that `read_line` takes; without what is None."""
+    return {name: as_json(value) for name, value in values.items() if value is not None}
 
 
-def _read(line: bytes) -> dict[str, Any]:
-    if len(line) > LINE_LIMIT:
-        raise ValueError("too long")
-    return read_line(json.loads(line))
-
-
-def _lines(path: Path) -> list[bytes]:
-    """The lines of the ledger's last READ_LIMIT bytes."""
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(max(0, size - READ_LIMIT))
-            lines = file.read(READ_LIMIT).split(b"\n")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise Failure(
-            f"`{path}` can't be read: {error.strerror}",
-            hint="check its rights; nothing but the ledger is in it",
-        ) from error
-    return [line for line in (lines[1:] if size > READ_LIMIT else lines) if line.strip()]
+def as_json(value: object) -> object:
+    """A value of a run as JSON can hold it: times in ISO 8601, UTC; texts cut at TEXT_LIMIT."""
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat(timespec="milliseconds")
+    if isinstance(value, str) and len(value) > TEXT_LIMIT:
+        return f"{value[:TEXT_LIMIT]}…"
+    if isinstance(value, Mapping):
+        return {name: as_json(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [as_json(inner) for inner in value]
+    return round(value, 4) if isinstance(value, float) and math.isfinite(value) else value

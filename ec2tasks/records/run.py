@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from ec2tasks.records.ledger import TEXT_LIMIT, as_json
 from ec2tasks.remote.protocol import JOB_ID
 
-TEXT_LIMIT = 10_000  # characters of a command
 # How far a run is known to have come: `begun` is the last word of a client that was killed, or is there yet.
 STATES = ("begun", "left", "ended", "failed", "interrupted")
 FIRST, LAST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2006, 2200))  # EC2 is of 2006
@@ -187,23 +186,6 @@ def began_by_id(job_id: str) -> datetime | None:
     return moment if FIRST <= moment <= LAST else None
 
 
-def line_values(values: Mapping[str, object]) -> dict[str, object]:
-    """The same as JSON can hold it, in the form that `read_line` takes; without what is None."""
-    return {name: _as_json(value) for name, value in values.items() if value is not None}
-
-
-def _as_json(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.astimezone(timezone.utc).isoformat(timespec="milliseconds")
-    if isinstance(value, str) and len(value) > TEXT_LIMIT:
-        return f"{value[:TEXT_LIMIT]}…"
-    if isinstance(value, Mapping):
-        return {name: _as_json(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_as_json(inner) for inner in value]
-    return round(value, 4) if isinstance(value, float) and math.isfinite(value) else value
-
-
 def run_json(run: Run) -> dict[str, object]:
     """A run as JSON can hold it: times in ISO 8601, UTC; phases in seconds; the cost in dollars."""
-    return {name: _as_json(value) for name, value in asdict(run).items()}
+    return {name: as_json(value) for name, value in asdict(run).items()}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 from ec2tasks.base import output
 from ec2tasks.sync.entries import Entry, EntryKind
 from ec2tasks.sync.progress import size_text
 from ec2tasks.sync.reconcile import Change, Resolution
+
+if TYPE_CHECKING:
+    from ec2tasks.base.answers import ChangeAnswer
 
 COLOURS = {
     Resolution.PUSH: "green",
@@ -17,15 +20,6 @@ COLOURS = {
     Resolution.CONFLICT: "yellow",
     Resolution.KEEP: "dim",
 }
-
-
-class ChangeAnswer(TypedDict):
-    """What a sync would do with a path, and why; the size of what moves in bytes."""
-
-    path: str
-    outcome: str
-    reason: str
-    bytes: int
 
 
 def show(changes: Sequence[Change]) -> None:

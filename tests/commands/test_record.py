@@ -14,15 +14,17 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.state import State
 from ec2tasks.commands.come_back import NeverBegunError
-from ec2tasks.commands.record import Record, use_values
+from ec2tasks.commands.record import Record
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import End, InstanceGoneError, Outcome, Results, SpotTakenError
 from ec2tasks.lifecycle.release import unseen_values
 from ec2tasks.lifecycle.timing import Timings
-from ec2tasks.records.kept import use_of
-from ec2tasks.records.ledger import append, read
+from ec2tasks.records import kept
+from ec2tasks.records.ledger import append
+from ec2tasks.records.reading import read
 from ec2tasks.records.run import Run
+from ec2tasks.records.use import summary_of, use_values
 from ec2tasks.remote.job import JobStatus, UnbegunJob
 
 JOB = JobStatus(
@@ -146,7 +148,7 @@ def test_its_use_of_the_machine_is_kept_without_the_curves(record: Record) -> No
     run = written(record, lambda: DONE)
     assert run
     assert run.use
-    assert run.use == use_values(use_of(record.root, record.job_id))
+    assert run.use == use_values(summary_of(kept.samples(record.root, record.job_id)))
     assert run.use["cpu"] == {"mean": 0.25, "peak": 0.25}
     shares = {"mean": 0.5, "peak": 0.5}
     gpu = {"utilisation": shares, "memory": {"mean": 1, "peak": 1}, "memory_total": 16}

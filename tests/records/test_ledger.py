@@ -14,7 +14,8 @@ import pytest
 from support.values import NOON
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.records.ledger import append, ledger_path, read
+from ec2tasks.records.ledger import append, ledger_path
+from ec2tasks.records.reading import read
 
 JOBS = [f"20261101-12000{i}-1f4abcd" for i in range(4)]
 

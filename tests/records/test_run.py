@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.values import NOON
 
-from ec2tasks.records.run import STATES, TEXT_LIMIT, began_by_id, fold, line_values, read_line, run_json
+from ec2tasks.records.ledger import TEXT_LIMIT, line_values
+from ec2tasks.records.run import STATES, began_by_id, fold, read_line, run_json
 from ec2tasks.remote.job import new_job_id
 
 JOB = "20261101-120000-1f4abcd"
