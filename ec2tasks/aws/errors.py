@@ -69,6 +69,12 @@ def explain(error: Exception) -> Failure | None:
 
     if failure := credentials_error(error):
         return failure
+    if isinstance(error, exceptions.SSLError):
+        return UnreachableError(
+            f"the AWS API can't be trusted from here: {' '.join(str(error).split())}",
+            hint="where your company looks into what is encrypted, name its certificates:"
+            " AWS_CA_BUNDLE=FILE.pem, or ca_bundle = FILE.pem in ~/.aws/config",
+        )
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return UnreachableError(
             f"the AWS API can't be reached: {' '.join(str(error).split())}",

@@ -147,7 +147,7 @@ def _at_spot(price: Price) -> str:
 def _alone(price: Price) -> str:
     if price.instance is None:
         return f"its price is not known here, see {PRICES_PAGE}"
-    return f"{dollars(price.instance)} an hour{', now' if price.spot else ''}"
+    return f"{dollars(price.instance)} an hour{', now, in the dearest zone' if price.spot else ''}"
 
 
 def _short(price: Price) -> str:

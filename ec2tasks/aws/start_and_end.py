@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ec2tasks.aws.client import Aws
@@ -17,6 +17,8 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.retry import retry, ticks
 
 CHANGE_LIMIT = 600.0  # seconds that AWS may take to stop or start an instance before we say so
+NO_ROOM = "InsufficientInstanceCapacity"
+START_LOOKS = 30  # a second apart, at an instance whose start was granted and that is still stopped
 ADDRESS_LOOKS = 30  # a second apart, at a running instance that shows no address
 END_PAUSES = (1.0,) * 30  # seconds between requests to end an instance that AWS does not take yet
 # The states that a final state leads to.
@@ -67,6 +69,31 @@ class Waiting:
             self._stood += self.clock() - began
 
 
+@dataclass(kw_only=True)
+class Starting:
+    """What AWS has shown of a stopped instance since its start was granted, which it may take back.
+
+    For a moment its answers may be those of before; then it is to be asked to start again.
+    """
+
+    before: Instance | None = None
+    asked: int = 0
+    seen_moving: bool = False
+
+    def ask(self, instance: Instance) -> None:
+        """Its start has been granted while it looked so."""
+        self.before, self.asked = self.before or instance, self.asked + 1
+
+    def has_failed(self, instance: Instance) -> bool:
+        """Whether it is stopped again: seen on its way up, or by a new reason, or as it never moves."""
+        if self.before is None or instance.state != "stopped":
+            self.seen_moving = self.before is not None
+            return False
+        reason = (instance.reason_code, instance.reason)
+        is_new = reason != (self.before.reason_code, self.before.reason)
+        return self.seen_moving or is_new or self.asked > START_LOOKS
+
+
 def bring_up(
     *,
     find: Callable[[], Instance | None],
@@ -83,6 +110,7 @@ def bring_up(
     Raises Failure where it ends meanwhile, gets no address, or takes too long after its launch.
     """
     shown, launched, without_address, waiting = None, None, 0, Waiting(clock=clock)
+    starting = Starting()
     for _ in ticks(every=1.0, limit=CHANGE_LIMIT, sleep=sleep, clock=waiting):
         instance = find()
         hidden = instance and instance.state == "running" and not instance.address
@@ -94,6 +122,8 @@ def bring_up(
             instance = instance or _still_alive(describe(launched.id) or launched, is_lost)
             launched = launched if instance and instance.id == launched.id else None
         step = next_step(instance)
+        if instance and starting.has_failed(instance):
+            raise _fell_back(instance, fetched=bool(starting.before and starting.before.fetched))
         if instance and step is not shown:
             output.step(f"{instance.where}: {step.value}")
         shown = step
@@ -103,6 +133,7 @@ def bring_up(
             launched = waiting.without(launch)
         elif step is NextStep.START and instance:
             start(instance)
+            starting.ask(instance)
     raise Failure(
         f"the instance is still not running after {CHANGE_LIMIT:.0f} s",
         hint="`ec2tasks status` shows its state, `ec2tasks down` ends it",
@@ -117,6 +148,28 @@ def _no_address(instance: Instance) -> Failure:
     )
 
 
+def _hint(instance: Instance) -> str:
+    """What to type about AWS's reason for an instance's state, whoever's doing it is: `Client.CODE`.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+    """
+    code = instance.reason_code.rpartition(".")[2]
+    return hint_for(code, instance.reason, instance.zone[:-1])
+
+
+def _fell_back(instance: Instance, *, fetched: bool) -> Failure:
+    """The failure that a stopped instance whose start AWS has granted is stopped again, with AWS's reason.
+
+    It never ran, so that what was `fetched` from it before still is all.
+    """
+    if instance.reason_code.endswith(NO_ROOM):
+        return _no_room_to_start(replace(instance, fetched=fetched), instance.reason)
+    return Failure(
+        f"{instance.where} stopped again while it started: {instance.reason or 'AWS gives no reason'}",
+        hint=_hint(instance),
+    )
+
+
 def _still_alive(instance: Instance, is_lost: Callable[[Instance], bool]) -> Instance | None:
     """The same instance, None where it is lost. Raises Failure where it has ended, with AWS's reason."""
     if instance.state in ALIVE:
@@ -125,7 +178,7 @@ def _still_alive(instance: Instance, is_lost: Callable[[Instance], bool]) -> Ins
         return None
     raise Failure(
         f"{instance.where} ended while it started: {instance.reason or 'AWS gives no reason'}",
-        hint=hint_for(instance.reason_code, instance.reason, instance.zone[:-1]),
+        hint=_hint(instance),
     )
 
 
@@ -140,17 +193,22 @@ def start(aws: Aws, instance: Instance) -> None:
         code = error_code(error)
         if code == "IncorrectInstanceState":  # another client was quicker
             return
-        if code != "InsufficientInstanceCapacity":
+        if code != NO_ROOM:
             raise
-        raise Failure(
-            f"AWS can't start {instance.where} now: {error_text(error)}",
-            hint="try again later: nothing on its disk is lost. "
-            + (
-                "What it holds is here: `ec2tasks down` ends it, the next run launches where there is room"
-                if instance.fetched
-                else "--name another-name runs on a new one meanwhile"
-            ),
-        ) from error
+        raise _no_room_to_start(instance, error_text(error)) from error
+
+
+def _no_room_to_start(instance: Instance, reason: str) -> Failure:
+    """The failure that AWS has no room for a stopped instance in its zone, to which its disk binds it."""
+    return Failure(
+        f"AWS can't start {instance.where} now: {reason}",
+        hint="try again later: nothing on its disk is lost. "
+        + (
+            "What it holds is here: `ec2tasks down` ends it, the next run launches where there is room"
+            if instance.fetched
+            else "--name another-name runs on a new one meanwhile"
+        ),
+    )
 
 
 def end(

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 class InstanceAnswer(TypedDict):
     """An instance: times in ISO 8601, prices in dollars an hour, the cost in dollars since its start."""
 
+    kind: str
     name: str
     id: str
     state: str

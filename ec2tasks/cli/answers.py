@@ -19,6 +19,9 @@ from ec2tasks.base.answers import (
     ReportAnswer,
     SettingAnswer,
 )
+from ec2tasks.commands.check import CheckAnswer
+from ec2tasks.commands.leftovers import LeftoverAnswer
+from ec2tasks.commands.quote import QuoteAnswer
 from ec2tasks.config.json_schema import DRAFT
 from ec2tasks.local.control import LocalStatus
 from ec2tasks.records.run import Run
@@ -34,11 +37,13 @@ class StatusAnswer(InstanceAnswer):
 
 # By task; where it has an option without which there is no JSON, with that.
 ANSWERS: dict[str, Any] = {
+    "check": CheckAnswer,
     "config": dict[str, SettingAnswer],
     "jobs": list[JobAnswer],
     "local.status": LocalStatus | None,
-    "ls": list[InstanceAnswer],
-    "reap": list[ForgottenAnswer],
+    "ls": list[InstanceAnswer | LeftoverAnswer],
+    "quote": QuoteAnswer,
+    "reap": list[ForgottenAnswer | LeftoverAnswer],
     "report": ReportAnswer,
     "runs": list[Run],
     "status": StatusAnswer | None,

@@ -17,7 +17,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE
 from ec2tasks.cli.options import JSON_OPTION, PLACE_OPTIONS, Option
 from ec2tasks.cli.task import ec2_task, is_dry, make_context
-from ec2tasks.commands.leftovers import end_volumes, find_leftovers, say_leftovers
+from ec2tasks.commands.leftovers import end_volumes, find_leftovers, leftover_json, say_leftovers
 from ec2tasks.commands.status import guard_json, instance_json, price_cell, status_lines
 from ec2tasks.commands.trust import Acts
 from ec2tasks.config.parsers import duration
@@ -80,7 +80,8 @@ def _forecast(context: CallContext, instance: Instance) -> tuple[GuardStatus | N
 def ls(c: Context, given: Mapping[str, Any]) -> None:
     """List all your instances that ec2tasks launched in the region, or in all of them.
 
-    Says which disks and addresses are left behind and cost.
+    Says which disks and addresses are left behind and cost; with --json they stand in the list too, each with
+    its `kind`: instance, disk or address.
     """
     context = make_context(c, given, acts=Acts.LOOK)
     context.aws.sign_in()
@@ -91,14 +92,15 @@ def ls(c: Context, given: Mapping[str, Any]) -> None:
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         listed = [instance for some in pool.map(ask, regions) for instance in some]
-    if given["json"]:
-        output.json([instance_json(instance) for instance in listed])
-    elif listed:
+    if listed and not given["json"]:
         _show_table(listed)
-    else:
+    elif not listed:
         output.step(f"no instance of `{context.settings.key_name}` in {', '.join(regions)}")
     _say_unfinished(context, listed, regions)
-    say_leftovers(find_leftovers(context, regions, listed))
+    left = find_leftovers(context, regions, listed)
+    say_leftovers(left)
+    if given["json"]:
+        output.json([*map(instance_json, listed), *map(leftover_json, left)])
 
 
 def _say_unfinished(context: CallContext, listed: Sequence[Instance], regions: Sequence[str]) -> None:
@@ -129,18 +131,18 @@ def reap(c: Context, given: Mapping[str, Any]) -> int:
     Forgotten are those stopped for longer than the setting `reap_after`, and those whose launch was cut short
     before anybody got on them. One that may hold results which were not fetched is only shown, unless with
     `--force`; so is a disk of yours that is on no instance. Asks before it ends anything; without a terminal
-    only `--yes` ends anything.
+    only `--yes` ends anything. With --json, disks and addresses stand in the list too, each with its `kind`.
     """
     context, force = make_context(c, given, acts=Acts.LOOK, asks_anyway=True), given["force"]
     context.aws.sign_in()
     everywhere = all_regions(context.aws) if given["all_regions"] else []
     regions = regions_to_look_in(context, everywhere)
     forgotten = find_forgotten(context, regions, force=force)
+    left = find_leftovers(context, regions, [each.instance for each in forgotten])
     if given["json"]:
-        output.json([_forgotten_as_json(each) for each in forgotten])
+        output.json([*map(_forgotten_as_json, forgotten), *map(leftover_json, left)])
     else:
         _show_forgotten(forgotten, regions)
-    left = find_leftovers(context, regions, [each.instance for each in forgotten])
     say_leftovers(left)
     doomed = [each for each in forgotten if each.decision.ends]
     disks = [each for each in left if each.kind == "disk" and force]

@@ -1,4 +1,4 @@
-"""The tasks that look before anything is launched: `check`."""
+"""The tasks that look before anything is launched: `check`, `quote`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ec2tasks.base import output
 from ec2tasks.cli.options import JSON_OPTION, LAUNCH_OPTIONS, REACH_OPTIONS
 from ec2tasks.cli.task import ec2_task, make_context, make_gate
 from ec2tasks.commands import check as check_commands
+from ec2tasks.commands import quote as quote_commands
 from ec2tasks.commands.trust import Acts
 
 
@@ -30,3 +31,16 @@ def check(c: Context, given: Mapping[str, Any]) -> int:
     else:
         check_commands.show(found)
     return check_commands.exit_code(found)
+
+
+@ec2_task(JSON_OPTION, *LAUNCH_OPTIONS, *REACH_OPTIONS)
+def quote(c: Context, given: Mapping[str, Any]) -> None:
+    """Show what a run would take: type, image, quota, price, files to push, and how long the last ones took.
+
+    Changes nothing. The price is that of the instance, its disk and its public address.
+    """
+    found = quote_commands.quote(make_context(c, given, acts=Acts.PUSH, asks=False))
+    if given["json"]:
+        output.json(quote_commands.quote_json(found))
+    else:
+        quote_commands.show(found)

@@ -228,6 +228,7 @@ ec2 = Ec2Collection(
     instance_tasks.reap,
     config,
     look_tasks.check,
+    look_tasks.quote,
     trust,
     init,
     makefile,

@@ -6,6 +6,7 @@ import platform
 import re
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import TypedDict
 
 from ec2tasks.aws.examine import Seen, examine
 from ec2tasks.aws.key_pairs import has_private_half
@@ -119,9 +120,25 @@ def show(found: Sequence[Finding]) -> None:
         output.hint('nothing keeps a run from working: `ec2tasks run "COMMAND"`')
 
 
-def check_json(found: Sequence[Finding]) -> dict[str, object]:
-    """The findings as JSON can hold them; `ok` where nothing keeps a run from working."""
-    listed = [
+class FindingAnswer(TypedDict):
+    """One thing that was looked at: ok, warning or mend, and what to type."""
+
+    name: str
+    level: str
+    text: str
+    hint: str | None
+
+
+class CheckAnswer(TypedDict):
+    """Each thing that was looked at; `ok` where nothing keeps a run from working."""
+
+    ok: bool
+    findings: list[FindingAnswer]
+
+
+def check_json(found: Sequence[Finding]) -> CheckAnswer:
+    """The findings as JSON can hold them."""
+    listed: list[FindingAnswer] = [
         {"name": one.name, "level": one.level.value, "text": one.text, "hint": one.hint} for one in found
     ]
     return {"ok": exit_code(found) == 0, "findings": listed}

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from ec2tasks.aws.examine import Seen
 from ec2tasks.aws.images import Image
-from ec2tasks.aws.prices import offer_text, price_of
+from ec2tasks.aws.prices import Price, offer_text, price_of
 from ec2tasks.aws.quotas import raise_hint
 from ec2tasks.aws.reachability import lets_in, open_to_world
 from ec2tasks.aws.security_groups import SHARED_GROUP, own_group_name
@@ -259,16 +259,20 @@ def _no_group(settings: Settings, address: str | None) -> Finding:
     return ok("security group", f"`{own}` will be made, open to {address or 'this machine'} alone")
 
 
-def _price(seen: Seen, told: Told, settings: Settings) -> Finding:
+def seen_prices(seen: Seen, told: Told, settings: Settings) -> list[Price]:
+    """What each type would cost in each zone that it is asked for in, in that order."""
     to_try = [] if isinstance(seen.to_try, Failure) else seen.to_try
     places: Sequence[tuple[str, str]] = [(one.instance_type, one.subnet.zone) for one in to_try]
-    places = places or [(name, "") for name in settings.instance_type]
     image = None if isinstance(seen.image, Failure) else seen.image
     disk_gb = image.total_gb(settings.disk_gb) if image else 0
-    prices = [
-        price_of(told.rates, name, zone=zone, spot=settings.spot, disk_gb=disk_gb) for name, zone in places
+    return [
+        price_of(told.rates, name, zone=zone, spot=settings.spot, disk_gb=disk_gb)
+        for name, zone in places or [(name, "") for name in settings.instance_type]
     ]
-    text = offer_text(prices)
+
+
+def _price(seen: Seen, told: Told, settings: Settings) -> Finding:
+    text = offer_text(seen_prices(seen, told, settings))
     if told.refused:
         text = f"{text}; {told.refused.what}"
         return Finding(name="price", level=Level.WARNING, text=text, hint=told.refused.hint)

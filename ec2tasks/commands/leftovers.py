@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypedDict
 
 from ec2tasks.aws.errors import explain
 from ec2tasks.aws.instances import HALTED, Instance
 from ec2tasks.aws.leftovers import Leftover, delete_volume, kept_addresses, left_volumes
+from ec2tasks.aws.prices import HOURS_OF_MONTH
 from ec2tasks.base import output
 from ec2tasks.lifecycle.context import CallContext
 
@@ -33,6 +35,31 @@ def say_leftovers(leftovers: Sequence[Leftover]) -> None:
     """Say what is left behind, what it costs and what ends it."""
     for one in leftovers:
         output.warning(one.line, hint=one.ends)
+
+
+class LeftoverAnswer(TypedDict):
+    """A disk or an address that is left behind: what it costs in dollars, and what ends it, as it is typed."""
+
+    kind: str
+    id: str
+    region: str
+    what: str
+    price_per_hour: float
+    price_per_month: float
+    hint: str
+
+
+def leftover_json(leftover: Leftover) -> LeftoverAnswer:
+    """What is left behind as JSON can hold it; what it costs in dollars."""
+    return {
+        "kind": leftover.kind,
+        "id": leftover.id,
+        "region": leftover.region,
+        "what": leftover.what,
+        "price_per_hour": round(leftover.monthly / HOURS_OF_MONTH, 6),
+        "price_per_month": round(leftover.monthly, 4),
+        "hint": leftover.ends,
+    }
 
 
 def end_volumes(context: CallContext, volumes: Sequence[Leftover]) -> bool:

@@ -61,6 +61,7 @@ def instance_json(instance: Instance, *, now: datetime | None = None) -> Instanc
     moment = now or datetime.now(timezone.utc)
     spent, runs = instance.cost_until(moment), instance.state in UP
     return {
+        "kind": "instance",
         "name": instance.name,
         "id": instance.id,
         "state": instance.state,

@@ -5,7 +5,7 @@ replaces all that was set before; `--clear`, or None, ends all. They act at once
 where nothing else is said.
 
     capacity: [g5.xlarge, g6.xlarge@eu-central-1a]  no capacity for a type, everywhere or in one zone
-    capacity_lost: [g5.xlarge@eu-central-1a]        a launch is granted, and taken back for want of capacity
+    capacity_lost: [g5.xlarge@eu-central-1a]        a launch or start is granted, and taken back
     throttle: 3                 the next 3 calls get RequestLimitExceeded (HTTP 503)
     throttle: {RunInstances: 2, DescribeInstances: 1}          the same by action
     errors: {RunInstances: VcpuLimitExceeded}                  each such call gets this error

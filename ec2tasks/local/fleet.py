@@ -134,7 +134,7 @@ class Fleet:
         threading.Thread(target=act, name=record.id, daemon=True).start()
 
     def _take_back(self, machine: Machine) -> None:
-        """End what was granted and has no room after all."""
+        """End what has no room after all: what was launched is terminated, what was started stopped again."""
         machine.told_to_end.wait(self._faults.current().boot_seconds)
         if machine.relay is not None:
             machine.relay.close()
@@ -144,7 +144,8 @@ class Fleet:
                 "Server.InsufficientInstanceCapacity",
                 "Insufficient capacity",
             )
-            cloud.end_instance(machine.id, terminate=True, code=code, message=message)
+            launched = not self._folders(machine.id).root.exists()
+            cloud.end_instance(machine.id, terminate=launched, code=code, message=message)
             self.converge()
         machine.ended.set()
 

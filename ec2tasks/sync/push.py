@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.process import Tools
 from ec2tasks.base.project_dir import OWN_FOLDER, file_system_time
 from ec2tasks.base.waiting import waiting
 from ec2tasks.remote.folder import ask_tree, rsync_options
@@ -234,16 +235,23 @@ def _first_push_size(transfer: Transfer, filters: Sequence[str]) -> int:
     at_most = int(words[0]) * 1024 if words and words[0].isdigit() else WORTH_A_WORD
     if at_most < WORTH_A_WORD and not shows_bar(at_most):
         return 0
-    entries = _local_files(transfer, filters)
+    entries = _local_files(transfer.root, filters, transfer.tools)
     say_biggest(entries)
     return total_size(entries)
 
 
-def _local_files(transfer: Transfer, filters: Sequence[str]) -> dict[str, Entry]:
-    """All files here that would travel."""
-    named = listed(transfer.root, filters, transfer.tools)
-    entries = ((path, _entry_or_none(transfer.root, path)) for path, is_folder in named if not is_folder)
+def _local_files(root: Path, filters: Sequence[str], tools: Tools) -> dict[str, Entry]:
+    """All files here that these filters let travel."""
+    named = listed(root, filters, tools)
+    entries = ((path, _entry_or_none(root, path)) for path, is_folder in named if not is_folder)
     return {path: entry for path, entry in entries if entry and entry.kind is EntryKind.FILE}
+
+
+def files_to_push(root: Path, tools: Tools) -> dict[str, Entry]:
+    """All files of the project that would travel to an empty folder."""
+    filters = filter_argv(root)
+    filters += environment_filters(local_environments(root, filters, tools))
+    return _local_files(root, filters, tools)
 
 
 def say_biggest(entries: dict[str, Entry]) -> None:

@@ -74,7 +74,10 @@ def test_of_several_spot_prices_of_a_type_the_highest_is_said() -> None:
         Price(instance_type="g5.xlarge", region=REGION, zone=zone, spot=True, instance=usd)
         for zone, usd in (("a", 0.4), ("b", 0.5), ("c", 0.3))
     ]
-    assert offer_text(zones) == "g5.xlarge at the spot price in eu-central-1: $0.50 an hour, now"
+    assert (
+        offer_text(zones)
+        == "g5.xlarge at the spot price in eu-central-1: $0.50 an hour, now, in the dearest zone"
+    )
 
 
 @pytest.mark.parametrize(

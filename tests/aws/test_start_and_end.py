@@ -9,7 +9,7 @@ from support.values import INSTANCE, NOON
 
 from ec2tasks.aws.client import ATTEMPTS, Aws
 from ec2tasks.aws.instances import Instance
-from ec2tasks.aws.start_and_end import NextStep, bring_up, end, next_step
+from ec2tasks.aws.start_and_end import START_LOOKS, NextStep, bring_up, end, next_step
 from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
@@ -68,6 +68,8 @@ def run_through(states: list[str | None]) -> tuple[Instance, list[str]]:
         # AWS's answers lag: the instance that was just launched does not show at once.
         ([None, None, None, "pending", "running"], ["launch"]),
         (["stopping", "stopped", "pending", "running"], ["start"]),
+        # So do those about one that was just started.
+        (["stopped", "stopped", "pending", "running"], ["start", "start"]),
     ],
 )
 def test_every_way_up(states: list[str | None], done: list[str]) -> None:
@@ -85,6 +87,57 @@ def test_an_instance_that_ends_while_it_starts_says_why() -> None:
             sleep=lambda _seconds: None,
         )
     assert "Client.VolumeLimitExceeded" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "hint"),
+    [
+        ("Server.InsufficientInstanceCapacity", "AWS can't start kim-shop", "nothing on its disk is lost"),
+        (
+            "Client.VolumeLimitExceeded",
+            "stopped again while it started: no such luck",
+            "aws ec2 describe-volumes",
+        ),
+        ("Odd", "stopped again while it started: no such luck", ""),
+    ],
+)
+def test_one_that_falls_back_after_its_start_says_why_and_is_not_started_for_ever(
+    code: str, says: str, hint: str
+) -> None:
+    shown, started = iter(["stopped", "pending", "stopped"]), list[str]()
+    with pytest.raises(Failure) as caught:
+        bring_up(
+            find=lambda: like(state=next(shown), address=None, reason_code=code, reason="no such luck"),
+            launch=lambda: like(state="pending"),
+            start=lambda instance: started.append(instance.id),
+            describe=lambda _id: None,
+            sleep=lambda _seconds: None,
+        )
+    assert says in caught.value.what
+    assert hint in str(caught.value.hint)
+    assert started == ["i-1"]
+
+
+def test_a_start_that_was_taken_back_unseen_shows_by_its_reason_or_by_nothing_that_ever_moves() -> None:
+    starts = list[str]()
+
+    def bring(codes: list[str]) -> None:
+        shown = iter(codes)
+        bring_up(
+            find=lambda: like(state="stopped", address=None, reason_code=next(shown)),
+            launch=lambda: like(state="pending"),
+            start=lambda instance: starts.append(instance.id),
+            describe=lambda _id: None,
+            sleep=lambda _seconds: None,
+            clock=lambda: 0.0,
+        )
+
+    with pytest.raises(Failure, match="AWS can't start"):
+        bring(["Client.UserInitiatedShutdown", "Server.InsufficientInstanceCapacity"])
+    assert len(starts) == 1
+    with pytest.raises(Failure, match="stopped again"):
+        bring(["Client.UserInitiatedShutdown"] * 99)
+    assert len(starts) == 1 + START_LOOKS + 1
 
 
 def test_after_one_that_aws_takes_back_another_is_launched() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,9 @@ def test_a_disk_left_behind_is_said_and_ended_where_that_is_asked_for(
         assert "`ec2tasks reap --force` ends it" in said.err
         assert others not in said.err
         assert exists(account, ours)
+    for words in (("ls", "--json"), ("reap", "--json", "--dry")):
+        (told,) = json.loads(local_project.ec2tasks(*words).out)
+        assert (told["kind"], told["id"], told["price_per_month"]) == ("disk", ours, 9.0)
     # Without a terminal, nothing is ended that is not said yes to.
     local_project.ec2tasks("reap", "--force")
     assert exists(account, ours)

@@ -223,6 +223,13 @@ def test_no_capacity_to_start_a_stopped_instance_loses_nothing(
     said = local_project.ec2tasks("run", "true")
     assert said.code == 125
     assert "can't start" in said.err
+    # Granted, and taken back before it runs.
+    faults(local_folder, capacity_lost=["g4dn.xlarge"])
+    said = local_project.ec2tasks("run", "true")
+    assert said.code == 125
+    assert said.err.count("stopped: starting it") == 1
+    assert "AWS can't start" in said.err
+    assert "nothing on its disk is lost" in said.err
     assert "`ec2tasks down` ends it" in said.err
     assert "left running" not in said.err
     until_state(local_project, "stopped")

@@ -18,10 +18,12 @@ from ec2tasks.cli.answers import ANSWERS, schema_of
 from ec2tasks.cli.tasks import ec2
 
 CALLS = {
+    "check": ("check",),
     "config": ("config",),
     "jobs": ("jobs",),
     "local.status": ("local.status",),
     "ls": ("ls",),
+    "quote": ("quote",),
     "reap": ("reap", "--dry"),
     "report": ("report",),
     "runs": ("runs",),
@@ -89,6 +91,7 @@ def ran(command: str) -> Callable[[ScratchProject], int]:
 
 EXITS: dict[str, tuple[int, Callable[[ScratchProject], int]]] = {
     "0": (0, ran("true")),
+    "1": (1, lambda project: project.ec2tasks("check", "--security-group", "nobody-s").code),
     "2": (2, lambda project: project.ec2tasks("run", "--stop", "--leave", "true").code),
     "125": (125, lambda project: project.ec2tasks("jobs", "--name", "nobody-s").code),
     "130": (130, interrupted),
