@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code, explain
@@ -25,6 +25,7 @@ from ec2tasks.aws.usage import Usage, quota_usage
 from ec2tasks.base.errors import Failure
 from ec2tasks.config.settings import Settings
 
+Value = TypeVar("Value")
 AT_ONCE = 12
 GRANTED = "DryRunOperation"  # the error by which EC2 says that it would have done so
 
@@ -85,13 +86,10 @@ def identity(aws: Aws, now: Callable[[], datetime] = lambda: datetime.now(timezo
     return Identity(account=answer["Account"], arn=answer["Arn"], skew=skew)
 
 
-def examine(aws: Aws, settings: Settings) -> Seen | Failure:
-    """What AWS says of a launch by these settings; where it knows nobody, the Failure of that alone."""
-    known = _together({"identity": lambda: identity(aws)})
-    if isinstance(known["identity"], Failure):
-        return known["identity"]
+def examine(aws: Aws, settings: Settings, who: Identity) -> Seen:
+    """What AWS says to `who` of a launch by these settings."""
     types = settings.instance_type
-    known |= _together(
+    known = {"identity": who} | _together(
         {
             "address": lambda: own_cidr(aws),
             "subnets": lambda: usable_subnets(aws, settings.subnet),
@@ -102,7 +100,7 @@ def examine(aws: Aws, settings: Settings) -> Seen | Failure:
             "usage": lambda: quota_usage(aws, types, spot=settings.spot),
         }
     )
-    known["to_try"] = _or_failure(lambda: _to_try(aws, settings, known))
+    known["to_try"] = answer_or_failure(lambda: _to_try(aws, settings, known))
     known |= _together(
         {
             "image": lambda: _image(aws, settings, known),
@@ -110,7 +108,7 @@ def examine(aws: Aws, settings: Settings) -> Seen | Failure:
             "ways": lambda: _ways(aws, known),
         }
     )
-    known["dry"] = _or_failure(lambda: _try_launch(aws, settings, known))
+    known["dry"] = answer_or_failure(lambda: _try_launch(aws, settings, known))
     return Seen(**known)
 
 
@@ -118,13 +116,14 @@ def _together(questions: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     """The answer to each of these questions, or the Failure of asking it; all are asked at the same time."""
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         asked = {
-            name: pool.submit(contextvars.copy_context().run, _or_failure, ask)
+            name: pool.submit(contextvars.copy_context().run, answer_or_failure, ask)
             for name, ask in questions.items()
         }
         return {name: answer.result() for name, answer in asked.items()}
 
 
-def _or_failure(ask: Callable[[], Any]) -> Any:
+def answer_or_failure(ask: Callable[[], Value]) -> Value | Failure:
+    """The answer, or the Failure that a user or AWS has caused it to be."""
     try:
         return ask()
     except Failure as failure:

@@ -24,7 +24,7 @@ def check(c: Context, given: Mapping[str, Any]) -> int:
     run), price. Ends with 0 where nothing keeps a run from working, warnings or not, and with 1 where
     something does.
     """
-    context = make_context(c, given, acts=Acts.LOOK, asks=False)
+    context = make_context(c, given, acts=Acts.LOOK, asks=False, knows_account=False)
     found = check_commands.check(context, make_gate(c, given))
     if given["json"]:
         output.json(check_commands.check_json(found))

@@ -101,11 +101,13 @@ def make_context(
     acts: Acts = Acts.LAUNCH,
     asks: bool = True,
     asks_anyway: bool = False,
+    knows_account: bool = True,
 ) -> CallContext:
     """The context of a task that `acts` on so much. Starts the local EC2 where that is the endpoint.
 
     A dry run does not start it, but for a task that `asks_anyway`, dry or not. Raises NotTrustedError where
     the project's own files wish for something beyond it, and the user has not agreed, asked (`asks`) or not.
+    Without `knows_account` the account is not looked at: what this machine remembers of instances is no use.
     """
     gate = make_gate(c, given, targets)
     settings = gate.settings
@@ -131,7 +133,7 @@ def make_context(
         state=gate.state,
         tools=gate.tools,
         home=gate.home,
-        account=translated(lambda: account_of(asking)),
+        account=translated(lambda: account_of(asking)) if knows_account else "",
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TypedDict
 
-from ec2tasks.aws.examine import Seen, examine
+from ec2tasks.aws.examine import Seen, answer_or_failure, examine, identity
 from ec2tasks.aws.key_pairs import has_private_half
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
@@ -18,6 +19,7 @@ from ec2tasks.base.state import check_state
 from ec2tasks.commands.findings import Finding, Level, findings, of_failure, ok
 from ec2tasks.commands.preflight import check_push
 from ec2tasks.commands.trust import Acts, Gate, pass_gate
+from ec2tasks.lifecycle.account import check_account
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.pricing import ask_rates
@@ -35,10 +37,13 @@ def check(context: CallContext, gate: Gate) -> list[Finding]:
     if region.level is Level.MEND:
         return [*found, region]
     found.append(region)
+    who = answer_or_failure(lambda: identity(context.aws))  # before all else: it may ask for a code
+    if isinstance(who, Failure):
+        return [*found, of_failure("credentials", who)]
+    if not context.aws.endpoint.is_own:
+        found.append(_account(context, who.account))
     told = ask_rates(context, patience=PRICES_PATIENCE)
-    seen = examine(context.aws, context.settings)
-    if isinstance(seen, Failure):
-        return [*found, of_failure("credentials", seen)]
+    seen = examine(context.aws, context.settings, who)
     port, has_key = context.aws.endpoint.ssh_port, _has_key(context, seen)
     return [*found, *findings(seen, told(), context.settings, port=port, has_key=has_key)]
 
@@ -55,6 +60,11 @@ def local_findings(context: CallContext, gate: Gate) -> list[Finding]:
             "trust", lambda: pass_gate(gate, Acts.PUSH, asks=False), "its files wish nothing that is open"
         ),
     ]
+
+
+def _account(context: CallContext, number: str) -> Finding:
+    """Whether the account is the one that the settings name, where they do."""
+    return _attempt("account", lambda: check_account(context.settings, number, os.environ), number)
 
 
 def _attempt(name: str, act: Callable[[], None], well: str) -> Finding:

@@ -38,7 +38,7 @@ def say_leftovers(leftovers: Sequence[Leftover]) -> None:
 
 
 class LeftoverAnswer(TypedDict):
-    """A disk or an address that is left behind: what it costs in dollars, and what ends it, as it is typed."""
+    """A disk or an address that is left behind: what it costs in dollars, and what ends it."""
 
     kind: str
     id: str

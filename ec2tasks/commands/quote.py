@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypedDict
 
-from ec2tasks.aws.examine import Seen, examine
+from ec2tasks.aws.examine import Seen, examine, identity
 from ec2tasks.aws.prices import Price, dollars
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
@@ -62,10 +62,9 @@ def quote(context: CallContext) -> Quote:
     """Look at all of it, and change nothing. Raises UsageError or Failure where nothing can be told."""
     context.aws.check_region()
     check_push(context)
+    who = identity(context.aws)  # before all else: it may ask for a code
     told = ask_rates(context, patience=PATIENCE)
-    seen = examine(context.aws, context.settings)
-    if isinstance(seen, Failure):
-        raise seen
+    seen = examine(context.aws, context.settings, who)
     root = context.project.root
     past = past_runs(read_ledger(root).runs)
     return Quote(context=context, seen=seen, told=told(), files=files_to_push(root, context.tools), past=past)
@@ -112,7 +111,7 @@ def push_text(files: Mapping[str, Entry]) -> str:
 
 
 class PriceAnswer(TypedDict):
-    """What a type would cost in a zone, in dollars an hour; None what is not known. `stopped`: its disk alone."""
+    """What a type would cost in a zone, in dollars an hour; None: not known. `stopped`: its disk."""
 
     type: str
     zone: str

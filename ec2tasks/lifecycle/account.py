@@ -112,7 +112,7 @@ def account_of(call: Asking) -> str:
     # What answers in AWS's place has accounts of its own.
     place = call.environ.get("AWS_ENDPOINT_URL", "")
     number = credentials.number or _remembered(call, credentials, place)
-    _check(call, number)
+    check_account(call.settings, number, call.environ)
     return f"{number or digest(*credentials.mark)} {place}"
 
 
@@ -145,13 +145,14 @@ def _remembered(call: Asking, credentials: Credentials, place: str) -> str:
     return asked
 
 
-def _check(call: Asking, number: str) -> None:
-    wanted, source = call.settings.account, call.settings.sources["account"]
+def check_account(settings: Settings, number: str, environ: Mapping[str, str]) -> None:
+    """Raise UsageError where the settings say another account than that of these credentials."""
+    wanted, source = settings.account, settings.sources["account"]
     if not wanted or not number or wanted == number:
         return
-    whose = f"profile `{call.settings.profile}`" if call.settings.profile else "your credentials"
+    whose = f"profile `{settings.profile}`" if settings.profile else "your credentials"
     hint = "AWS_PROFILE=NAME takes another profile: `aws configure list-profiles` lists those there are"
-    if call.environ.get("AWS_ACCESS_KEY_ID") and not call.profile:
+    if environ.get("AWS_ACCESS_KEY_ID") and not chosen_profile(settings, environ):
         whose = "the keys in your environment"
         hint = f"`unset AWS_ACCESS_KEY_ID AWS_SESSION_TOKEN`, then a profile counts; {hint}"
     raise UsageError(f"{whose}: of AWS account {number}, but {source} says account: {wanted}", hint=hint)
