@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import boto3
 
 CLI_CACHE = Path("~/.aws/cli/cache")
+SSO_CACHE = Path("~/.aws/sso/cache")
 CODE_PATIENCE = 300.0  # seconds for an MFA code to be typed; a terminal where nobody is hangs no longer
 # Sources whose credentials come anew only from the user: these end for good when they say.
 # https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
@@ -76,8 +77,11 @@ class Login:
         """
         credentials = self._credentials() if "session" in self._held else None
         known: datetime | None = getattr(credentials, "_expiry_time", None)
-        method = getattr(credentials, "method", "")
-        with_code = method == "assume-role" and "mfa_serial" in self._section
+        method, section = getattr(credentials, "method", ""), self._section
+        if known and method == "sso" and "sso_session" not in section:
+            login = _sso_end(section.get("sso_start_url", ""))
+            return max(known, login) if login else None
+        with_code = method == "assume-role" and "mfa_serial" in section
         return known if method in ENDING or with_code else None
 
     @contextlib.contextmanager
@@ -163,6 +167,18 @@ def _resolver(core: Any, region: str, profile: str) -> Any:
     # boto3 lets nobody choose its prompter; its own reads stdin where there is no terminal.
     chain.get_provider("assume-role")._prompter = ask_code
     return chain
+
+
+def _sso_end(start_url: str) -> datetime | None:
+    """When an SSO login of the older kind ends, which nothing renews; None where there is none."""
+    from botocore import utils
+
+    tokens = utils.JSONFileCache(os.fspath(SSO_CACHE.expanduser()))
+    try:
+        token = utils.SSOTokenLoader(tokens)(start_url)
+        return None if "refreshToken" in token else utils.parse_timestamp(token["expiresAt"])
+    except Exception:  # noqa: BLE001  # what it holds is another program's to keep; who logs in is told of it
+        return None
 
 
 class SharedCache:

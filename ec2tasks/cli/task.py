@@ -139,8 +139,8 @@ def make_context(
 
 def _of_cli(settings: Settings) -> dict[str, str]:
     """The profile that the AWS CLI must be told in a hint: it reads no ec2.yaml."""
-    told = settings.profile and settings.endpoint != "local"
-    return {hints.CLI_PROFILE: settings.profile} if told and settings.profile else {}
+    by_key = settings.endpoint == "local" or os.environ.get("AWS_ACCESS_KEY_ID")
+    return {} if by_key or not settings.profile else {hints.CLI_PROFILE: settings.profile}
 
 
 def told_once(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:

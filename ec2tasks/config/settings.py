@@ -123,11 +123,12 @@ def read_settings(
 
 def _profile(layers: Iterable[Layer]) -> str | None:
     """The AWS profile that these layers come to; its region is below what they say of one."""
-    said = (
-        replace(layer, values={name: raw for name, raw in layer.values.items() if name == "profile"})
+    said = [
+        replace(layer, values={"profile": layer.values["profile"]})
         for layer in layers
-    )
-    profile: str | None = merge(said)[0]["profile"]
+        if "profile" in layer.values
+    ]
+    profile: str | None = merge(said)[0]["profile"] if said else None
     return profile
 
 

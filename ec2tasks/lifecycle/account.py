@@ -20,9 +20,9 @@ from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.state import State, digest, read_cached, write_cached
 from ec2tasks.config.settings import Settings
 
-ROLE = re.compile(r"arn:[\w-]+:(?:iam|sts)::(\d{12}):.+")
+ACCOUNT = re.compile(r"arn:[\w-]+:(?:iam|sts)::(?P<of_arn>\d{12}):.+|(?P<alone>\d{12})", re.ASCII)
 # What in a profile says whose it is: https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
-TELLING = ("role_arn", "sso_account_id", "login_session", "aws_account_id")
+TELLING = ("role_arn", "sso_account_id", "login_session")
 # What makes other credentials of a profile; no secret, and nothing that changes with each login.
 MARKING = ("aws_access_key_id", "credential_process", "credential_source")
 LIFE = 12 * 3600.0  # seconds; a program or this machine's role may come to mean another account
@@ -52,18 +52,24 @@ def credentials_of(
     key = environ.get("AWS_ACCESS_KEY_ID", "")
     if key and not profile:
         return Credentials(mark=("key", key), lasting=True)
-    for name in TELLING:
-        said = sections.get(name, "").strip()
-        number = ROLE.fullmatch(said)[1] if ROLE.fullmatch(said) else said  # type: ignore[index]
-        if re.fullmatch(r"\d{12}", number, re.ASCII):
-            return Credentials(mark=(name, said), number=number, lasting=True)
     parts = tuple(sections.get(name, "") for name in MARKING)
+    for name in TELLING:
+        number = account_in(sections.get(name, ""))
+        # Keys of the profile's own count before a login, not before a role or SSO.
+        if number and not (name == "login_session" and parts[0]):
+            return Credentials(mark=(name, sections[name]), number=number, lasting=True)
     if parts[0]:
         return Credentials(mark=("key", parts[0]), lasting=True)
     role = environ.get("AWS_ROLE_ARN", "")
-    if not any(parts) and (match := ROLE.fullmatch(role)):
-        return Credentials(mark=("role", role), number=match[1], lasting=True)
+    if not any(parts) and account_in(role):
+        return Credentials(mark=("role", role), number=account_in(role), lasting=True)
     return Credentials(mark=("other", profile or environ.get("AWS_PROFILE", ""), *parts))
+
+
+def account_in(text: str) -> str:
+    """The account's number that this ARN, or text, is; empty where it is neither."""
+    match = ACCOUNT.fullmatch(text.strip())
+    return match["of_arn"] or match["alone"] if match else ""
 
 
 def profile_lines(home: Path, environ: Mapping[str, str], profile: str) -> dict[str, str]:
@@ -108,7 +114,9 @@ def account_of(call: Asking) -> str:
     if call.aws.endpoint.name == "local":
         return ""
     name = call.profile or call.settings.profile or "default"
-    credentials = credentials_of(call.profile, profile_lines(call.home, call.environ, name), call.environ)
+    by_key = call.environ.get("AWS_ACCESS_KEY_ID") and not call.profile
+    lines = {} if by_key else profile_lines(call.home, call.environ, name)
+    credentials = credentials_of(call.profile, lines, call.environ)
     # What answers in AWS's place has accounts of its own.
     place = call.environ.get("AWS_ENDPOINT_URL", "")
     number = credentials.number or _remembered(call, credentials, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from ec2tasks.base import output
 from ec2tasks.base.endpoint import AWS
 
 REGION = "eu-central-1"
+START_URL = "https://corp.awsapps.com/start"
+SSO_ROLE = "ed0df17d2171efb64e41540b485b3004238a633e"  # the CLI's name of these role credentials
 CONFIG = """
 [profile session]
 sso_session = corp
@@ -197,6 +200,26 @@ def test_an_mfa_code_is_asked_for_once_and_shared_with_the_aws_cli(
 def kept_name(kept: Path) -> str:
     """The name of the session in the CLI's cache, which boto3 makes of the time."""
     return str(json.loads(kept.read_text())["AssumedRoleUser"]["Arn"]).rpartition("/")[2]
+
+
+@pytest.mark.parametrize(("more", "known"), [({}, True), ({"refreshToken": "x"}, False)])
+def test_the_end_of_an_sso_login_is_known_where_nothing_renews_it(
+    more: dict[str, str], known: bool, config: Path
+) -> None:
+    """The AWS CLI keeps it by a hash of its address; role credentials are in its other cache."""
+    noon, one = "2099-01-01T12:00:00Z", "2099-01-01T13:00:00Z"
+    tokens, roles = config.parent / "sso" / "cache", config.parent / "cli" / "cache"
+    for folder in (tokens, roles):
+        folder.mkdir(parents=True)
+    token = {"startUrl": START_URL, "accessToken": "t", "expiresAt": one, **more}
+    (tokens / f"{hashlib.sha1(START_URL.encode(), usedforsecurity=False).hexdigest()}.json").write_text(
+        json.dumps(token)
+    )
+    keys = {"AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c", "Expiration": noon}
+    (roles / f"{SSO_ROLE}.json").write_text(json.dumps({"ProviderType": "sso", "Credentials": keys}))
+    login = Login(profile="no-session")
+    Aws(endpoint=AWS, region=REGION, login=login).sign_in()
+    assert login.ends == (datetime(2099, 1, 1, 13, tzinfo=timezone.utc) if known else None)
 
 
 def test_where_the_endpoint_has_credentials_the_user_s_are_not_looked_for(aws: Aws) -> None:

@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import io
 import json
+import os
 import pty
 import re
 import subprocess
@@ -190,3 +191,44 @@ def test_a_title_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_error_that_the_work_goes_on_after_is_said_whole(capsys: pytest.CaptureFixture[str]) -> None:
     output.warn_of(Failure("it broke", lines=["their words"], hint="type this"))
     assert capsys.readouterr().err == "ec2: warning: it broke\n    their words\nhint: type this\n"
+
+
+ASKING = """
+import fcntl, sys, termios
+from ec2tasks.base.output import ask_text
+if len(sys.argv) > 2:
+    fcntl.ioctl(int(sys.argv[2]), termios.TIOCSCTTY, 0)
+print(ask_text("Code\\x1b[31m?", patience=float(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize(("patience", "typed", "answer"), [(60, b"12 34\n", "12 34"), (0.1, b"", "None")])
+def test_a_line_is_asked_for_on_the_session_s_terminal_wherever_stdin_leads(
+    patience: float, typed: bytes, answer: str
+) -> None:
+    terminal, end = pty.openpty()
+    argv = [sys.executable, "-c", ASKING, str(patience), str(end)]
+    asking = subprocess.Popen(
+        argv,
+        start_new_session=True,
+        pass_fds=[end],
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    shown = b""
+    while b"? " not in shown:
+        shown += os.read(terminal, 100)
+    os.write(terminal, typed)
+    assert asking.communicate(timeout=60)[0] == f"{answer}\n"
+    assert shown.startswith(b"ec2: Code\\x1b[31m? ")
+    os.close(terminal)
+    os.close(end)
+
+
+def test_without_a_terminal_nobody_is_asked() -> None:
+    argv = [sys.executable, "-c", ASKING, "60"]
+    said = subprocess.run(
+        argv, start_new_session=True, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
+    )
+    assert said.stdout == "None\n"
