@@ -27,6 +27,14 @@ FULL_ROLE = "EC2FullAccessToS3"
 VERSION = "2012-10-17"
 EC2_SERVICE = "ec2.amazonaws.com"
 ANY_OWNER = "*"
+# Characters of a policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+SIZE_LIMIT = 6144
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+ROLE_NAME = r"[\w+=,.@-]{1,64}"
+TYPE_PATTERN = r"[a-z0-9*?-]{1,20}(\.[a-z0-9*?-]{1,20})?"
+REGION_NAME = r"[a-z]{2,4}(-[a-z]+)+-\d+"
+# An alias names no key here: https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
+KEY = r"(arn:[\w-]+:kms:[a-z0-9-]+:\d{12}:key/)?(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 FEATURES = {
     "key-import": "import the public half of a user's key where the region has no key pair of that name",
     "own-group": "make a security group per user, open to that user's address alone",
@@ -44,31 +52,59 @@ class Rights:
     `features` are names of FEATURES; `roles` the roles, and instance profiles of the same names, that an
     instance may be given; `owner` limits the instances and groups that a user may touch to those whose owner
     (the key name of who launched them) matches: `*` for any, `${aws:username}` where key pairs are named
-    after the IAM users.
+    after the IAM users. `types` (`g4dn.*`) and `regions` limit what may be launched, none to nothing; `keys`
+    are the KMS keys with which disks are encrypted. `partition` is the part of AWS that the account is in.
     """
 
     features: frozenset[str] = frozenset(FEATURES)
     roles: tuple[str, ...] = (READ_ROLE, FULL_ROLE)
     owner: str = ANY_OWNER
+    types: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    partition: str = "aws"
 
 
 def parse_rights(
-    *, without: Iterable[str] = (), roles: Sequence[str] = (), owner: str | None = None
+    *,
+    without: Iterable[str] = (),
+    roles: Sequence[str] = (),
+    owner: str | None = None,
+    types: Iterable[str] = (),
+    regions: Iterable[str] = (),
+    keys: Iterable[str] = (),
+    partition: str = "aws",
 ) -> Rights:
     """The Rights that the options of `admin.policy` mean.
 
-    Raises UsageError for an unknown feature, or for what can't be the name of a role.
+    Raises UsageError for an unknown feature, and for what can't be the name of a role, type, region or key.
     """
     excluded = set(without)
     unknown = sorted(excluded - set(FEATURES))
     if unknown:
         raise UsageError(f"no feature `{unknown[0]}`", hint=f"one of: {', '.join(FEATURES)}")
-    for role in roles:
-        # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
-        if not re.fullmatch(r"[\w+=,.@-]{1,64}", role, re.ASCII):
-            raise UsageError(f"`{role}` is no name of a role", hint="`aws iam list-roles` lists them")
-    named = tuple(dict.fromkeys(roles)) or (READ_ROLE, FULL_ROLE)
-    return Rights(features=frozenset(FEATURES) - excluded, roles=named, owner=owner or ANY_OWNER)
+    return Rights(
+        features=frozenset(FEATURES) - excluded,
+        roles=_each(roles, ROLE_NAME, "name of a role", "`aws iam list-roles` lists them")
+        or (READ_ROLE, FULL_ROLE),
+        owner=owner or ANY_OWNER,
+        types=_each(types, TYPE_PATTERN, "instance type", "--type g4dn.xlarge, --type 'g5.*'"),
+        regions=_each(regions, REGION_NAME, "region", "--only-region eu-central-1"),
+        keys=tuple(_key_arn(key) for key in _each(keys, KEY, "key of KMS", "`aws kms list-keys` lists them")),
+        partition=partition,
+    )
+
+
+def _each(words: Iterable[str], form: str, kind: str, hint: str) -> tuple[str, ...]:
+    """These words, each once. Raises UsageError for one that is not of the form."""
+    for word in words:
+        if not re.fullmatch(form, word, re.ASCII):
+            raise UsageError(f"`{word}` is no {kind}", hint=hint)
+    return tuple(dict.fromkeys(words))
+
+
+def _key_arn(key: str) -> str:
+    return key if key.startswith("arn:") else f"arn:aws:kms:*:*:key/{key}"
 
 
 def policy_document(granted: Rights) -> Document:
@@ -82,12 +118,29 @@ def policy_document(granted: Rights) -> Document:
         *_life_statements(granted),
     ]
     if "key-import" in granted.features:
-        statements.append(_allow("ImportKey", ["ec2:ImportKeyPair"], [_ec2("key-pair")]))
+        statements.append(allow("ImportKey", ["ec2:ImportKeyPair"], [_ec2("key-pair")]))
     if "own-group" in granted.features:
         statements += _group_statements(granted)
     if "roles" in granted.features:
         statements += _role_statements(granted)
-    return {"Version": VERSION, "Statement": statements}
+    if granted.keys:
+        statements += _key_statements(granted)
+    return in_partition({"Version": VERSION, "Statement": statements}, granted.partition)
+
+
+def in_partition(document: Document, partition: str) -> Document:
+    """The same policy for another part of AWS, whose ARNs begin otherwise: China, GovCloud, Europe's own.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+    """
+    statements = [
+        {
+            **statement,
+            "Resource": [re.sub("^arn:aws:", f"arn:{partition}:", one) for one in statement["Resource"]],
+        }
+        for statement in document["Statement"]
+    ]
+    return {**document, "Statement": statements}
 
 
 def policy_text(granted: Rights) -> str:
@@ -96,11 +149,17 @@ def policy_text(granted: Rights) -> str:
 
 
 def policy_size(document: Mapping[str, Any]) -> int:
-    """The size of a policy in characters, as IAM counts them against its quota: without white space.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    """
+    """The size of a policy in characters, as IAM counts them against its quota: without white space."""
     return len("".join(json.dumps(document).split()))
+
+
+def check_size(document: Mapping[str, Any]) -> None:
+    """Raise UsageError for a policy that IAM would not take; a permission set takes a larger one."""
+    if (size := policy_size(document)) > SIZE_LIMIT:
+        raise UsageError(
+            f"the policy has {size} characters, and IAM takes {SIZE_LIMIT}",
+            hint="fewer of --role, --type, --only-region and --kms-key, or several in one pattern",
+        )
 
 
 def actions(document: Mapping[str, Any]) -> list[str]:
@@ -125,9 +184,10 @@ def _ec2(kind: str) -> str:
     return f"arn:aws:ec2:*:{account}:{kind}/*"
 
 
-def _allow(
+def allow(
     sid: str, allowed: Sequence[str], resources: Sequence[str], condition: Mapping[str, Any] | None = None
 ) -> Statement:
+    """The statement that allows these actions on these resources, where the condition holds."""
     statement = {"Sid": sid, "Effect": "Allow", "Action": list(allowed), "Resource": list(resources)}
     return {**statement, "Condition": dict(condition)} if condition else statement
 
@@ -147,7 +207,7 @@ def _look_statement(granted: Rights) -> Statement:
         "ec2:DescribeVolumes",
         "ec2:DescribeAddresses",
     ]
-    return _allow("Look", [*looks, *regions], ["*"])
+    return allow("Look", [*looks, *regions], ["*"])
 
 
 def _images_statement() -> Statement:
@@ -155,7 +215,7 @@ def _images_statement() -> Statement:
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
     """
-    return _allow("FindNewestImage", ["ssm:GetParametersByPath"], [f"arn:aws:ssm:*:*:parameter{PARAMETERS}*"])
+    return allow("FindNewestImage", ["ssm:GetParametersByPath"], [f"arn:aws:ssm:*:*:parameter{PARAMETERS}*"])
 
 
 def _prices_statement(granted: Rights) -> Statement:
@@ -164,7 +224,7 @@ def _prices_statement(granted: Rights) -> Statement:
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awspricelist.html
     """
     spot = ["ec2:DescribeSpotPriceHistory"] if "spot" in granted.features else []
-    return _allow("Prices", ["pricing:GetProducts", *spot], ["*"])
+    return allow("Prices", ["pricing:GetProducts", *spot], ["*"])
 
 
 def _quotas_statement() -> Statement:
@@ -172,7 +232,7 @@ def _quotas_statement() -> Statement:
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_servicequotas.html
     """
-    return _allow("Quotas", ["servicequotas:GetServiceQuota"], ["arn:aws:servicequotas:*:*:ec2/*"])
+    return allow("Quotas", ["servicequotas:GetServiceQuota"], ["arn:aws:servicequotas:*:*:ec2/*"])
 
 
 def _launch_statements(granted: Rights) -> list[Statement]:
@@ -183,9 +243,11 @@ def _launch_statements(granted: Rights) -> list[Statement]:
     """
     spot = "spot" in granted.features
     market = {} if spot else {"ec2:InstanceMarketType": "on-demand"}
+    types = {"ec2:InstanceType": list(granted.types)} if granted.types else {}
+    regions = {"aws:RequestedRegion": list(granted.regions)} if granted.regions else {}
     tagged = {
-        "StringLike": {f"aws:RequestTag/{OWNER_TAG}": granted.owner},
-        "StringEquals": {"ec2:MetadataHttpTokens": "required", **market},
+        "StringLike": {f"aws:RequestTag/{OWNER_TAG}": granted.owner, **types},
+        "StringEquals": {"ec2:MetadataHttpTokens": "required", **market, **regions},
     }
     kinds = ["volume", "network-interface", "subnet", "security-group", "key-pair", "capacity-reservation"]
     parts = [_ec2(kind) for kind in (*kinds, *(["spot-instances-request"] if spot else []))]
@@ -193,10 +255,10 @@ def _launch_statements(granted: Rights) -> list[Statement]:
     on_launch = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
     tagged_kinds = ("instance", "volume", "network-interface")
     return [
-        _allow("Launch", ["ec2:RunInstances"], [_ec2("instance")], tagged),
-        _allow("LaunchImage", ["ec2:RunInstances"], [_ec2("image")], amazon),
-        _allow("LaunchWith", ["ec2:RunInstances"], parts),
-        _allow("TagAtLaunch", ["ec2:CreateTags"], [_ec2(kind) for kind in tagged_kinds], on_launch),
+        allow("Launch", ["ec2:RunInstances"], [_ec2("instance")], tagged),
+        allow("LaunchImage", ["ec2:RunInstances"], [_ec2("image")], amazon),
+        allow("LaunchWith", ["ec2:RunInstances"], parts),
+        allow("TagAtLaunch", ["ec2:CreateTags"], [_ec2(kind) for kind in tagged_kinds], on_launch),
     ]
 
 
@@ -210,9 +272,9 @@ def _life_statements(granted: Rights) -> list[Statement]:
     }
     life = ["ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances", "ec2:GetConsoleOutput"]
     return [
-        _allow("OwnInstances", life, [_ec2("instance")], own),
-        _allow("OwnDisks", ["ec2:DeleteVolume"], [_ec2("volume")], own),
-        _allow("MarkFetched", ["ec2:CreateTags"], [_ec2("instance")], {**own, **only_fetched}),
+        allow("OwnInstances", life, [_ec2("instance")], own),
+        allow("OwnDisks", ["ec2:DeleteVolume"], [_ec2("volume")], own),
+        allow("MarkFetched", ["ec2:CreateTags"], [_ec2("instance")], {**own, **only_fetched}),
     ]
 
 
@@ -227,10 +289,10 @@ def _group_statements(granted: Rights) -> list[Statement]:
     rules = ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"]
     group = [_ec2("security-group")]
     return [
-        _allow("MakeGroup", ["ec2:CreateSecurityGroup"], group, making),
-        _allow("MakeGroupIn", ["ec2:CreateSecurityGroup"], [_ec2("vpc")]),
-        _allow("TagGroup", ["ec2:CreateTags"], group, on_making),
-        _allow("OwnGroups", rules, group, made),
+        allow("MakeGroup", ["ec2:CreateSecurityGroup"], group, making),
+        allow("MakeGroupIn", ["ec2:CreateSecurityGroup"], [_ec2("vpc")]),
+        allow("TagGroup", ["ec2:CreateTags"], group, on_making),
+        allow("OwnGroups", rules, group, made),
     ]
 
 
@@ -241,43 +303,24 @@ def _role_statements(granted: Rights) -> list[Statement]:
     """
     profiles = [f"arn:aws:iam::*:instance-profile/{name}" for name in granted.roles]
     passed = [f"arn:aws:iam::*:role/{name}" for name in granted.roles]
-    to_ec2 = {"StringEquals": {"iam:PassedToService": EC2_SERVICE}}
+    # In China AWS names its services in either way: a policy must know both.
+    services = EC2_SERVICE if granted.partition != "aws-cn" else [EC2_SERVICE, f"{EC2_SERVICE}.cn"]
+    to_ec2 = {"StringEquals": {"iam:PassedToService": services}}
     return [
-        _allow("FindRole", ["iam:GetInstanceProfile"], profiles),
-        _allow("LendRole", ["iam:PassRole"], passed, to_ec2),
+        allow("FindRole", ["iam:GetInstanceProfile"], profiles),
+        allow("LendRole", ["iam:PassRole"], passed, to_ec2),
     ]
 
 
-def trust_document() -> Document:
-    """The trust policy of a role: EC2 alone may assume it, for the instance that it was lent to.
+def _key_statements(granted: Rights) -> list[Statement]:
+    """Having EC2 encrypt disks with keys of the account's own, and open them at a start; nothing but EC2.
 
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-ec2.html
+    https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html#ebs-encryption-permissions
     """
-    statement = {"Effect": "Allow", "Principal": {"Service": EC2_SERVICE}, "Action": "sts:AssumeRole"}
-    return {"Version": VERSION, "Statement": [statement]}
-
-
-def bucket_document(buckets: Sequence[str], *, write: bool) -> Document:
-    """The inline policy of a role for S3: read, or everything; in these buckets alone, where any are named.
-
-    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
-    """
-    arns = [arn for name in buckets for arn in (f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*")]
-    return {
-        "Version": VERSION,
-        "Statement": [
-            _allow("Buckets", ["s3:*"] if write else ["s3:Get*", "s3:List*"], arns or ["*"]),
-        ],
-    }
-
-
-def check_buckets(names: Iterable[str]) -> tuple[str, ...]:
-    """The names of S3 buckets, each once. Raises UsageError for a name that no bucket can have.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-    """
-    buckets = tuple(dict.fromkeys(name.removeprefix("s3://").rstrip("/") for name in names))
-    for name in buckets:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
-            raise UsageError(f"`{name}` is no name of a bucket", hint="`aws s3 ls` lists them")
-    return buckets
+    used = ("Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo")
+    by_ec2 = {"StringLike": {"kms:ViaService": "ec2.*"}}
+    for_disks = {**by_ec2, "Bool": {"kms:GrantIsForAWSResource": "true"}}
+    return [
+        allow("UseKey", [f"kms:{name}" for name in used], granted.keys, by_ec2),
+        allow("LendKey", ["kms:CreateGrant"], granted.keys, for_disks),
+    ]

@@ -32,11 +32,10 @@ from ec2tasks.admin.policy import (
     READ_ROLE,
     Document,
     Rights,
-    bucket_document,
-    check_buckets,
+    check_size,
     policy_document,
-    trust_document,
 )
+from ec2tasks.admin.roles import bucket_document, check_buckets, trust_document
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.security_groups import SHARED_GROUP, ssh_rule
 from ec2tasks.base import output
@@ -79,16 +78,17 @@ def desired_setup(
 ) -> DesiredSetup:
     """What the account is to have by the options of `admin.setup`.
 
-    Raises UsageError for a bucket or network that can't be.
+    Raises UsageError for a bucket or network that can't be, and a policy that is too large.
     """
     named = check_buckets(buckets)
     rights = {
-        READ_ROLE: bucket_document(named, write=False),
-        FULL_ROLE: bucket_document(named, write=True),
+        READ_ROLE: bucket_document(named, write=False, partition=allowed.partition),
+        FULL_ROLE: bucket_document(named, write=True, partition=allowed.partition),
     }
-    lends = "roles" in allowed.features
+    lends, policy = "roles" in allowed.features, policy_document(allowed)
+    check_size(policy)
     return DesiredSetup(
-        policy=policy_document(allowed),
+        policy=policy,
         roles={name: rights[name] for name in allowed.roles if lends and name in rights},
         networks=check_networks(networks),
         port=aws.endpoint.ssh_port,
@@ -120,15 +120,23 @@ def setup(aws: Aws, desired: DesiredSetup, *, dry: bool) -> None:
     changes = changes_needed(
         desired, read_account(aws, roles=desired.roles, with_group=bool(desired.networks))
     )
+    carry_out(aws, changes, dry=dry)
+    if any(rights["Statement"][0]["Resource"] == ["*"] for rights in desired.roles.values()):
+        output.hint("instances reach every bucket of the account; --bucket NAME limits that")
+    if not dry:
+        output.hint(f"`aws iam add-user-to-group --group-name {USER_GROUP} --user-name NAME` lets a user in")
+
+
+def carry_out(aws: Aws, changes: Sequence[Change], *, dry: bool) -> Mapping[str, Any]:
+    """Make these changes, or if `dry` show them; what their answers gave that others may need."""
     if not changes:
         output.step("all is there already: nothing to change")
     elif dry:
         for change in changes:
             output.data(f"would {change.line}")
     else:
-        apply_changes(aws, changes)
-    if not dry:
-        output.hint(f"`aws iam add-user-to-group --group-name {USER_GROUP} --user-name NAME` lets a user in")
+        return apply_changes(aws, changes)
+    return {}
 
 
 def changes_needed(desired: DesiredSetup, account: Account) -> list[Change]:
@@ -230,15 +238,15 @@ def _trust_changes(name: str, trust: Document | None) -> list[Change]:
 def _lets_ec2_assume(statement: Mapping[str, Any]) -> bool:
     principal = statement.get("Principal", {})
     services = principal.get("Service", []) if isinstance(principal, dict) else []
-    return statement.get("Effect") == "Allow" and EC2_SERVICE in (
-        services if isinstance(services, list) else [services]
-    )
+    named = services if isinstance(services, list) else [services]
+    # In China its console writes the longer name.
+    return statement.get("Effect") == "Allow" and bool({EC2_SERVICE, f"{EC2_SERVICE}.cn"} & set(named))
 
 
 def _rights_words(rights: Document) -> str:
     (statement,) = rights["Statement"]
     kind = "full" if "s3:*" in statement["Action"] else "read-only"
-    names = [arn.removeprefix("arn:aws:s3:::") for arn in statement["Resource"] if not arn.endswith("*")]
+    names = [arn.partition(":s3:::")[2] for arn in statement["Resource"] if not arn.endswith("*")]
     return f"{kind} access to {', '.join(f's3://{name}' for name in names) or 'all of S3'}"
 
 
@@ -287,14 +295,17 @@ def _ec2(operation: str, line: str, request: Mapping[str, Any], **rest: Any) -> 
     return Change(line=line, service="ec2", operation=operation, request=request, **rest)
 
 
-def apply_changes(aws: Aws, changes: Sequence[Change]) -> None:
-    """Make the changes in their order. One that AWS refuses ends it; the next run goes on there."""
-    clients: Mapping[str, Any] = {"iam": aws.iam, "ec2": aws.ec2}
+def apply_changes(aws: Aws, changes: Sequence[Change]) -> Mapping[str, Any]:
+    """Make the changes in their order. One that AWS refuses ends it; the next run goes on there.
+
+    Returns what the answers gave, by where it stood in them.
+    """
     known: dict[str, Any] = {}
     for change in changes:
         output.step(change.line)
         needed = {parameter: known[answer] for parameter, answer in change.needs.items()}
-        action = partial(getattr(clients[change.service], change.operation), **change.request, **needed)
+        client = getattr(aws, change.service)
+        action = partial(getattr(client, change.operation), **change.request, **needed)
         answer = aws.made.ask(action)
         if change.operation.startswith("create_"):
             aws.made.add(*(value for name, value in change.request.items() if name.endswith("Name")))
@@ -303,3 +314,4 @@ def apply_changes(aws: Aws, changes: Sequence[Change]) -> None:
                 answer = answer[key]
             known[change.gives] = answer
             aws.made.add(answer)
+    return known

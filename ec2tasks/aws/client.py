@@ -29,6 +29,30 @@ PRICE_LIST_REGION = "us-east-1"
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between those that are not boto3's own
 
 
+def known_regions(session: boto3.Session) -> dict[str, str]:
+    """The regions that boto3 knows EC2 to be in, each with its partition: the part of AWS that it is in."""
+    return {
+        region: partition
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("ec2", partition_name=partition)
+    }
+
+
+def partition_of(region: str) -> str:
+    """The part of AWS that a region is in, by its name: `aws`, `aws-us-gov` …; no credentials are needed.
+
+    Raises UsageError for a name that is of none.
+    """
+    import botocore.session
+    from botocore.exceptions import UnknownRegionError
+
+    try:
+        core: Any = botocore.session.Session({"profile": (None, None, None, None)})
+        return str(core.get_partition_for_region(region))
+    except UnknownRegionError as error:
+        raise UsageError(f"AWS has no region `{region}`", hint="--only-region eu-central-1") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Aws:
     """AWS in one region: its clients, each made when first asked for."""
@@ -48,12 +72,13 @@ class Aws:
 
     def check_region(self) -> None:
         """Raise UsageError for a region that AWS does not have, which would only fail to answer."""
-        known = self.session.get_available_regions("ec2")
+        known = known_regions(self.session)
         if self.region not in known:
             like = difflib.get_close_matches(self.region, known, n=3)
+            usual = [name for name, part in known.items() if part == "aws"]
             raise UsageError(
                 f"AWS has no region `{self.region}`",
-                hint=f"one of {', '.join(like or known)}; for a newer one: pip install --upgrade boto3",
+                hint=f"one of {', '.join(like or usual)}; for a newer one: pip install --upgrade boto3",
             )
 
     def types_like(self, name: str) -> list[str]:
@@ -157,6 +182,11 @@ class Aws:
         https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html
         """
         return self._client("pricing", attempts=2, region=PRICE_LIST_REGION)
+
+    @property
+    def sso_admin(self) -> Any:
+        """IAM Identity Center, in the region where it is: its permission sets."""
+        return self._client("sso-admin")
 
     @property
     def servicequotas(self) -> Any:

@@ -15,7 +15,13 @@ ALWAYS_ON = re.compile(
     r"us-(east|west)-[12]|eu-west-[123]|eu-(central|north)-1|ca-central-1|sa-east-1"
     r"|ap-south-1|ap-southeast-[12]|ap-northeast-[123]|(cn|us-gov|us-iso\w*|eu-isoe|eusc)-.*"
 )
-QUOTAS = "https://console.aws.amazon.com/servicequotas/home/services"
+CONSOLE = "https://console.aws.amazon.com"
+CONSOLES = {
+    "cn-": "https://console.amazonaws.cn",
+    "us-gov-": "https://console.amazonaws-us-gov.com",
+    "eusc-": "https://console.amazonaws-eusc.eu",
+}
+QUOTAS = f"{CONSOLE}/servicequotas/home/services"
 CHECK = "check the credentials: `aws sts get-caller-identity`"
 LOGIN = "log in again: `aws sso login`, `aws login`, or new keys where yours came with an end"
 AGAIN = "AWS is not available right now; try again in a minute"
@@ -51,7 +57,13 @@ def explanation(code: str, text: str, region: str = "") -> Explanation:
 
 def hint_for(code: str, text: str = "", region: str = "") -> str:
     """What to type about this error."""
-    return explanation(code, text, region).hint.replace("{region}", region or "REGION")
+    hint = explanation(code, text, region).hint.replace("{region}", region or "REGION")
+    return hint.replace(CONSOLE, console_of(region))
+
+
+def console_of(region: str) -> str:
+    """The address of AWS's console for a region: the parts of AWS that share no account have their own."""
+    return next((site for start, site in CONSOLES.items() if region.startswith(start)), CONSOLE)
 
 
 def _rung(code: str, hint: str, words: str = "", *, opt_in: bool = False) -> Explanation:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ec2tasks.aws.explanations import console_of
+
 STANDARD = "Standard (A, C, D, H, I, M, R, T, Z)"
 # By the letters that a type begins with: the quota's name, its code on demand and at the spot price.
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
@@ -41,7 +43,7 @@ def quota_of(instance_type: str, *, spot: bool) -> Quota | None:
 def raise_hint(instance_type: str, quota: Quota | None, region: str) -> str:
     """What to type to ask AWS for a higher quota."""
     if quota is None:
-        console = "https://console.aws.amazon.com/servicequotas"
+        console = f"{console_of(region)}/servicequotas"
         return f"ask for a higher quota of EC2: {console}; or take another --type"
     return (
         "ask for a higher quota: `aws service-quotas request-service-quota-increase --service-code ec2"

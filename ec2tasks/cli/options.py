@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from invoke.parser.argument import Argument
@@ -129,8 +129,27 @@ ADMIN_OPTIONS = (
         help="a role that instances may be given, in place of the two for S3; may be repeated",
     ),
     Option(
+        names=("only_type", "type"),
+        kind=list,
+        help="an instance type that may be launched, or several by a pattern: 'g4dn.*'; may be repeated",
+    ),
+    Option(
+        names=("only_region",),
+        kind=list,
+        help="a region in which instances may be launched; may be repeated",
+    ),
+    Option(
+        names=("kms_key",),
+        kind=list,
+        help="a KMS key of yours with which disks are encrypted, by its id or ARN; may be repeated",
+    ),
+    Option(
         names=("owner",), help="whose instances a user may touch: '*' (the default), or '${aws:username}'"
     ),
+)
+POLICY_OPTIONS = tuple(
+    replace(option, names=(*option.names, "region")) if option.names == ("only_region",) else option
+    for option in ADMIN_OPTIONS
 )
 SETUP_OPTIONS = (
     *ADMIN_OPTIONS,
@@ -139,6 +158,10 @@ SETUP_OPTIONS = (
         names=("network",),
         kind=list,
         help="a network that may use SSH through the security group SshEC2; may be repeated",
+    ),
+    Option(
+        names=("permission_set",),
+        help="a permission set of IAM Identity Center that gives users their rights; nothing else is made",
     ),
     Option(names=("dry", "dry_run"), kind=bool, help="show what would be changed, and change nothing"),
     *(option for option in PLACE_OPTIONS if option.names[0] != "name"),

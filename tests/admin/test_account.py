@@ -7,7 +7,8 @@ import pytest
 from support.values import client_error
 
 from ec2tasks.admin.account import Account, RoleState, read_account
-from ec2tasks.admin.policy import POLICY_NAME, READ_ROLE, trust_document
+from ec2tasks.admin.policy import POLICY_NAME, READ_ROLE
+from ec2tasks.admin.roles import trust_document
 from ec2tasks.aws.client import ATTEMPTS, Aws
 from ec2tasks.base.endpoint import AWS
 

@@ -16,15 +16,18 @@ from ec2tasks.admin.policy import (
     FEATURES,
     FULL_ROLE,
     READ_ROLE,
+    SIZE_LIMIT,
     actions,
-    bucket_document,
-    check_buckets,
     parse_rights,
     policy_document,
     policy_size,
     policy_text,
 )
+from ec2tasks.admin.roles import bucket_document, check_buckets
+from ec2tasks.admin.setup import desired_setup
+from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import OWNER_TAG
+from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import UsageError
 
 REGION = "eu-central-1"
@@ -62,7 +65,18 @@ def test_every_call_in_the_code_is_in_the_policy_and_nothing_else_is() -> None:
 
 def test_iam_takes_a_policy_of_that_size() -> None:
     roles = [f"{'r' * 60}{number:04}" for number in range(10)]
-    assert policy_size(policy_document(parse_rights(roles=roles, owner="${aws:username}"))) <= 6144
+    limits = {"types": ["g4dn.*", "g5.*", "g6.*"], "regions": ["eu-central-1", "eu-west-1"], "keys": [KEY]}
+    many = parse_rights(roles=roles, owner="${aws:username}")
+    limited = parse_rights(owner="${aws:username}", partition="aws-us-gov", **limits)
+    assert policy_size(policy_document(many)) <= SIZE_LIMIT
+    assert policy_size(policy_document(limited)) <= SIZE_LIMIT
+
+
+def test_a_policy_that_iam_would_not_take_is_refused_before() -> None:
+    aws = Aws(endpoint=AWS, region=REGION)
+    roles = [f"{'r' * 60}{number:04}" for number in range(20)]
+    with pytest.raises(UsageError, match=rf"characters, and IAM takes {SIZE_LIMIT}"):
+        desired_setup(aws, parse_rights(roles=roles))
 
 
 @pytest.mark.parametrize(
@@ -93,9 +107,20 @@ def test_all_features_are_tried_above() -> None:
     assert set(FEATURES) == {"key-import", "own-group", "roles", "all-regions", "spot", "any-image"}
 
 
-@pytest.mark.parametrize("given", [{"without": ["tea"]}, {"roles": ["no role"]}, {"roles": ["*"]}])
-def test_a_feature_or_role_that_can_t_be_is_named(given: dict[str, list[str]]) -> None:
-    with pytest.raises(UsageError, match=r"`(tea|no role|\*)`"):
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"without": ["tea"]},
+        {"roles": ["no role"]},
+        {"roles": ["*"]},
+        {"types": ["g4dn xlarge"]},
+        {"regions": ["*"]},
+        {"keys": ["alias/mine"]},
+        {"keys": ["*"]},
+    ],
+)
+def test_a_feature_role_or_limit_that_can_t_be_is_named(given: dict[str, list[str]]) -> None:
+    with pytest.raises(UsageError, match=r"`(tea|no role|\*|g4dn xlarge|alias/mine)`"):
         parse_rights(**given)  # type: ignore[arg-type]
 
 
@@ -125,6 +150,8 @@ LAUNCH = {f"aws:RequestTag/{OWNER_TAG}": "nina", "ec2:MetadataHttpTokens": "requ
 ROLE = f"arn:aws:iam::{ACCOUNT}:role"
 TO_EC2 = {"iam:PassedToService": "ec2.amazonaws.com"}
 IMAGE = f"arn:aws:ec2:{REGION}::image/ami-1"
+KEY = "12345678-90ab-cdef-1234-567890abcdef"
+KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY}"
 
 
 @pytest.mark.parametrize(
@@ -185,6 +212,69 @@ def test_an_owner_may_be_asked_for() -> None:
         assert len(allowing(document, demand)) == count
 
 
+@pytest.mark.parametrize(
+    ("launched", "allowed"),
+    [
+        (("g4dn.xlarge", REGION), True),
+        (("g5.2xlarge", REGION), True),
+        (("g5.xlarge", REGION), False),
+        (("g4dnx.xlarge", REGION), False),
+        (("g4dn.xlarge", "us-east-1"), False),
+    ],
+)
+def test_types_and_regions_limit_what_may_be_launched_and_nothing_else(
+    launched: tuple[str, str], allowed: bool
+) -> None:
+    document = policy_document(parse_rights(types=["g4dn.*", "g5.2xlarge"], regions=[REGION, "eu-west-1"]))
+    kind, region = launched
+    of_launch = {**LAUNCH, "ec2:InstanceType": kind, "aws:RequestedRegion": region}
+    demand = Demand(action="ec2:RunInstances", resource=INSTANCE, context=of_launch)
+    assert bool(allowing(document, demand)) == allowed
+    assert allowing(WHOLE, demand)
+    elsewhere = INSTANCE.replace(REGION, "us-east-1")
+    assert allowing(document, Demand(action="ec2:TerminateInstances", resource=elsewhere, context=OURS))
+
+
+def test_a_key_is_for_disks_alone_and_for_ec2() -> None:
+    by_ec2 = {"kms:ViaService": f"ec2.{REGION}.amazonaws.com"}
+    for key in (KEY, KEY_ARN):
+        document = policy_document(parse_rights(keys=[key]))
+        assert actions(document)[: len(actions(WHOLE))] == actions(WHOLE)
+        for action, context, allowed in (
+            ("kms:Decrypt", by_ec2, True),
+            ("kms:Decrypt", {}, False),
+            ("kms:Decrypt", {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}, False),
+            ("kms:CreateGrant", {**by_ec2, "kms:GrantIsForAWSResource": "true"}, True),
+            ("kms:CreateGrant", by_ec2, False),
+            ("kms:ScheduleKeyDeletion", by_ec2, False),
+        ):
+            assert (
+                bool(allowing(document, Demand(action=action, resource=KEY_ARN, context=context))) == allowed
+            )
+        other = KEY_ARN.replace("567890abcdef", "000000000000")
+        assert not allowing(document, Demand(action="kms:Decrypt", resource=other, context=by_ec2))
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov", "aws-eusc"])
+def test_in_each_part_of_aws_the_arns_are_its_own(partition: str) -> None:
+    document = policy_document(parse_rights(keys=[KEY], partition=partition))
+    buckets = bucket_document(["data"], write=False, partition=partition)
+    arns = [arn for one in (*document["Statement"], *buckets["Statement"]) for arn in one["Resource"]]
+    assert {":".join(arn.split(":")[:2]) for arn in arns} == {"*", f"arn:{partition}"}
+    (lend,) = [one for one in document["Statement"] if one["Sid"] == "LendRole"]
+    passed = lend["Condition"]["StringEquals"]["iam:PassedToService"]
+    assert ("ec2.amazonaws.com.cn" in passed) == (partition == "aws-cn")
+    if partition == "aws":
+        assert {**document, "Statement": document["Statement"][: len(WHOLE["Statement"])]} == WHOLE
+
+
+def test_no_arn_in_the_code_is_of_one_part_of_aws_alone() -> None:
+    """What stands as `arn:aws:` is written where `in_partition` turns it into each part's."""
+    paths = [path for path in (REPO / "ec2tasks").rglob("*.py") if path.parent.name != "local"]
+    named = {path.name for path in paths if "arn:aws:" in path.read_text(encoding="utf-8")}
+    assert named == {"policy.py", "roles.py"}
+
+
 def test_a_role_not_named_is_not_lent() -> None:
     document = policy_document(parse_rights(roles=[READ_ROLE]))
     assert allowing(document, Demand(action="iam:PassRole", resource=f"{ROLE}/{READ_ROLE}", context=TO_EC2))
@@ -198,3 +288,5 @@ def test_the_administrator_s_page_tells_of_every_right_and_feature() -> None:
     rows = "\n".join(line for line in page.splitlines() if line.startswith("|"))
     assert set(re.findall(r"`((?:ec2|iam|ssm|pricing|servicequotas):\w+)`", rows)) == set(actions(WHOLE))
     assert [name for name in FEATURES if f"| `{name}` |" not in rows] == []
+    with_key = set(actions(policy_document(parse_rights(keys=[KEY])))) - set(actions(WHOLE))
+    assert set(re.findall(r"`(kms:\w+)`", rows)) == with_key

@@ -15,11 +15,10 @@ from ec2tasks.admin.policy import (
     FULL_ROLE,
     POLICY_NAME,
     READ_ROLE,
-    bucket_document,
     parse_rights,
     policy_document,
-    trust_document,
 )
+from ec2tasks.admin.roles import bucket_document, trust_document
 from ec2tasks.admin.setup import DesiredSetup, changes_needed, check_networks, desired_setup, setup
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.networks import usable_subnets
@@ -199,7 +198,8 @@ def test_an_account_from_nothing_to_set_up(bare: Aws, capsys: pytest.CaptureFixt
 
     setup(bare, desired, dry=False)
     shown = capsys.readouterr().err.splitlines()
-    assert shown[:-1] == [f"ec2: {line}" for line in planned]
+    assert shown[:-2] == [f"ec2: {line}" for line in planned]
+    assert "--bucket NAME limits that" in shown[-2]
     assert "aws iam add-user-to-group --group-name SshEc2" in shown[-1]
     assert lines(desired, seen(bare, desired)) == []
     setup(bare, desired, dry=False)

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from botocore import exceptions
-from support.values import client_error
+from support.values import client_error, settings
 
-from ec2tasks.aws.client import Aws
+from ec2tasks.aws.client import Aws, partition_of
 from ec2tasks.base.endpoint import AWS
+from ec2tasks.base.errors import UsageError
 
 
 class Flaky:
@@ -27,6 +28,29 @@ class Flaky:
 def flaky(error: Exception, times: int) -> tuple[Aws, Flaky]:
     client = Flaky(error, times)
     return Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", 1): client}), client
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("eu-central-1", "aws"),
+        ("us-gov-east-1", "aws-us-gov"),
+        ("cn-northwest-1", "aws-cn"),
+        ("eusc-de-east-1", "aws-eusc"),
+    ],
+)
+def test_a_region_of_each_part_of_aws_is_known(region: str, partition: str) -> None:
+    assert partition_of(region) == partition
+    Aws(endpoint=AWS, region=region).check_region()
+    assert settings(region=region).region == region
+
+
+def test_a_region_of_no_part_is_named_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="no region `xx-nowhere-1`"):
+        partition_of("xx-nowhere-1")
+    with pytest.raises(UsageError) as caught:
+        Aws(endpoint=AWS, region="us-gove-west-1").check_region()
+    assert "one of us-gov-west-1" in str(caught.value.hint)
 
 
 def test_throttling_is_waited_out_with_the_same_token() -> None:

@@ -103,6 +103,38 @@ def test_what_the_organization_forbids_is_not_asked_of_the_account_s_policy_firs
     assert str(failure.hint).startswith("your organization forbids it")
 
 
+@pytest.mark.parametrize(
+    ("region", "site"),
+    [
+        ("eu-west-1", "console.aws.amazon.com/"),
+        ("us-gov-west-1", "console.amazonaws-us-gov.com/"),
+        ("eusc-de-east-1", "console.amazonaws-eusc.eu/"),
+        ("cn-north-1", "console.amazonaws.cn/"),
+    ],
+)
+def test_the_console_is_that_of_the_region_s_part_of_aws(region: str, site: str) -> None:
+    failure = explain(answer({"code": "VcpuLimitExceeded", "text": "x", "region": region}))
+    assert failure
+    assert f"https://{site}servicequotas/" in str(failure.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "User: arn:aws:iam::1:user/kim is not authorized to perform: sts:AssumeRole on resource: x",
+            "the role must trust you",
+        ),
+        ("MultiFactorAuthentication failed with invalid MFA one time pass code.", "wait for the next one"),
+    ],
+)
+def test_a_role_that_does_not_let_you_in_is_no_right_of_ec2tasks(text: str, says: str) -> None:
+    failure = explain(client_error("AccessDenied", text, operation="AssumeRole"))
+    assert failure
+    assert says in str(failure.hint)
+    assert "admin.policy" not in str(failure.hint)
+
+
 def test_what_boto3_can_t_ask_is_no_traceback() -> None:
     failure = explain(exceptions.ParamValidationError(report="Tags: too long"))
     assert failure

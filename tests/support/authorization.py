@@ -59,7 +59,7 @@ def _holds(operator: str, key: str, wanted: str | list[str], context: Mapping[st
         return (found is None) == (values == ["true"])
     if operator == "ForAllValues:StringEquals":
         return all(one in values for one in found or [])
-    if operator == "StringEquals":
+    if operator in ("StringEquals", "Bool"):
         return found in values
     assert operator == "StringLike", operator
     return found is not None and any(_like(one, found) for one in values)
@@ -121,6 +121,8 @@ def _run(request: Mapping[str, Any], tags: Tags) -> Iterator[Demand]:
     of_instance = {
         "ec2:MetadataHttpTokens": request.get("MetadataOptions", {}).get("HttpTokens", "optional"),
         "ec2:InstanceMarketType": "spot" if spot else "on-demand",
+        "ec2:InstanceType": request.get("InstanceType", ""),
+        "aws:RequestedRegion": "eu-central-1",
     }
     for kind in ("instance", "volume", "network-interface"):
         given = {key: value for key, value in tagging.get(kind, {}).items() if key.startswith("aws:")}
