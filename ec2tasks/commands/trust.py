@@ -94,7 +94,7 @@ def pass_gate(gate: Gate, acts: Acts, *, asks: bool, dry: bool = False) -> None:
         if not left:
             return
         if not (asks and output.can_ask()):
-            raise NotTrustedError("\n  ".join([f"{_untrusted(gate)}:", *lines(left)]), hint=HINT)
+            raise NotTrustedError(f"{_untrusted(gate)}:", lines=lines(left), hint=HINT)
         if not ask_for(gate, left):
             raise NotTrustedError(f"{_untrusted(gate)}, and you did not say yes", hint=HINT)
         agree(gate.state, gate.root, left, earlier=agreed_digests(gate.state, gate.root))

@@ -108,6 +108,7 @@ def test_what_reaches_beyond_the_clone_is_refused_before_anything_is_launched(
     assert named in said.err
     assert "hint: `ec2tasks trust` lists it and asks once" in said.err
     assert "\x1b" not in said.err
+    assert r"\n" not in said.err  # a wish is a line of its own
     asked = cloned.ec2tasks("trust")
     assert (asked.code, asked.out[:4]) == (2, "new "), asked.err
     assert named in asked.out
