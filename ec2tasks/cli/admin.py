@@ -44,7 +44,8 @@ def _rights(given: Mapping[str, Any], region: str) -> Rights:
 def policy(c: Context, given: Mapping[str, Any]) -> None:
     """Print the least IAM policy that lets users use ec2tasks, as the AWS console takes it.
 
-    As an inline policy it is for a permission set of IAM Identity Center too.
+    As an inline policy it is for a permission set of IAM Identity Center too. IAM knows no number of
+    instances: the account's quota of vCPUs is that limit.
     """
     output.document(policy_text(_rights(given, make_settings(c, {}).region)))
 
