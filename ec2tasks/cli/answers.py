@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from ec2tasks.base.answers import (
     ChangeAnswer,
@@ -26,6 +26,8 @@ from ec2tasks.config.json_schema import DRAFT
 from ec2tasks.local.control import LocalStatus
 from ec2tasks.records.run import Run
 from ec2tasks.remote.guard_status import GuardStatus
+from ec2tasks.usage.samples import Sample
+from ec2tasks.usage.summary import Summary
 
 
 class StatusAnswer(InstanceAnswer):
@@ -33,6 +35,13 @@ class StatusAnswer(InstanceAnswer):
 
     guard: GuardStatus | None
     outlook: list[str]
+
+
+class UseAnswer(TypedDict):
+    """What a job used of its machine: bytes, shares from 0 to 1, seconds, watts; null with no samples."""
+
+    job: str
+    use: Summary | None
 
 
 # By task; where it has an option without which there is no JSON, with that.
@@ -48,6 +57,8 @@ ANSWERS: dict[str, Any] = {
     "runs": list[Run],
     "status": StatusAnswer | None,
     "sync --diff": list[ChangeAnswer],
+    "use": UseAnswer,
+    "use --follow": Sample,  # a line each
 }
 PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null"}
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict, replace
 
 import pytest
 from jsonschema import Draft7Validator
@@ -16,6 +17,8 @@ from support.repository import REPO
 
 from ec2tasks.cli.answers import ANSWERS, schema_of
 from ec2tasks.cli.tasks import ec2
+from ec2tasks.usage.samples import Sample, read_samples
+from ec2tasks.usage.summary import Summary, summed_up
 
 CALLS = {
     "check": ("check",),
@@ -29,14 +32,21 @@ CALLS = {
     "runs": ("runs",),
     "status": ("status",),
     "sync --diff": ("sync", "--diff"),
+    "use": ("use",),
+    "use --follow": ("use", "--follow"),
 }
 
 
 def check(task: str, said: CommandResult) -> object:
     """The answer, which is of the form that the schema promises, and no more than that."""
     assert said.code == 0, said.err
+    # With --follow a line each, of which a short job has none.
+    form = schema_of(ANSWERS[task], strict=True)
+    if "follow" in task:
+        form = {"type": "array", "items": form}
+        said = replace(said, out=f"[{','.join(said.out.splitlines())}]")
     value = json.loads(said.out)
-    Draft7Validator(schema_of(ANSWERS[task], strict=True)).validate(value)
+    Draft7Validator(form).validate(value)
     return value
 
 
@@ -61,7 +71,7 @@ def test_answers_have_the_promised_form(warm: ScratchProject) -> None:
     assert warm.ec2tasks("finish", "--leave").code == 0
     for task, words in CALLS.items():
         value = check(task, warm.ec2tasks(*words, "--json"))
-        assert value or task == "reap", task
+        assert value or task in ("reap", "use --follow"), task
 
 
 def test_with_no_instance_they_say_so_in_the_same_form(local_project: ScratchProject) -> None:
@@ -71,6 +81,17 @@ def test_with_no_instance_they_say_so_in_the_same_form(local_project: ScratchPro
     said = local_project.ec2tasks("jobs", "--json")
     assert (said.code, said.out) == (125, "")
     assert "hint:" in said.err
+
+
+def test_what_was_sampled_has_the_promised_form() -> None:
+    text = "".join(
+        f"t={10 * i} cpu=0.25 memory=1/4 disk=1/8 network={i}/0 gpu=0.5,1,16,50,-\n" for i in range(1, 4)
+    )
+    samples = read_samples(text)
+    summary = summed_up(samples)
+    assert summary
+    for kind, values in ((Sample, asdict(samples[0])), (Summary, asdict(summary))):
+        Draft7Validator(schema_of(kind, strict=True)).validate(json.loads(json.dumps(values)))
 
 
 def interrupted(project: ScratchProject) -> int:
