@@ -24,6 +24,7 @@ PACKAGES = (
     "aws",
     "admin",
     "ssh",
+    "environment",
     "remote",
     "sync",
     "records",
@@ -42,6 +43,7 @@ OWNERS = {
     "subprocess": {
         *("base.exchange", "base.channel", "base.process", "base.project"),
         *("make.reading", "ssh.connect", "remote.follow"),
+        "remote.build_step",  # on the instance
     },
     "rich": {"base.output"},
     "yaml": {"config.layers"},
@@ -148,7 +150,7 @@ def test_a_library_is_imported_by_its_owners_alone(module: str) -> None:
 # Who may print, and what: ec2tasks' own words go through one module, which escapes what is not ours.
 PRINTERS = {
     "print": {"base.output", "local.server", "local.fleet"},  # the local EC2's log is its own
-    "write": {"base.output"},
+    "write": {"base.output", "remote.build_step"},  # there, its answer
     "print_exc": {"local.server"},
     "Console": {"base.output"},
 }
@@ -160,8 +162,8 @@ READERS = {
     "Popen": {"base.process"},
     # Of these, `once` and `_attached` are at a command's own terminal or output.
     "start": {"base.process", "ssh.connect", "remote.session", "remote.job", "remote.follow", "sync.rsync"}
-    | {"commands.supervise"},
-    "pump": {"base.process", "remote.job", "sync.rsync"},
+    | {"commands.supervise", "remote.environment"},
+    "pump": {"base.process", "remote.job", "remote.environment", "sync.rsync"},
     "write_all": {"remote.follow"},
 }
 
@@ -187,7 +189,7 @@ def test_what_is_said_is_printed_in_one_place(module: str) -> None:
     assert not prints
     streams = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     printing = {"base.output", "base.terminal", "cli.program", "local.api", "local.server", "local.tasks"}
-    if module not in printing | {"sync.progress"}:
+    if module not in printing | {"sync.progress", "remote.build_step"}:
         assert not streams & {"sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__"}
     written = {ast.unparse(node.args[0]) for node in ast.walk(tree) if is_write_to_a_number(node)}
     assert not written & {"1", "2"}
@@ -235,7 +237,9 @@ def test_the_local_ec2_is_imported_by_the_tasks_and_their_edge_alone() -> None:
     assert users == {"cli.task", "cli.tasks", "cli.answers"}
 
 
-@pytest.mark.parametrize("name", ["config", "usage", "make", "sync", "records", "lifecycle", "local"])
+@pytest.mark.parametrize(
+    "name", ["config", "usage", "make", "environment", "sync", "records", "lifecycle", "local"]
+)
 def test_a_package_s_first_page_lists_its_modules_in_the_order_of_their_imports(name: str) -> None:
     page = ast.get_docstring(parsed(ROOT / name / "__init__.py")) or ""
     order = [f"{name}.{line.split()[0]}" for line in page.splitlines() if "  " in line]

@@ -37,6 +37,7 @@ from ec2tasks.cli.runs import report, runs
 from ec2tasks.cli.scaffold import TO_COPY, init_project, makefile_text
 from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan, translated
 from ec2tasks.cli.trust import trust
+from ec2tasks.commands import environment as environment_commands
 from ec2tasks.commands import plan
 from ec2tasks.commands import sync as sync_commands
 from ec2tasks.commands.down import down as end_instance
@@ -180,6 +181,25 @@ def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no se
     )
 
 
+@ec2_task(
+    Option(names=("rebuild",), kind=bool, help="build it anew on the running instance"),
+    Option(names=("env",), setting="env"),
+    *REACH_OPTIONS,
+)
+def env(c: Context, given: Mapping[str, Any]) -> None:
+    """Tell which environment a run takes there, why, where it is, and what of it differs from here.
+
+    Nothing is launched or started for it.
+    """
+    context = make_context(c, given, acts=Acts.LOOK)
+    request = environment_commands.wanted_environment(context)
+    if given["rebuild"]:
+        return environment_commands.rebuild(context, request)
+    for line in environment_commands.explain(context, request):
+        output.data(line)
+    return None
+
+
 @ec2_task()
 def makefile(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
     """Print Makefile.inc, the rules that make `make on-ec2-TARGET` work."""
@@ -229,6 +249,7 @@ ec2 = Ec2Collection(
     config,
     look_tasks.check,
     look_tasks.quote,
+    env,
     trust,
     init,
     makefile,

@@ -120,7 +120,6 @@ def _supervise_again(record: Record, job: JobStatus, *, whole: bool = False) -> 
         command=job.command,
         remote_dir=context.settings.remote_dir,
         below=str(context.project.below),
-        env=context.settings.env,
         variables={},
         ports=context.settings.ports,
         reverse_ports=context.settings.reverse_ports,

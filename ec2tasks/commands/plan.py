@@ -1,4 +1,4 @@
-"""What a task would do, in words: from the settings and what this machine knows, so that it costs nothing."""
+"""What a task would do, in words: from settings, files and what is known here, so that it costs nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ec2tasks.aws.prices import offer_text, price_of
 from ec2tasks.base.final_state import FinalState
+from ec2tasks.commands.environment import wanted_environment
+from ec2tasks.environment.said import plan_line
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.pricing import remembered_rates
 
@@ -62,6 +64,7 @@ def run_lines(context: CallContext, command: str | None, *, sync: bool) -> list[
     return [
         *up_lines(context),
         *([push_line(context)] if sync else []),
+        plan_line(wanted_environment(context)),
         f"run in {where}: {command or 'a shell'}",
         *([pull_line(context)] if sync else []),
         end_line(context),

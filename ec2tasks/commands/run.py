@@ -14,6 +14,7 @@ from ec2tasks.aws.capacity import NoCapacityError
 from ec2tasks.base import output
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.terminal import has_input, on_terminal, terminal_size
+from ec2tasks.commands.environment import begin, wanted_environment
 from ec2tasks.commands.fetch import fetch, move_files, while_fetching
 from ec2tasks.commands.preflight import check_run
 from ec2tasks.commands.reconnect import JobConnection
@@ -108,11 +109,15 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
     asked = {"command": request.command, "recipe": request.recipe}
     record = Record(lease=lease, timings=timings, fetches=request.sync, asked=asked)
     use = JobUse(lease=lease, job_id=operation.job_id)
+    environment = wanted_environment(context, environ)
     job = _job(context, request, environ, job_id=operation.job_id, resumed=resumed)
+    job = replace(job, environment=environment)
 
     def work() -> Outcome:
+        prepared = begin(lease, environment, job.variables)
         with timings.time("synced"):
             _push(lease, request)
+        prepared(timings)
         outcome = _run_and_fetch(lease, request, job, record)
         use.fetch(outcome, ran=timings.seconds.get("ran", 0.0))
         return outcome
@@ -200,7 +205,6 @@ def _job(
         command=request.command,
         remote_dir=settings.remote_dir,
         below=str(context.project.below),
-        env=settings.env,
         variables={**forwarded(settings.forward_env, environ), **request.variables, **again},
         ports=settings.ports,
         reverse_ports=settings.reverse_ports,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.config import parsers
+from ec2tasks.config import environment, parsers
 from ec2tasks.config.parsers import Parser
 
 DEFAULT_REGION = "eu-central-1"
@@ -202,10 +202,11 @@ KEYS = (
     ),
     Key(
         name="env",
-        parse=parsers.text,
+        parse=environment.env,
         environment=("CONDA_ENV",),
-        default="auto",
-        about="auto, none, a conda environment, or a venv's folder",
+        default=environment.AUTO,
+        show=environment.env_text,
+        about="auto, none, a conda environment, a venv's folder, a file to build one from, or a mapping",
     ),
     Key(
         name="ports",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2tasks.base.project import SETTINGS_FILE, Project
+from ec2tasks.config.environment import EnvWish
 from ec2tasks.config.invoke import invoke_layers
 from ec2tasks.config.layers import (
     BUILT_IN,
@@ -58,7 +59,7 @@ class Settings:
     multiplex: str | None
     user_data: str | None
     tags: Mapping[str, str]
-    env: str
+    env: EnvWish
     ports: tuple[str, ...]
     reverse_ports: tuple[str, ...]
     forward_env: tuple[str, ...]

@@ -167,7 +167,7 @@ class Fleet:
             region=record.region,
             folders=self._folders(record.id),
             tools=self._layout.guest,
-            pip_cache=self._layout.pip_cache(family),
+            caches=self._layout.caches(family),
             public_key=cloud.key_text(record.id),
             user_data=cloud.user_data(record.id),
         )

@@ -66,7 +66,8 @@ def write_own_files(spec: HostSpec, uid: int) -> None:
     first = not folders.root.exists()
     for folder in (folders.root, folders.etc, folders.ssh):
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for folder in (folders.home, folders.log, folders.cloud, folders.cloud / "instance", spec.pip_cache):
+    caches = [spec.caches / name for name in rootfs.CACHES]
+    for folder in (folders.home, folders.log, folders.cloud, folders.cloud / "instance", *caches):
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         give_to_guest(folder, uid)
     for name, text in rootfs.etc_texts(spec).items():

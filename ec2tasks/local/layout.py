@@ -57,9 +57,9 @@ class Layout:
         """One folder an instance: its disk, console and keys."""
         return self.root / "instances"
 
-    def pip_cache(self, family: str) -> Path:
-        """The downloads shared by all instances of one family of images; it outlives the server."""
-        return self.root / "cache" / family / "pip"
+    def caches(self, family: str) -> Path:
+        """What all instances of one family of images share: downloads, `pytorch`; outlives the server."""
+        return self.root / "cache" / family
 
 
 def state_folder(environ: Mapping[str, str], uid: int) -> Path:

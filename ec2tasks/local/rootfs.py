@@ -22,6 +22,7 @@ ETC = (
     "protocols", "python3", "python3.10", "python3.11", "python3.12", "python3.13", "rpc", "screenrc",
     "services", "skel", "ssl", "terminfo", "timezone", "vim",
 )  # fmt: skip
+CACHES = ("pip", "uv")  # of downloads, below ~/.cache
 ROOT_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 
@@ -77,7 +78,7 @@ class HostSpec:
     region: str
     folders: Folders
     tools: Path
-    pip_cache: Path
+    caches: Path
     public_key: str = ""
     user_data: bytes = b""
 
@@ -191,7 +192,9 @@ def own_argv(spec: HostSpec, home_mb: int | None) -> list[str]:
         argv += ["--bind", f"{folders.home}", home]
     else:
         argv += ["--size", f"{home_mb * 1024 * 1024}", "--tmpfs", home]
-    argv += ["--bind", f"{spec.pip_cache}", f"{home}/.cache/pip"]
+    for name in CACHES:
+        argv += ["--bind", f"{spec.caches / name}", f"{home}/.cache/{name}"]
+    argv += ["--ro-bind-try", f"{spec.caches / 'pytorch'}", "/opt/pytorch"]
     return [*argv, "--bind", f"{folders.log}", "/var/log", "--bind", f"{folders.cloud}", "/var/lib/cloud"]
 
 

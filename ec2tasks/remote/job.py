@@ -6,7 +6,7 @@ import io
 import secrets
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ec2tasks.base.exchange import MEBIBYTE, Limits, pump
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.scripts import remote_script, without_comments
+from ec2tasks.environment.request import EnvironmentRequest
 from ec2tasks.remote.first_word import first_word, lacking_text
 from ec2tasks.remote.protocol import Message, read_job_id, read_message, script_argv
 from ec2tasks.ssh.host import Host
@@ -26,7 +27,7 @@ MISSING = 127
 ANSWERING = Limits(seconds=60.0)
 SIGNALLING = Limits(seconds=20.0)  # a command that is being started is waited for there
 
-SCRIPTS = ("runner.sh", "job.sh", "sampler.sh")
+SCRIPTS = ("runner.sh", "job.sh", "environment.sh", "sampler.sh")
 SAVED_MB, UNBOUNDED_MB = 2048, 64 * 1024
 
 
@@ -37,13 +38,13 @@ class Job:
     `multi` is the multiplexer it runs in, or none; `final_state` what is to become of the instance after it;
     `terminal` gives it a terminal there, `fed` an input that a client hands on. `log_mb` bounds what is kept
     of its output, in MiB, 0 for no bound. `size` is the terminal's rows and columns, `term` its kind.
+    `environment` is the one that it runs in.
     """
 
     job_id: str
     command: str | None
     remote_dir: str
     below: str
-    env: str
     variables: Mapping[str, str]
     ports: tuple[str, ...]
     reverse_ports: tuple[str, ...]
@@ -54,6 +55,7 @@ class Job:
     log_mb: int = 0
     size: tuple[int, int] = (24, 80)
     term: str = "xterm-256color"
+    environment: EnvironmentRequest = field(default_factory=lambda: EnvironmentRequest(wanted="auto"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,9 @@ def job_files(job: Job) -> dict[str, str]:
     values = {
         "remote_dir": job.remote_dir,
         "below": job.below,
-        "environment": job.env,
+        "environment": job.environment.wanted,
+        "built": job.environment.key,
+        "conda_name": job.environment.conda_name,
         "multi": job.multi,
         "final": job.final_state.value,
         "terminal": "yes" if job.terminal else "",

@@ -4,7 +4,7 @@
 # `job`, which says where to run it and in which environment.
 set -u
 job_dir=$HOME/.ec2tasks/runs/$1
-remote_dir='' below='' environment='' program=''
+remote_dir='' below='' environment=auto program='' chosen=none
 # shellcheck disable=SC1091
 . "$job_dir/job"
 
@@ -32,44 +32,6 @@ fail() {
     exit 125
 }
 
-conda_base() {
-    for base in "${CONDA_ROOT:-}" "$HOME/miniconda3" "$HOME/anaconda3" "$HOME/miniforge3" /opt/conda /opt/miniconda3 /opt/miniforge3; do
-        if [ -n "$base" ] && [ -f "$base/etc/profile.d/conda.sh" ]; then
-            printf '%s\n' "$base"
-            return 0
-        fi
-    done
-    return 1
-}
-
-activate_conda() {
-    base=$(conda_base) || return 1
-    set +u
-    # shellcheck disable=SC1091
-    . "$base/etc/profile.d/conda.sh" && conda activate "$1" >/dev/null 2>&1
-    code=$?
-    set -u
-    return $code
-}
-
-activate_venv() {
-    [ -f "$1/bin/activate" ] || return 1
-    set +u
-    # shellcheck disable=SC1091
-    . "$1/bin/activate"
-    set -u
-}
-
-project_conda_name() {
-    sed -n 's/^name:[[:space:]]*\([^[:space:]#]*\).*/\1/p' environment.yml 2>/dev/null | head -n 1
-}
-
-activate_auto() {
-    name=$(project_conda_name)
-    { [ -n "$name" ] && activate_conda "$name"; } ||
-        activate_venv .venv || activate_venv /opt/pytorch || activate_conda base || true
-}
-
 # Whether bash finds a program of that name; this shell's own functions are none.
 has() {
     type -P "$1" >/dev/null && return 0
@@ -77,17 +39,17 @@ has() {
     return 1
 }
 
+# shellcheck disable=SC1091
+. "$job_dir/environment.sh"
+
 cd "$HOME/$remote_dir/$below" 2>/dev/null ||
     fail "no folder $remote_dir/$below on the instance; run without --no-rsync first"
-case $environment in
-none) ;;
-auto) activate_auto ;;
-*\?) activate_venv "${environment%\?}" || activate_conda "${environment%\?}" || activate_auto ;;
-*)
-    activate_venv "$environment" || activate_conda "$environment" ||
-        fail "no environment $environment on the instance (a conda environment's name, or a venv's folder)"
-    ;;
-esac
+choose
+[ "$chosen" != absent ] ||
+    fail "no environment $environment on the instance (a conda environment's name, or a venv's folder)"
+[ "$chosen" != missing ] || fail "the environment that was built is no longer there; run it again"
+activate || [ "${environment%\?}" != "$environment" ] || [ "$environment" = auto ] ||
+    fail "the environment ${chosen#*:} can't be activated"
 
 # shellcheck disable=SC1091
 . "$job_dir/variables"

@@ -133,12 +133,14 @@ def _few_seconds(text: str) -> int:
 class Session:
     """A client's session on the instance; it ends with the process that holds it.
 
-    `home`: the login user's there. `empty`: nothing of the project is there; `clean`: what is there had all
-    been fetched before. `notice`: that the instance is about to end, if it has said so.
+    `home`: the login user's there. `environment`: which one the job will take, as environment.sh tells it.
+    `empty`: nothing of the project is there; `clean`: what is there had all been fetched before. `notice`:
+    that the instance is about to end, if it has said so.
     """
 
     channel: Channel
     home: str = ""
+    environment: str = ""
     empty: bool = False
     clean: bool = False
     leaving: threading.Event = field(default_factory=threading.Event)
@@ -232,6 +234,7 @@ def join(host: Host, tools: Tools, request: SessionRequest, files: Mapping[str, 
             session.send("start")
         joined = _answer(host, channel)
         session.home = joined.need("home", str)
+        session.environment = joined.get("environment", str, "")
         session.empty = joined.get("used", str, "") != "yes"
         session.clean = joined.get("fetched", str, "") == "yes"
         if joined.get("guarded", str, "") != "yes":

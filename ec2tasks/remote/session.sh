@@ -15,8 +15,9 @@
 #
 # The client says `file name=NAME body=TEXT` for each file that the job needs, then `start`; from then on `alive`
 # now and then, `fetching` when it begins to fetch everything, and in the end `leave`, with fetched=yes where it
-# has. It is told `joined`, with home=, used=yes where something of the project is there, guarded=yes, and
-# fetched=yes where all there had been fetched before; `notice` with reason=spot and time= where AWS takes the
+# has. It is told `joined`, with home=, used=yes where something of the project is there, guarded=yes,
+# fetched=yes where all there had been fetched before, and environment=, the one that the job will take, as
+# environment.sh tells it; `notice` with reason=spot and time= where AWS takes the
 # instance back, with reason=max_hours and seconds= where that ends it soon, with no reason where no longer; and
 # in the end
 #   others        somebody else is there, or just a command: job=JOB_ID
@@ -105,7 +106,14 @@ guarded() {
     done
 }
 if guarded; then guard=yes; else guard=; fi
-say joined home "$HOME" used "${used:+yes}" guarded "$guard" fetched "$before"
+# Which environment the job will take, in a shell of its own: the job's words are none of this script's.
+tell_environment() (
+    # shellcheck disable=SC1091
+    . "$job_dir/environment.sh" && . "$job_dir/job" && tell_choice
+)
+environment=
+[ ! -e "$job_dir/environment.sh" ] || environment=$(tell_environment)
+say joined home "$HOME" used "${used:+yes}" guarded "$guard" fetched "$before" environment "$environment"
 
 # Whether a command ended only after this client began to fetch.
 came_later() {

@@ -27,5 +27,5 @@ def test_the_state_folder_is_the_chosen_one_else_the_usual_one(
 
 def test_the_cache_lies_outside_what_ends_with_the_server() -> None:
     layout = Layout(root=Path("/r"))
-    assert layout.pip_cache("pytorch") == Path("/r/cache/pytorch/pip")
-    assert layout.instances not in layout.pip_cache("pytorch").parents
+    assert layout.caches("pytorch") == Path("/r/cache/pytorch")
+    assert layout.instances not in layout.caches("pytorch").parents

@@ -11,7 +11,7 @@ SPEC = HostSpec(
     region="eu-west-1",
     folders=Folders(root=Path("/state/instances/i-1")),
     tools=Path("/state/guest"),
-    pip_cache=Path("/state/cache/pip"),
+    caches=Path("/state/cache"),
 )
 
 
@@ -25,6 +25,7 @@ def test_only_the_instances_own_folders_can_be_written() -> None:
         "/state/instances/i-1/log": "/var/log",
         "/state/instances/i-1/cloud": "/var/lib/cloud",
         "/state/cache/pip": "/home/ec2-user/.cache/pip",
+        "/state/cache/uv": "/home/ec2-user/.cache/uv",
     }
 
 

@@ -13,6 +13,7 @@ from support.instance_scripts import instance_script_argv
 from support.values import JOB
 from support.waiting import until
 
+from ec2tasks.environment.request import EnvironmentRequest
 from ec2tasks.remote.job import job_files
 from ec2tasks.remote.protocol import message_line
 
@@ -81,7 +82,9 @@ def test_an_earlier_guard_sees_this_version_s_session_limits_and_job(guard: Guar
     session = subprocess.Popen(argv, env=environ(guard), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert session.stdin
     assert session.stdout
-    job = replace(JOB, command="until [ -e ~/over ]; do sleep 0.1; done", env="none")
+    job = replace(
+        JOB, command="until [ -e ~/over ]; do sleep 0.1; done", environment=EnvironmentRequest(wanted="none")
+    )
     for name, text in job_files(job).items():
         session.stdin.write(message_line("file", name=name, body=text))
     session.stdin.write(b"start\n")

@@ -12,6 +12,7 @@ from support.instance_scripts import instance_script_argv
 from support.values import JOB
 from support.waiting import until
 
+from ec2tasks.environment.request import EnvironmentRequest
 from ec2tasks.remote.job import Job, JobStatus, LostJobError, exit_code, job_files, read_status
 from ec2tasks.remote.protocol import Value, read_message
 from ec2tasks.remote.stream import Output
@@ -69,7 +70,7 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
             found.ask("signal", job_id, name="KILL")
 
 
-PLAIN = replace(JOB, ports=(), env="none")
+PLAIN = replace(JOB, ports=(), environment=EnvironmentRequest(wanted="none"))
 
 
 def test_a_command_killed_for_want_of_memory_is_said_so(keeper: Keeper, tmp_path: Path) -> None:

@@ -80,6 +80,13 @@ def until_state(project: ScratchProject, state: str) -> None:
     until(lambda: {one.state for one in list_instances(aws, owner=user)} == {state}, state)
 
 
+def instance_home(project: ScratchProject) -> Path:
+    """The home of the login user of a project's instance, as it lies on this machine."""
+    status = project.status()
+    assert status
+    return Path(Layout(root=Path(project.environ["EC2_LOCAL_DIR"])).instances, status["id"], "home")
+
+
 def faults(place: ScratchProject | Path, **asked: object) -> None:
     """Let these things go wrong on a running local EC2 from now on; nothing ends all of them."""
     folder = Path(place.environ["EC2_LOCAL_DIR"]) if isinstance(place, ScratchProject) else place

@@ -16,6 +16,7 @@ from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project
 from ec2tasks.base.state import State
 from ec2tasks.config.settings import Settings, read_settings
+from ec2tasks.environment.request import EnvironmentRequest
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.remote.job import Job
 from ec2tasks.ssh.host import Host
@@ -45,7 +46,7 @@ JOB = Job(
     command="make train",
     remote_dir="shop",
     below=".",
-    env="auto",
+    environment=EnvironmentRequest(wanted="auto"),
     variables={"TOKEN": "it's $5"},
     ports=("8888:localhost:8888",),
     reverse_ports=(),

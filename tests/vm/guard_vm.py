@@ -13,6 +13,7 @@ import pytest
 from support.values import JOB, settings
 
 from ec2tasks.aws import user_data as guard
+from ec2tasks.environment.request import EnvironmentRequest
 from ec2tasks.remote.job import job_files
 from ec2tasks.remote.protocol import bash_argv
 from ec2tasks.ssh.host_keys import Shown, console_host_keys
@@ -101,7 +102,9 @@ def test_a_command_outlives_its_connection_where_logind_kills_what_a_session_lea
     machine.said("sudo systemctl restart systemd-logind")
     machine.ssh("setsid sleep 600 </dev/null >/dev/null 2>&1 &")
     machine.until(lambda: machine.ssh("pgrep -fx 'sleep 600'").returncode == 1, "logind to kill it")
-    job = replace(JOB, command="echo began; sleep 60; echo ended", env="none")
+    job = replace(
+        JOB, command="echo began; sleep 60; echo ended", environment=EnvironmentRequest(wanted="none")
+    )
     writes = [f"printf %s {shlex.quote(text)} >{name}" for name, text in job_files(job).items()]
     machine.said(f"mkdir -p shop .ec2tasks/runs/r; cd .ec2tasks/runs/r; {'; '.join(writes)}")
     machine.said(shlex.join(bash_argv("follow.sh", "begin", job="r")))
