@@ -96,15 +96,7 @@ def remaining(settings: Settings, used: float) -> Settings:
 
 
 def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, str], resumed: int) -> int:
-    settings = context.settings
-    final_state = FinalState(settings.final_state)
-    operation = Operation(
-        context=context,
-        final_state=final_state if settings.given("final_state") else None,
-        default_end=final_state,
-        detaches=request.detach,
-        fetches=request.sync,
-    )
+    operation = _operation(context, request)
     lease, timings = Lease(operation=operation), Timings()
     asked = {"command": request.command, "recipe": request.recipe}
     record = Record(lease=lease, timings=timings, fetches=request.sync, asked=asked)
@@ -130,6 +122,17 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
         outcome = record.of(lambda: with_instance(lease, work, timings, files=files, may_launch=True))
     use.say_end(outcome, timings)
     return outcome.exit_code(fetches=request.sync)
+
+
+def _operation(context: CallContext, request: RunRequest) -> Operation:
+    settings, final_state = context.settings, FinalState(context.settings.final_state)
+    return Operation(
+        context=context,
+        final_state=final_state if settings.given("final_state") else None,
+        default_end=final_state,
+        detaches=request.detach,
+        fetches=request.sync,
+    )
 
 
 def _push(lease: Lease, request: RunRequest) -> None:
