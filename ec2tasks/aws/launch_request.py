@@ -95,7 +95,7 @@ def run_instances_request(plan: LaunchPlan, candidate: Candidate, token: str) ->
         "ClientToken": token,
         "KeyName": plan.key_name,
         **_network(plan, candidate.subnet),
-        "UserData": user_data(plan.settings),
+        "UserData": user_data(plan.settings, next(iter(figures), None)),
         "InstanceInitiatedShutdownBehavior": "terminate" if plan.settings.spot else "stop",
         "MetadataOptions": {
             "HttpTokens": "required",

@@ -163,6 +163,16 @@ def amount(text: object) -> float | None:
     return value if math.isfinite(value) and 0 < value < 1e6 else None
 
 
+def affordable_seconds(usd: float, hourly: float | None) -> int | None:
+    """How long an instance runs for so many dollars, at least a second; 0, for ever, for no sum.
+
+    None where its price is not known.
+    """
+    if not usd:
+        return 0
+    return max(1, int(usd / hourly * 3600)) if hourly else None
+
+
 def cost(price: float | None, since: datetime, until: datetime) -> float | None:
     """The cost of the time between two moments, in US dollars; EC2 bills by the second."""
     return None if price is None else price * (until - since).total_seconds() / 3600

@@ -9,8 +9,9 @@ from email.generator import BytesGenerator
 from email.message import Message
 from email.mime.multipart import MIMEMultipart
 
+from ec2tasks.aws.prices import affordable_seconds
 from ec2tasks.base.errors import UsageError
-from ec2tasks.base.scripts import remote_script, without_comments
+from ec2tasks.base.scripts import compact, remote_script
 from ec2tasks.config.parsers import USER_DATA_LIMIT
 from ec2tasks.config.settings import Settings
 
@@ -30,13 +31,16 @@ MIME_HEADERS = ("content-type:", "mime-version:")
 BOUNDARY = "==ec2tasks=="
 
 
-def user_data(settings: Settings) -> str:
+def user_data(settings: Settings, hourly: float | None = None) -> str:
     """The user data of a launch: the guard, which cloud-init runs first, then the user's own as it is.
 
+    `hourly`: what the instance costs, in dollars, where max_cost is to be kept.
     Raises UsageError where both together are more than AWS takes.
     """
     own = settings.user_data or ""
-    text = multipart([_part(boothook(settings), "text/cloud-boothook"), *([own_part(own)] if own else [])])
+    text = multipart(
+        [_part(boothook(settings, hourly), "text/cloud-boothook"), *([own_part(own)] if own else [])]
+    )
     size = len(text.encode())
     if size > USER_DATA_LIMIT:
         rest = size - len(own.encode())
@@ -48,26 +52,27 @@ def user_data(settings: Settings) -> str:
     return text
 
 
-def settings_text(settings: Settings) -> str:
+def settings_text(settings: Settings, hourly: float | None) -> str:
     """The guard's settings as its file holds them: seconds, 0 for never."""
-    values = {"idle_stop": settings.idle_stop, "max_seconds": settings.max_hours, "spot": int(settings.spot)}
+    values = {
+        "idle_stop": settings.idle_stop,
+        "max_seconds": settings.max_hours,
+        "cost_seconds": affordable_seconds(settings.max_cost, hourly) or 0,
+        "stalled_stop": settings.stalled_stop,
+        "spot": int(settings.spot),
+    }
     return "".join(f"{name} {value}\n" for name, value in values.items())
 
 
-def boothook(settings: Settings) -> str:
+def boothook(settings: Settings, hourly: float | None) -> str:
     """The script that arms the guard at each boot; it carries all that it writes."""
     files = {
-        "guard_text": packed(remote_script("guard.sh")),
-        "unit_text": packed(remote_script("ec2tasks-guard.service")),
-        "settings_text": settings_text(settings),
+        "guard_text": compact(remote_script("guard.sh")),
+        "unit_text": compact(remote_script("ec2tasks-guard.service")),
+        "settings_text": settings_text(settings, hourly),
     }
     functions = [f"{name}() {{ cat <<'EC2TASKS'\n{text}EC2TASKS\n}}\n" for name, text in files.items()]
-    return "".join(["#!/bin/bash\n", *functions, packed(remote_script("arm.sh"))])
-
-
-def packed(script: str) -> str:
-    """A script without comments and what its lines are indented by: user data is short of room."""
-    return "".join(f"{line.lstrip()}\n" for line in without_comments(script).splitlines())
+    return "".join(["#!/bin/bash\n", *functions, compact(remote_script("arm.sh"))])
 
 
 def own_part(text: str) -> Message:

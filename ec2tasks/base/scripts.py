@@ -10,7 +10,7 @@ def remote_script(name: str) -> str:
     return resources.files("ec2tasks").joinpath("remote", name).read_text(encoding="utf-8")
 
 
-def without_comments(script: str) -> str:
-    """A script without the lines that are comments or empty: it goes where room or time is short."""
-    lines = (line for line in script.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    return "".join(f"{line}\n" for line in lines)
+def compact(script: str) -> str:
+    """A script as it goes where room or time is short: without comments, empty lines and indentation."""
+    lines = (line.strip() for line in script.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))

@@ -88,6 +88,8 @@ LAUNCH_OPTIONS = (
 GUARD_OPTIONS = (
     Option(names=("idle_stop",), setting="idle_stop"),
     Option(names=("max_hours",), setting="max_hours"),
+    Option(names=("max_cost",), setting="max_cost"),
+    Option(names=("stalled_stop",), setting="stalled_stop"),
 )
 SYNC_OPTIONS = (
     Option(names=("no_rsync",), kind=bool, help="move no files, neither there nor back"),

@@ -92,10 +92,9 @@ def _seen_to_its_end(record: Record, prefix: str, use: JobUse) -> Outcome:
         record.never_began(never)
         return Outcome(code=FAILURE_CODE, final_state=never.final_state)
     record.came_back_to(job)
-    end = partial(_wait_for_end, record, job)
-    outcome = while_fetching(lease, end) if lease.operation.fetches else end()
+    end, use.job_id = partial(_wait_for_end, record, job), job.job_id
+    outcome = while_fetching(lease, end, beside=use.keep) if lease.operation.fetches else end()
     record.seen(outcome)
-    use.job_id = job.job_id
     use.fetch(outcome, ran=(job.ended or time.time()) - job.started)
     return replace(outcome, final_state=job.final_state)
 

@@ -25,6 +25,8 @@ TICK = 0.5  # seconds between looks at whether it has
 ANNOUNCED = {
     EndReason.SPOT: "AWS takes this spot instance back",
     EndReason.MAX_HOURS: "max_hours ends the instance",
+    EndReason.MAX_COST: "max_cost ends the instance",
+    EndReason.STALLED_STOP: "stalled_stop ends the instance, whose commands do nothing,",
 }
 
 
@@ -39,9 +41,13 @@ def move_files(lease: Lease, options: SyncOptions) -> None:
         lease.hold_host_key()
         if (options.pull or lease.all_fetched) and not options.live and lease.session:
             lease.session.fetching()
+        if options.live and lease.session:
+            lease.session.pulling(done=False)
         trusted = keep_out_untrusted(context, says=not options.live)
         try:
             sync_files(context.project.root, lease.take_folder(), operation.job_id, context.tools, options)
+            if options.live and lease.session:
+                lease.session.pulling(done=True)
             return check_unchanged(context, trusted if options.push else ())
         except BrokenConnectionError:
             pause = next(pauses, None)
@@ -70,15 +76,17 @@ def fetch(lease: Lease, outcome: Outcome, *, verbose: bool) -> Outcome:
     return replace(outcome, results=Results.FETCHED)
 
 
-def while_fetching(lease: Lease, work: Callable[[], Outcome]) -> Outcome:
+def while_fetching(
+    lease: Lease, work: Callable[[], Outcome], *, beside: Callable[[], object] = lambda: None
+) -> Outcome:
     """Do the work, and fetch results every `pull_every` meanwhile: a lost instance costs no more than that.
 
-    Once the instance says that it is about to end, by max_hours or because AWS takes it back, at once and
-    again every few seconds until then.
+    Once the instance says that it is about to end, by its guard or because AWS takes it back, at once and
+    again every few seconds until then, and what is `beside` the results with them.
     """
     every = lease.context.settings.pull_every
     over, left_running = threading.Event(), False
-    puller = start_thread(_keep_fetching, lease, every, over)
+    puller = start_thread(_keep_fetching, lease, every, over, beside)
     try:
         outcome = work()
         left_running = outcome.left_running
@@ -89,7 +97,7 @@ def while_fetching(lease: Lease, work: Callable[[], Outcome]) -> Outcome:
             puller.join()
 
 
-def _keep_fetching(lease: Lease, every: int, over: threading.Event) -> None:
+def _keep_fetching(lease: Lease, every: int, over: threading.Event, beside: Callable[[], object]) -> None:
     last, live = time.monotonic(), LivePull()
     while not over.wait(min(every or TICK, TICK)):
         notice = lease.notice
@@ -102,6 +110,8 @@ def _keep_fetching(lease: Lease, every: int, over: threading.Event) -> None:
             # What does not come now comes the next time, or is said at the end.
             try:
                 move_files(lease, SyncOptions(pull=True, live=live))
+                if live.last:
+                    beside()
             except Failure:
                 pass
             except Exception as error:  # noqa: BLE001  # it must not keep the last fetch from being tried

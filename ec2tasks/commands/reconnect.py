@@ -25,7 +25,6 @@ from ec2tasks.lifecycle.spot import taken_error, was_taken
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.job import Job, JobStatus
 from ec2tasks.remote.protocol import ProtocolError
-from ec2tasks.remote.session import EndReason
 from ec2tasks.ssh.connect import close_master, open_master
 from ec2tasks.ssh.host import Host
 
@@ -161,10 +160,9 @@ class JobConnection:
         if instance and was_taken(self.lease, instance):
             return taken_error(self.lease)
         state = instance.state if instance else "gone"
-        by_hours = self.lease.notice and self.lease.notice.reason is EndReason.MAX_HOURS
+        why = f", ended by {self.lease.notice.reason.value}" if self.lease.notice else ""
         return InstanceGoneError(
-            f"{self.lease.instance.where} is {state}{', ended by max_hours' if by_hours else ''}:"
-            f" job {self.job.job_id} is lost",
+            f"{self.lease.instance.where} is {state}{why}: job {self.job.job_id} is lost",
             hint="`ec2tasks down` starts it again, fetches what was left and ends it"
             if "stop" in state
             else "what was fetched until then is here",

@@ -21,6 +21,7 @@ from ec2tasks.commands.reconnect import JobConnection
 from ec2tasks.commands.record import Record
 from ec2tasks.commands.supervise import supervise
 from ec2tasks.commands.use import JobUse
+from ec2tasks.config.parsers import LEAST_SUM
 from ec2tasks.config.settings import Settings
 from ec2tasks.lifecycle import wanted_job
 from ec2tasks.lifecycle.context import CallContext
@@ -69,14 +70,16 @@ def run(context: CallContext, request: RunRequest, *, environ: Mapping[str, str]
     """
     settings = context.settings
     check_run(context, sync=request.sync)
-    used = 0.0
+    used = spent = 0.0
     for resumed in itertools.count():
         began = time.monotonic()
         try:
-            return _run_once(replace(context, settings=remaining(settings, used)), request, environ, resumed)
+            left = replace(context, settings=remaining(settings, used, spent))
+            return _run_once(left, request, environ, resumed)
         except SpotTakenError as taken:
             used += time.monotonic() - began
-            if not settings.resume or 0 < settings.max_hours <= used:
+            spent += taken.cost or 0.0
+            if not settings.resume or 0 < settings.max_hours <= used or 0 < settings.max_cost <= spent:
                 raise
             output.warning(taken.what)
             output.step("resume: the command begins again on a new instance, from what has been fetched")
@@ -88,11 +91,14 @@ def run(context: CallContext, request: RunRequest, *, environ: Mapping[str, str]
     raise AssertionError("unreachable")
 
 
-def remaining(settings: Settings, used: float) -> Settings:
-    """The same settings with what earlier instances of a run have left of its max_hours, in seconds."""
-    if not used or not settings.max_hours:
-        return settings
-    return replace(settings, max_hours=max(1, round(settings.max_hours - used)))
+def remaining(settings: Settings, used: float, spent: float = 0.0) -> Settings:
+    """The settings with what a run's earlier instances, so many seconds and dollars, left of its limits."""
+    left = settings
+    if used and settings.max_hours:
+        left = replace(left, max_hours=max(1, round(settings.max_hours - used)))
+    if spent and settings.max_cost:
+        left = replace(left, max_cost=max(LEAST_SUM, settings.max_cost - spent))
+    return left
 
 
 def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, str], resumed: int) -> int:
@@ -110,7 +116,7 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
         with timings.time("synced"):
             _push(lease, request)
         prepared(timings)
-        outcome = _run_and_fetch(lease, request, job, record)
+        outcome = _run_and_fetch(lease, request, job, record, use)
         use.fetch(outcome, ran=timings.seconds.get("ran", 0.0))
         return outcome
 
@@ -143,7 +149,7 @@ def _push(lease: Lease, request: RunRequest) -> None:
             move_files(lease, options)
 
 
-def _run_and_fetch(lease: Lease, request: RunRequest, job: Job, record: Record) -> Outcome:
+def _run_and_fetch(lease: Lease, request: RunRequest, job: Job, record: Record, use: JobUse) -> Outcome:
     """Run the job, then fetch what it made, however it ended."""
     lease.job_begun, timings = True, record.timings
 
@@ -155,7 +161,7 @@ def _run_and_fetch(lease: Lease, request: RunRequest, job: Job, record: Record) 
         outcome = attempt(work)
         given_up = outcome.job_over and lease.all_fetched
         return replace(outcome, results=Results.GIVEN_UP if given_up else Results.MISSING)
-    outcome = attempt(lambda: while_fetching(lease, work))
+    outcome = attempt(lambda: while_fetching(lease, work, beside=use.keep))
     if outcome.left_running or isinstance(outcome.failure, InstanceGoneError):
         return outcome
     with timings.time("fetched"):

@@ -10,7 +10,7 @@ from ec2tasks.aws.instances import HALTED, UP, Instance
 from ec2tasks.aws.prices import dollars
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.config.parsers import duration
-from ec2tasks.remote.guard_status import GuardStatus
+from ec2tasks.remote.guard_status import STALLED, GuardStatus
 
 if TYPE_CHECKING:
     from ec2tasks.base.answers import InstanceAnswer
@@ -42,7 +42,11 @@ def _lines_of_running(guard: GuardStatus | None) -> list[str]:
     verb = "terminates itself" if guard.end is FinalState.TERMINATE else "stops itself"
     if guard.ends_in is None:
         return [guard.reason, f"it does not end by itself as things stand: {guard.because}"]
-    return [guard.reason, f"it {verb} in {duration(guard.ends_in)} ({guard.because.partition(':')[0]})"]
+    why, _, since = guard.because.partition(":")
+    lines = [guard.reason, f"it {verb} in {duration(guard.ends_in)} ({why})"]
+    if guard.because.startswith(STALLED):
+        lines.append(f"{since.strip()}: no output, no changed file, processors and GPUs idle")
+    return lines
 
 
 def price_cell(instance: Instance) -> str:

@@ -20,6 +20,7 @@ from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project, check_syncable
 from ec2tasks.base.secret_stores import holds_credentials, secret_stores
 from ec2tasks.base.state import State, lock
+from ec2tasks.config.schema import GUARD_SETTINGS
 from ec2tasks.config.settings import Settings
 from ec2tasks.config.trust import LINK, REACHING, Wish, link_wish
 from ec2tasks.config.trust_store import agree, agreed_digests
@@ -33,7 +34,7 @@ SHOWN_LINKS = 20
 HINT = "`ec2tasks trust` lists it and asks once; where nobody can be asked, `ec2tasks trust --yes`"
 QUESTION = "trust these files with that, for this folder, from now on?"
 LOOKED_AT = frozenset({"endpoint", "profile", "name", "key_name", "key_file", "reap_after"})
-SESSION = frozenset({"ports", "reverse_ports", "idle_stop", "max_hours"})
+SESSION = frozenset({"ports", "reverse_ports", *GUARD_SETTINGS})
 
 
 class Acts(Enum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base.state import check_state
+from ec2tasks.config.schema import GUARD_SETTINGS
 from ec2tasks.lifecycle.acquire import acquire_without_session, check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.first_boot import has_first_boot, wait_for_user_data
@@ -24,7 +25,7 @@ def up(context: CallContext) -> Instance:
 
     def work() -> Outcome:
         host = acquire_without_session(context, lease.acquired, may_launch=True)
-        if any(context.settings.given(name) for name in ("idle_stop", "max_hours")):
+        if any(context.settings.given(name) for name in GUARD_SETTINGS):
             # It takes a session to hand the guard its new limits.
             with lease.held():
                 lease.join(host, {})

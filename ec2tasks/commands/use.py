@@ -37,12 +37,16 @@ class JobUse:
         if ran < TOLD_FROM or not outcome.job_over:
             return
         try:
-            text = fetch_samples(self.lease.host, self.job_id, self.lease.context.tools)
-            self.summary = summed_up(read_samples(text))
-            if self.summary:
-                keep_samples(self.lease.context.project.root, self.job_id, text)
+            self.keep()
         except (Failure, OSError) as error:
             output.step(f"what the job used of its machine could not be fetched: {error}")
+
+    def keep(self) -> None:
+        """Fetch the samples as they are and keep them here. Raises Failure or OSError."""
+        text = fetch_samples(self.lease.host, self.job_id, self.lease.context.tools)
+        self.summary = summed_up(read_samples(text))
+        if self.summary:
+            keep_samples(self.lease.context.project.root, self.job_id, text)
 
     def say_end(self, outcome: Outcome, timings: Timings) -> None:
         """Say at an operation's end, unless its job goes on, what that used and how long each phase took."""

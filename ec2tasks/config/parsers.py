@@ -171,6 +171,29 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+LEAST_SUM, LARGEST_SUM = 0.01, 1e6  # dollars
+
+
+@parser(rf"{_any_case(['never'])}|[$]?\d+(?:\.\d+)?", {"type": "number", "minimum": 0})
+def dollars(value: object) -> float:
+    """An amount of dollars: `5`, `$2.50`; `never` is 0, for no limit."""
+    words = text(value).lower()
+    if words == "never":
+        return 0.0
+    form = re.fullmatch(r"[$]?(\d+(?:\.\d+)?)", words)
+    if not form and isinstance(value, str):
+        raise ValueError(f"`{value}` is not an amount of dollars, such as `5` or `$2.50`, nor `never`")
+    amount = float(form[1]) if form else float(words)
+    if amount != 0 and not LEAST_SUM <= amount <= LARGEST_SUM:
+        raise ValueError(f"`{value}` is not between a cent and a million dollars")
+    return amount
+
+
+def dollars_text(amount: float) -> str:
+    """An amount as `dollars` reads it."""
+    return f"${amount:.2f}" if amount else "never"
+
+
 @parser(_any_case(sorted(TRUE_WORDS | FALSE_WORDS)), {"type": "boolean"}, {"enum": [0, 1]})
 def flag(value: object) -> bool:
     """Yes or no."""

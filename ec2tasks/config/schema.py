@@ -245,6 +245,20 @@ KEYS = (
         about="the instance stops itself after so many hours, whatever runs on it",
     ),
     Key(
+        name="max_cost",
+        parse=parsers.dollars,
+        default=0.0,
+        show=parsers.dollars_text,
+        about="the instance stops itself once it has cost so many dollars since its start: 5, $2.50, never",
+    ),
+    Key(
+        name="stalled_stop",
+        parse=parsers.span("h"),
+        default=0,
+        show=parsers.span_text,
+        about="the instance stops itself once its commands have done nothing for so long: 2 h, never",
+    ),
+    Key(
         name="reap_after",
         parse=parsers.span("day"),
         default=7 * 86400,
@@ -284,6 +298,7 @@ KEYS = (
     ),
     Key(name="recipes", parse=recipes, default={}, about="settings per target of the Makefile"),
 )
+GUARD_SETTINGS = ("idle_stop", "max_hours", "max_cost", "stalled_stop")  # by which an instance ends itself
 KEYS_BY_NAME = {key.name: key for key in KEYS}
 ENVIRONMENT_NAMES = {name for key in KEYS for name in key.environment} | {"EC2_LOCAL"}
 

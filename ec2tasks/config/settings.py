@@ -67,6 +67,8 @@ class Settings:
     disk_gb: int | None
     idle_stop: int
     max_hours: int
+    max_cost: float
+    stalled_stop: int
     reap_after: int
     pull_every: int
     log_mb: int

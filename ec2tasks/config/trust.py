@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ec2tasks.config.parsers import FileText, span_text
+from ec2tasks.config.parsers import FileText, dollars_text, span_text
 
 LONGEST_IDLE = (
     86400  # seconds; an instance that idles for longer without being ended is one that was forgotten
@@ -102,12 +102,16 @@ def _longer(value: int, without: int, _root: Path) -> Iterable[str]:
     return [span_text(value)] if _is_longer(value, without) else []
 
 
+def _dearer(value: float, without: float, _root: Path) -> Iterable[str]:
+    return [dollars_text(value)] if _is_longer(value, without) else []
+
+
 def _shorter(value: int, without: int, _root: Path) -> Iterable[str]:
     return [span_text(value)] if _is_longer(without, value) else []
 
 
-def _is_longer(span: int, other: int) -> bool:
-    """Whether a time is longer than another one; 0 is for ever."""
+def _is_longer(span: float, other: float) -> bool:
+    """Whether a time or sum is more than another one; 0 is without end."""
     return other != 0 and (span == 0 or span > other)
 
 
@@ -139,6 +143,8 @@ REACHING: Mapping[str, tuple[Rule, str]] = {
     "forward_env": (_each_new, "a variable of your environment, for whatever runs there"),
     "idle_stop": (_idles_long, "a forgotten instance goes on, and its bill with it"),
     "max_hours": (_longer, "a longer bill than your own limit allows"),
+    "max_cost": (_dearer, "a larger bill than your own limit allows"),
+    "stalled_stop": (_longer, "a command that hangs keeps its instance longer than you allow"),
     "reap_after": (_shorter, "`ec2tasks reap` ends instances of all your projects sooner"),
 }
 

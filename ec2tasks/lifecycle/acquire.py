@@ -35,7 +35,7 @@ from ec2tasks.lifecycle.find import (
 from ec2tasks.lifecycle.host_key_check import HostKeyCheck, check_host_key
 from ec2tasks.lifecycle.instance_cache import as_json
 from ec2tasks.lifecycle.launching import launch_patiently, taken_back
-from ec2tasks.lifecycle.pricing import Told, ask_rates
+from ec2tasks.lifecycle.pricing import Told, ask_rates, check_affordable
 from ec2tasks.remote.usage_mark import mark
 from ec2tasks.ssh.connect import check_error, is_usable, open_master, wait_ready
 from ec2tasks.ssh.host import Host
@@ -252,9 +252,13 @@ def _plan_launch(context: CallContext) -> LaunchPlan:
 
 
 def _priced(plan: LaunchPlan, told: Told) -> LaunchPlan:
-    """The plan with what it would cost, which is said: nothing has been launched yet."""
+    """The plan with what it would cost, which is said: nothing has been launched yet.
+
+    Raises UsageError where max_cost could not be kept.
+    """
     prices = plan_prices(plan, told.rates)
     told.say()
+    check_affordable(plan.settings.max_cost, prices.values())
     asked = [prices[candidate.key(spot=plan.settings.spot)] for candidate in plan.candidates]
     output.step(offer_text(asked))
     return replace(plan, prices=price_figures(prices))

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from ec2tasks.aws.instances import Instance
+from ec2tasks.aws.prices import affordable_seconds
+from ec2tasks.base import output
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.outcome import Results
+from ec2tasks.lifecycle.pricing import no_price_error
 from ec2tasks.remote.job import new_job_id
 from ec2tasks.remote.session import SessionMode, SessionRequest
 
@@ -52,6 +55,21 @@ class Operation:
             return self.final_state
         return self.default_end if launched else FinalState.STOP if started else None
 
+    def _cost_seconds(self, instance: Instance) -> int | None:
+        """How long the instance may run for max_cost; None, said, where its price is not known.
+
+        Raises UsageError for that where it is a run: who ends an instance is never kept from it.
+        """
+        asked = self.context.settings.max_cost
+        seconds = affordable_seconds(asked, instance.price)
+        if seconds is None:
+            error = no_price_error(asked, f"for {instance.where}")
+            if self.default_end:
+                raise error
+            if not self.explicit:
+                output.warn_of(error)
+        return seconds
+
     def session_request(
         self, instance: Instance, final_state: FinalState | None, *, launched: bool
     ) -> SessionRequest:
@@ -65,6 +83,8 @@ class Operation:
             final_state=final_state,
             idle_stop=settings.idle_stop if settings.given("idle_stop") else None,
             max_seconds=settings.max_hours if settings.given("max_hours") else None,
+            cost_seconds=self._cost_seconds(instance) if settings.given("max_cost") else None,
+            stalled_stop=settings.stalled_stop if settings.given("stalled_stop") else None,
             start=instance.launched.isoformat(),
             new=launched,
             spot=instance.spot,

@@ -20,7 +20,9 @@ class InstanceGoneError(Failure):
 
 
 class SpotTakenError(InstanceGoneError):
-    """AWS has taken the spot instance back, as it may."""
+    """AWS has taken the spot instance back, as it may; `cost`: what the operation has cost, in dollars."""
+
+    cost: float | None = None
 
 
 class Results(Enum):

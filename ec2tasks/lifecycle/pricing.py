@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from ec2tasks.aws.errors import explain
 from ec2tasks.aws.price_list import DISK, has_price_list, listed_prices, spot_prices
-from ec2tasks.aws.prices import OF_AWS, OF_SPOT, SHIPPED, Rate, Rates, amount, shipped_rates
+from ec2tasks.aws.prices import OF_AWS, OF_SPOT, SHIPPED, Price, Rate, Rates, amount, shipped_rates
 from ec2tasks.base import output
-from ec2tasks.base.errors import Failure
+from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.process import in_background
 from ec2tasks.base.state import digest, read_cached, write_cached
+from ec2tasks.config.parsers import dollars_text
 from ec2tasks.lifecycle.context import CallContext
 
 KEPT_DAYS = 30
@@ -100,6 +101,21 @@ def told_rates(context: CallContext, *, today: Callable[[], date] = date.today) 
             raise
     spot = {place: Rate(usd=usd, source=OF_SPOT, day=str(now)) for place, usd in at_spot.items()}
     return Told(rates=replace(known_rates(context.aws.region, kept, now), spot=spot), refused=refused)
+
+
+def check_affordable(max_cost: float, prices: Iterable[Price]) -> None:
+    """Raise UsageError where an instance is to cost so many dollars at most, and its price is not known."""
+    unknown = sorted({price.instance_type for price in prices if price.hourly is None})
+    if max_cost and unknown:
+        raise no_price_error(max_cost, f"for {', '.join(unknown)}")
+
+
+def no_price_error(max_cost: float, whose: str) -> UsageError:
+    """The error that max_cost can't be turned into a time."""
+    return UsageError(
+        f"max_cost: {dollars_text(max_cost)} can't be kept, as no price is known here {whose}",
+        hint="`ec2tasks quote` asks AWS for prices; `--max-cost never --max-hours 8` needs none",
+    )
 
 
 def _key(context: CallContext) -> str:

@@ -175,8 +175,8 @@ def _ended_by(lease: Lease) -> str:
     """Why the instance is stopped already; empty where it is not, or never was this call's to use."""
     if lease.session is None or lease.instance.state not in instances.HALTED:
         return ""
-    by_hours = lease.notice and lease.notice.reason is EndReason.MAX_HOURS
-    return "max_hours ended it" if by_hours else "it was stopped meanwhile"
+    known = lease.notice and lease.notice.reason is not EndReason.SPOT
+    return f"{lease.notice.reason.value} ended it" if lease.notice and known else "it was stopped meanwhile"
 
 
 def _somebody_there(lease: Lease) -> bool:

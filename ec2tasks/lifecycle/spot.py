@@ -23,11 +23,13 @@ def was_taken(lease: Lease, instance: Instance) -> bool:
 
 def taken_error(lease: Lease) -> SpotTakenError:
     """The failure that says so."""
-    return SpotTakenError(
+    error = SpotTakenError(
         f"AWS took spot instance {lease.instance.where} back: what was fetched by then is here",
         hint="the same command again begins with that; resume: true in ec2.yaml does so unasked",
         terminated=True,
     )
+    error.cost = lease.cost()
+    return error
 
 
 def check_taken(lease: Lease) -> None:

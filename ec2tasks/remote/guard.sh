@@ -1,8 +1,9 @@
 # Ends this instance when nobody and nothing is on it any more, or when its time is over: `guard.sh FOLDER`.
 #
-# FOLDER holds `settings` (lines `idle_stop SECONDS`, `max_seconds SECONDS`, `spot 1`; 0 is never) and `spent`,
-# the time that counts for max_seconds. A client changes them for its instance in ~/.ec2tasks/limits. What will
-# happen, when and why is in /run/ec2tasks-guard/state. Time is the kernel's since boot: no clock can be wrong.
+# FOLDER holds `settings` (lines `idle_stop SECONDS`, `max_seconds SECONDS`, `cost_seconds SECONDS`, after which
+# max_cost is spent, `stalled_stop SECONDS`, `spot 1`; 0 is never) and `spent`, the time that counts for
+# max_seconds and cost_seconds. A client changes them for its instance in ~/.ec2tasks/limits. What will happen,
+# when and why is in /run/ec2tasks-guard/state. Time is the kernel's since boot: no clock can be wrong.
 # It needs no room on the disk, no network and no AWS rights. docs/guard.md has the rule in words.
 #
 # Clients of other versions write limits and read state, and this guard goes by what they keep in ~/.ec2tasks
@@ -11,10 +12,14 @@ set -u
 folder=$1
 here=/run/ec2tasks-guard
 tick=5
-first_visit=30   # seconds that the first one to come after a boot has at least, however short idle_stop is
-boot_limit=900   # seconds that a boot, with what the user put into it, keeps the instance at most
-window=60        # seconds over which the work of processes without a session is measured
-force_after=180  # seconds that an orderly power off may take
+# Seconds that the first one to come after a boot has at least, however short idle_stop is.
+first_visit=30
+# Seconds that a boot, with what the user put into it, keeps the instance at most.
+boot_limit=900
+# Seconds over which the work of processes without a session is measured, and after which a sample is too old.
+window=60
+# Seconds that an orderly power off may take.
+force_after=180
 umask 022
 mkdir -p "$here" 2>/dev/null
 
@@ -26,7 +31,7 @@ take() {
     [ -f "$1" ] || return 0
     while read -r name number _; do
         case $name in
-        idle_stop | max_seconds | spot) [[ $number =~ ^[0-9]{1,9}$ ]] && limit[$name]=$((10#$number)) ;;
+        *_stop | *_seconds | spot) [[ $number =~ ^[0-9]{1,9}$ ]] && limit[$name]=$((10#$number)) ;;
         reset) [[ $number =~ ^[0-9A-Za-z.:+-]{1,40}$ ]] && limit[reset]=$number ;;
         esac
     done <"$1" 2>/dev/null
@@ -42,10 +47,13 @@ find_homes() {
 }
 
 take_limits() {
-    declare -gA limit=([idle_stop]=0 [max_seconds]=0 [spot]=0 [reset]=-)
-    local home
+    declare -gA limit=([idle_stop]=0 [max_seconds]=0 [cost_seconds]=0 [stalled_stop]=0 [spot]=0 [reset]=-)
+    local home cost
     take "$folder/settings"
     for home in "${homes[@]}"; do take "$home/limits"; done
+    # Of the two that count time, the one that comes first.
+    most=${limit[max_seconds]} most_by=max_hours cost=${limit[cost_seconds]}
+    if [ "$cost" -gt 0 ] && { [ "$most" = 0 ] || [ "$cost" -lt "$most" ]; }; then most=$cost most_by=max_cost; fi
 }
 
 # Sessions and commands of ec2tasks hold a lock, shared; the kernel frees it however they end. Who decides by
@@ -137,12 +145,42 @@ unfetched() {
     for home in "${homes[@]}"; do rm -f "$home"/folders/*/fetched; done
 } 2>/dev/null
 
-# Whether all that is on it was fetched, or nothing ever came.
+# Two moments that a user's process wrote into a file, as `first` and `second`; 0 where they are none.
+moments() {
+    first=0 second=0
+    [ -f "$1" ] && read -r first second _ <"$1"
+    [[ $first,$second =~ ^[1-9][0-9]{0,8},[1-9][0-9]{0,8}$ ]] || first=0 second=0
+} 2>/dev/null
+
+# Since when all commands have been quiet, as `quiet`, by what sampler.sh tells of each; false where one is not,
+# or nothing is known of it, and until half of stalled_stop is over.
+stalled() {
+    local home path first second
+    quiet=0
+    for home in "${homes[@]}"; do
+        for path in "$home"/runs/*/started; do
+            path=${path%/started}
+            if [ -s "$path/exit" ] || [ ! -e "$path/started" ]; then continue; fi
+            moments "$path/quiet"
+            if [ $((now - first)) -gt "$window" ]; then
+                # Nobody saw the end of that one.
+                flock --shared --nonblock "$path/alive" true && continue
+                return 1
+            fi
+            [ "$quiet" -gt "$second" ] || quiet=$second
+        done
+    done
+    [ "$quiet" -gt 0 ] && [ $(((now - quiet) * 2)) -ge "${limit[stalled_stop]}" ]
+}
+
+# Whether all that is on it was fetched, be it since the moment $1, or nothing ever came.
 nothing_to_lose() {
-    local home path
+    local home path first second
     for home in "${homes[@]}"; do
         for path in "$home"/folders/*/; do
-            [ ! -d "$path" ] || [ -e "$path/fetched" ] || return 1
+            if [ ! -d "$path" ] || [ -e "$path/fetched" ]; then continue; fi
+            moments "$path/pulled"
+            [ "$first" -ge "$1" ] || return 1
         done
     done
     [ "${#homes[@]}" -gt 0 ] || [ ! -e "$here/seen" ]
@@ -176,10 +214,10 @@ spent() {
 } 2>/dev/null
 
 count() {
-    if [ "${limit[max_seconds]}" != "$counted" ]; then
+    if [ "$most" != "$counted" ]; then
         # Another limit was chosen: it counts from that moment, not from hours ago.
         [ "$counted" = - ] || since=$now
-        before=0 counted=${limit[max_seconds]} saved=-60
+        before=0 counted=$most saved=-60
         remember
     fi
     if [ "${limit[reset]}" != "$start" ]; then
@@ -190,23 +228,35 @@ count() {
     [ $((now - saved)) -lt 60 ] || { spent "$used"; saved=$now; }
 }
 
+# Let it end in so many seconds, for this reason, unless it does sooner.
+end_in() {
+    if [ "$ends_in" = - ] || [ "$1" -lt "$ends_in" ]; then ends_in=$1 because=$2; fi
+}
+
 # When it will end and why, as `ends_in` (`-`: never as things stand) and `because`; `over` is what has come. What
-# max_hours leaves is `hours_left`, whatever ends it sooner.
+# max_hours or max_cost leaves is `hours_left`, whatever ends it sooner.
 foresee() {
     local idle=$1 patience=${limit[idle_stop]}
     [ -e "$here/visited" ] || [ "$patience" -ge "$first_visit" ] || patience=$first_visit
     ends_in=- hours_left=- because="idle_stop and max_hours are never" over=
     if [ "${limit[idle_stop]}" -gt 0 ]; then
         because="idle_stop counts once nobody is on it and no command runs"
-        if [ "$idle" = 1 ] && [ "${limit[spot]}" = 1 ] && ! nothing_to_lose; then
-            because="a spot instance can't be stopped, only terminated, and what is on it has not been fetched"
+        if [ "$idle" = 1 ] && [ "${limit[spot]}" = 1 ] && ! nothing_to_lose 999999999; then
+            because=$unfetched_spot
         elif [ "$idle" = 1 ]; then
             ends_in=$((last + patience - now)) because="idle_stop: $reason"
         fi
     fi
     if [ "$counted" -gt 0 ]; then
         hours_left=$((counted > used ? counted - used : 0))
-        if [ "$ends_in" = - ] || [ "$hours_left" -lt "$ends_in" ]; then ends_in=$hours_left because="max_hours"; fi
+        end_in "$hours_left" "$most_by"
+    fi
+    if [ "${limit[stalled_stop]}" -gt 0 ] && stalled; then
+        if [ "${limit[spot]}" = 1 ] && ! nothing_to_lose "$quiet"; then
+            [ "$ends_in" != - ] || because=$unfetched_spot
+        else
+            end_in $((quiet + limit[stalled_stop] - now)) "stalled_stop: nothing done for $(((now - quiet) / 60)) min"
+        fi
     fi
     [ "$ends_in" = - ] || [ "$ends_in" -gt 0 ] || { ends_in=0 over=$because; }
 }
@@ -226,7 +276,7 @@ tell_keys() {
 tell() {
     printf '%s\n' "armed $armed" "now $now" "last_active $last" "reason $reason" "ends_in $ends_in" \
         "because $because" "end $end" "idle_stop ${limit[idle_stop]}" "max_seconds $counted" \
-        "hours_left $hours_left" "version 1" >"$here/state.new" &&
+        "hours_left $hours_left" "hours_by $most_by" "version 1" >"$here/state.new" &&
         mv -f "$here/state.new" "$here/state"
 } 2>/dev/null
 
@@ -276,6 +326,7 @@ on_term() {
 }
 
 used=0
+unfetched_spot="a spot instance can't be stopped, only terminated, and what is on it has not been fetched"
 trap on_term TERM
 uptime_now
 armed=$now last=$now saved=-60 looked_at=-1 work=0 left=1 strangers=0 going='' who='' reason='' traces='' told=''

@@ -18,9 +18,10 @@ from ec2tasks.remote.protocol import ProtocolError, script_argv
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.host_keys import is_pinned
 
-IN_USE = "a session or a command of ec2tasks is on it"  # in the guard's words, as the next three
+IN_USE = "a session or a command of ec2tasks is on it"  # in the guard's words, as the next four
 IDLE = "idle_stop: "
-MAX_HOURS = "max_hours"
+MAX_HOURS, MAX_COST = "max_hours", "max_cost"
+STALLED = "stalled_stop: "
 COUNTS_LATER = "idle_stop counts once nobody is on it and no command runs"
 ASKING = Limits(seconds=8.0)  # who asks for the status must not wait for an instance that hangs
 LAST_WORDS = re.compile(r"ec2tasks-guard(?:\[\d+\])?: (powering off after .*)")
@@ -63,18 +64,21 @@ def read_state(text: str) -> GuardStatus | None:
         end=FinalState.TERMINATE if values.get("end") == "terminate" else FinalState.STOP,
     )
     numbers = {name: int(value) for name, value in values.items() if re.fullmatch("[0-9]{1,10}", value)}
-    return _as_of_now(status, values.get("in_use", ""), numbers)
+    hours_by = MAX_COST if values.get("hours_by") == MAX_COST else MAX_HOURS
+    return _as_of_now(status, values.get("in_use", ""), numbers, hours_by)
 
 
-def _as_of_now(status: GuardStatus, in_use: str, numbers: Mapping[str, int]) -> GuardStatus:
+def _as_of_now(status: GuardStatus, in_use: str, numbers: Mapping[str, int], hours_by: str) -> GuardStatus:
     """The status where somebody has come since the guard's last look, or was the last to go."""
     hours = numbers.get("hours_left")
     if in_use == "yes" and status.reason != IN_USE:
         if not status.because.startswith(IDLE):
             return replace(status, reason=IN_USE)
-        because = COUNTS_LATER if hours is None else MAX_HOURS
+        because = COUNTS_LATER if hours is None else hours_by
         return replace(status, reason=IN_USE, ends_in=hours, because=because)
     if in_use == "no" and status.reason == IN_USE:
+        if status.because.startswith(STALLED):
+            status = replace(status, ends_in=hours, because=COUNTS_LATER if hours is None else hours_by)
         reason, patience = "what was on it has just ended", numbers.get("idle_stop", 0)
         sooner = patience and (status.ends_in is None or patience < status.ends_in)
         if not sooner or status.end is FinalState.TERMINATE:

@@ -15,7 +15,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import MEBIBYTE, Limits, pump
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import PIPE, Tools
-from ec2tasks.base.scripts import remote_script, without_comments
+from ec2tasks.base.scripts import compact, remote_script
 from ec2tasks.environment.request import EnvironmentRequest
 from ec2tasks.remote.first_word import first_word, lacking_text
 from ec2tasks.remote.protocol import Message, read_job_id, read_message, script_argv
@@ -141,7 +141,7 @@ def job_files(job: Job) -> dict[str, str]:
         "variables": "".join(exports),
         "job": "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()),
         **({} if job.command is None else {"command": job.command}),
-        **{name: without_comments(remote_script(name)) for name in SCRIPTS},
+        **{name: compact(remote_script(name)) for name in SCRIPTS},
     }
 
 

@@ -53,10 +53,10 @@ class SessionRequest:
     """What a client asks of the instance when it joins.
 
     `remote_dir`: the project's folder, below the home. `final_state`: what is to become of the instance after
-    the last client, None to leave that to the others. `idle_stop`, `max_seconds`: the guard's limits in
-    seconds, 0 for never, None for as they were. `start`: when the instance last started; with a new start,
-    max_seconds counts anew. `new`: this client has launched it, so that it must have a guard. `spot`: AWS may
-    take it back.
+    the last client, None to leave that to the others. `idle_stop`, `max_seconds`, `cost_seconds` (after which
+    max_cost is spent), `stalled_stop`: the guard's limits in seconds, 0 for never, None for as they were.
+    `start`: when the instance last started; with a new start, what counts time counts anew. `new`: this
+    client has launched it, so that it must have a guard. `spot`: AWS may take it back.
     """
 
     job_id: str
@@ -66,6 +66,8 @@ class SessionRequest:
     final_state: FinalState | None = None
     idle_stop: int | None = None
     max_seconds: int | None = None
+    cost_seconds: int | None = None
+    stalled_stop: int | None = None
     new: bool = False
     spot: bool = False
 
@@ -99,6 +101,8 @@ class EndReason(Enum):
 
     SPOT = "spot"
     MAX_HOURS = "max_hours"
+    MAX_COST = "max_cost"
+    STALLED_STOP = "stalled_stop"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +125,24 @@ def read_notice(message: Message, *, now: datetime | None = None) -> Notice | No
     if (left := message.get("seconds", _few_seconds, None)) is not None:
         at = f"{(now or datetime.now()).astimezone() + timedelta(seconds=left):%H:%M:%S}"
     return Notice(reason=reason, at=at)
+
+
+def say_stalled(message: Message, *, now: datetime | None = None) -> None:
+    """Say that the commands do nothing, and when that ends the instance; nothing where that can't be read."""
+    with contextlib.suppress(ProtocolError):
+        left, minutes = message.need("seconds", _seconds), message.need("minutes", _seconds)
+        moment = (now or datetime.now()).astimezone() + timedelta(seconds=left)
+        output.warning(
+            "nothing was printed, no file has changed, processors and GPUs are idle for"
+            f" {minutes} min: stalled_stop stops the instance at {moment:%H:%M} unless that changes",
+            hint="`ec2tasks use` shows what it does; `ec2tasks up --stalled-stop never` lets it go on",
+        )
+
+
+def _seconds(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,8}", text):
+        raise ValueError(f"no seconds: {text!r}")
+    return int(text)
 
 
 def _few_seconds(text: str) -> int:
@@ -152,12 +174,14 @@ class Session:
         """Take in what the instance says until it hangs up: that it is about to end, and the last answer."""
         with contextlib.suppress(OSError, ValueError, ExceededError):
             while (line := self.channel.read_line()) is not None:
-                message = read_message(line, "notice", "last", "others")
+                message = read_message(line, "notice", "stalled", "last", "others")
                 if message is None:
                     continue
                 if message.verb == "notice":
                     with contextlib.suppress(ProtocolError):
                         self.notice = read_notice(message)
+                elif message.verb == "stalled":
+                    say_stalled(message)
                 else:
                     self.answers.put(message)
         self.answers.put(None)
@@ -172,6 +196,11 @@ class Session:
         """Say that from now on everything is fetched: what comes later may be missing."""
         with contextlib.suppress(OSError, ValueError), self.writing:
             self.send("fetching")
+
+    def pulling(self, *, done: bool) -> None:
+        """Say that what is there is being fetched beside a command, or has been."""
+        with contextlib.suppress(OSError, ValueError), self.writing:
+            self.send("pulled" if done else "pulling")
 
     @property
     def alive(self) -> bool:
@@ -258,6 +287,8 @@ def session_argv(host: Host, request: SessionRequest) -> list[str]:
         final_state=request.final_state.value if request.final_state else None,
         idle_stop=request.idle_stop,
         max_seconds=request.max_seconds,
+        cost_seconds=request.cost_seconds,
+        stalled_stop=request.stalled_stop,
         start=request.start,
         new=request.new,
         spot=request.spot,

@@ -8,18 +8,19 @@
 #   mode                    `work` (the default); `look`: the client changes nothing there; `watch`: nor is it
 #                           waited for, as it holds no lock
 #   final_state             what is to become of the instance after the last one out: this client asks for that
-#   idle_stop, max_seconds  other limits for the guard; by default as they were
+#   idle_stop, max_seconds, cost_seconds, stalled_stop  other limits for the guard; by default as they were
 #   start                   tells one start of the instance from another
 #   new=yes                 it was launched with a guard
 #   spot=yes                AWS may take it back
 #
 # The client says `file name=NAME body=TEXT` for each file that the job needs, then `start`; from then on `alive`
-# now and then, `fetching` when it begins to fetch everything, and in the end `leave`, with fetched=yes where it
-# has. It is told `joined`, with home=, used=yes where something of the project is there, guarded=yes,
-# fetched=yes where all there had been fetched before, and environment=, the one that the job will take, as
-# environment.sh tells it; `notice` with reason=spot and time= where AWS takes the
-# instance back, with reason=max_hours and seconds= where that ends it soon, with no reason where no longer; and
-# in the end
+# now and then, `fetching` when it begins to fetch everything, `pulling` and `pulled` around each fetch beside a
+# command, and in the end `leave`, with fetched=yes where it has. It is told `joined`, with home=, used=yes where
+# something of the project is there, guarded=yes, fetched=yes where all there had been fetched before, and
+# environment=, the one that the job will take, as environment.sh tells it; `notice` with reason=spot and time=
+# where AWS takes the instance back, with reason=max_hours, max_cost or stalled_stop and seconds= where that ends
+# it soon, with no reason where no longer; `stalled` with seconds= and minutes= long before, where its commands
+# have done nothing for so many; and in the end
 #   others        somebody else is there, or just a command: job=JOB_ID
 #   last          nobody is; with
 #     final_state=    what was asked for last, if anything
@@ -31,8 +32,9 @@ set -u
 read_fields "$@"
 need job folder
 job=${fields[job]} remote_dir=${fields[folder]} mode=${fields[mode]:-work} final_state=${fields[final_state]-}
-idle_stop=${fields[idle_stop]-} max_seconds=${fields[max_seconds]-} started=${fields[start]-}
-new=${fields[new]-} spot=${fields[spot]-}
+declare -A limits=()
+for name in idle_stop max_seconds cost_seconds stalled_stop; do limits[$name]=${fields[$name]-}; done
+started=${fields[start]-} new=${fields[new]-} spot=${fields[spot]-}
 # Other versions of ec2tasks, and the guard of an instance that was launched by one, know these names, too: they
 # stay as they are.
 home=$HOME/.ec2tasks
@@ -92,8 +94,7 @@ limit() {
     { grep -sv "^$1 " "$home/limits"; printf '%s %s\n' "$1" "$2"; } >"$home/limits.$job" &&
         mv -f "$home/limits.$job" "$home/limits"
 }
-limit idle_stop "$idle_stop"
-limit max_seconds "$max_seconds"
+for name in "${!limits[@]}"; do limit "$name" "${limits[$name]}"; done
 limit reset "$started"
 
 # Nothing is on this instance before its guard is: it is armed early in each boot, where there is one.
@@ -204,29 +205,50 @@ look_for_notice() {
     esac
 } 2>/dev/null
 
-# Whether max_hours ends this instance within two minutes, as on a spot instance AWS gives, by what its guard says.
-# While somebody is here, idle_stop does not.
-soon=
-look_for_hours() {
-    local name value left=- because=
+# Whether the guard ends this instance within two minutes, as on a spot instance AWS gives, by what it says itself;
+# while somebody is here, idle_stop does not. That its commands do nothing is said once, long before.
+soon='' warned=''
+look_for_end() {
+    local name value left=- because='' minutes
     while read -r name value; do
         case $name in ends_in) left=$value ;; because) because=$value ;; esac
     done </run/ec2tasks-guard/state
-    if [ "$because" = max_hours ] && [ "$left" -le 120 ]; then
-        [ -n "$soon" ] || say notice reason max_hours seconds "$left"
-        soon=yes
+    minutes=${because//[!0-9]/} because=${because%%:*}
+    case $because in max_hours | max_cost | stalled_stop) ;; *) because='' ;; esac
+    if [ -n "$because" ] && [ "$left" -le 120 ]; then
+        [ "$soon" = "$because" ] || say notice reason "$because" seconds "$left"
+        soon=$because
     elif [ -n "$soon" ] && [ "$left" != 0 ]; then
         say notice
         soon=
     fi
+    if [ "$because" != stalled_stop ]; then
+        warned=
+    elif [ -z "$warned$soon" ]; then
+        say stalled seconds "$left" minutes "$minutes"
+        warned=yes
+    fi
 } 2>/dev/null
 
+# Since when all that is in the folder has been fetched though a command goes on, for the guard.
+keep_pulled() {
+    local up
+    IFS=' .' read -r up _ </proc/uptime
+    if [ "$verb" = pulling ]; then
+        pulling=$up
+    elif [ -n "$pulling" ]; then
+        printf '%s %s\n' "$pulling" "$up" >"$folder/pulled"
+    fi
+} 2>/dev/null
+
+pulling=''
 while IFS= read -r -t 60 line; do
-    look_for_hours
+    look_for_end
     [ -z "$spot" ] || look_for_notice
     read_line "$line"
     # A tick of the kernel's clock after all that ended before.
     [ "$verb" != fetching ] || { sleep 0.02 && : >"$job_dir/fetching"; }
+    case $verb in pulling | pulled) keep_pulled ;; esac
     [ "$verb" = leave ] || continue
     fetched=${fields[fetched]-}
     # Two clients that leave at once must not both find the other still there: the shared lock goes first.

@@ -48,7 +48,7 @@ def fetching(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threadin
     """A fetch that goes on until it is let go: events for its begin and its end."""
     begun, let_go = threading.Event(), threading.Event()
 
-    def keep_fetching(_lease: Lease, _every: int, _over: threading.Event) -> None:
+    def keep_fetching(_lease: Lease, _every: int, _over: threading.Event, _beside: object) -> None:
         begun.set()
         let_go.wait(60)
 

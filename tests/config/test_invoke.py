@@ -34,6 +34,8 @@ VALUES = {
     **dict.fromkeys(("key_file", "user_data"), "KEY"),
     **{key.name: "no" for key in KEYS if isinstance(key.default, bool)},
     **dict.fromkeys(("idle_stop", "max_hours", "reap_after", "pull_every", "wait_capacity"), "3 h"),
+    "stalled_stop": "3 h",
+    "max_cost": "5",
     "log_mb": "7",
 }
 

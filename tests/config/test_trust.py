@@ -45,10 +45,18 @@ BEYOND: dict[str, tuple[object, list[str]]] = {
     "forward_env": (["GITHUB_TOKEN", "EDITOR"], ["GITHUB_TOKEN", "EDITOR"]),
     "idle_stop": ("never", ["never"]),
     "max_hours": ("never", ["never"]),
+    "max_cost": ("$20", ["$20.00"]),
+    "stalled_stop": ("never", ["never"]),
     "reap_after": ("1 s", ["1 s"]),
 }
 # What the user's own file says, where a wish is one only beside that.
-OWN_LIMITS = {"max_hours": "8 h", "create_security_group": False, "strict_host_keys": True}
+OWN_LIMITS = {
+    "max_hours": "8 h",
+    "max_cost": 5,
+    "stalled_stop": "2 h",
+    "create_security_group": False,
+    "strict_host_keys": True,
+}
 VARIABLES = {
     name: key.environment[0] for name, key in KEYS_BY_NAME.items() if key.environment and name in BEYOND
 }
@@ -166,6 +174,8 @@ def test_beside_the_user_s_own_forwards_the_project_s_are_asked_about(tmp_path: 
         {"idle_stop": "10 min"},
         {"idle_stop": "2 h"},
         {"max_hours": "2 h"},
+        {"max_cost": 4},
+        {"stalled_stop": "1 h"},
         {"reap_after": "never"},
         {"create_security_group": False},
         {"endpoint": "aws"},

@@ -16,9 +16,17 @@ from support.values import call_context, client_error
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.prices import OF_AWS, SHIPPED, price_of
 from ec2tasks.base.endpoint import AWS
+from ec2tasks.base.errors import UsageError
 from ec2tasks.base.state import State
 from ec2tasks.lifecycle.context import CallContext
-from ec2tasks.lifecycle.pricing import KEPT_DAYS, ask_rates, known_rates, remembered_rates, told_rates
+from ec2tasks.lifecycle.pricing import (
+    KEPT_DAYS,
+    ask_rates,
+    check_affordable,
+    known_rates,
+    remembered_rates,
+    told_rates,
+)
 
 REGION, TODAY = "eu-central-1", date(2026, 11, 29)
 
@@ -122,3 +130,14 @@ def test_whatever_stands_in_the_file_prices_are_known(kept: dict[str, object]) -
 @pytest.mark.parametrize("day", [str(TODAY + timedelta(days=1)), str(TODAY - timedelta(days=31)), "junk"])
 def test_a_price_of_tomorrow_or_of_long_ago_does_not_count(day: str) -> None:
     assert known_rates(REGION, {"g4dn.xlarge": [9.0, day]}, TODAY).by_type["g4dn.xlarge"].usd == 0.66
+
+
+def test_max_cost_is_refused_for_a_type_of_no_known_price_before_anything_is_launched() -> None:
+    rates = known_rates(REGION, None, TODAY)
+    known, unknown = (price_of(rates, name) for name in ("g5.xlarge", "x9.huge"))
+    check_affordable(5.0, [known])
+    check_affordable(0.0, [known, unknown])
+    with pytest.raises(
+        UsageError, match=r"max_cost: \$5.00 can't be kept, as no price is known here for x9.huge"
+    ):
+        check_affordable(5.0, [known, unknown])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.guard import Guard
 from support.instance_scripts import instance_script_argv
 from support.values import JOB
 from support.waiting import until
@@ -18,54 +18,15 @@ from ec2tasks.remote.job import job_files
 from ec2tasks.remote.protocol import message_line
 
 DATA = Path(__file__).parent / "data"
-# What the guard would do to this machine, and where it looks.
-OFF = ("systemctl", "shutdown", "poweroff")
-
-
-class Guard:
-    """The guard of 0.1.0 with a home to watch, unable to power off this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home, self.here = folder / "home", folder / "run"
-        tools, settings = folder / "bin", folder / "guard"
-        for path in (self.home, self.here, tools, settings):
-            path.mkdir(exist_ok=True)
-        for name in OFF:
-            (tools / name).write_text("#!/bin/sh\n")
-            (tools / name).chmod(0o755)
-        (folder / "passwd").write_text(f"kim:x:1000:1000::{self.home}:/bin/bash\n")
-        (settings / "settings").write_text("idle_stop 1800\nmax_seconds 0\n")
-        text = (DATA / "guard-0.1.0.sh").read_text()
-        for old, new in (
-            ("/run/ec2tasks-guard", self.here),
-            ("/etc/passwd", folder / "passwd"),
-            ("/proc/sysrq-trigger", folder / "sysrq"),
-            ("tick=5", "tick=0.2"),
-        ):
-            assert old in text
-            text = text.replace(old, str(new))
-        environ = {"PATH": f"{tools}:{os.environ['PATH']}"}
-        self.process = subprocess.Popen(
-            ["bash", "-c", text, "guard.sh", str(settings)], env=environ, stdin=subprocess.DEVNULL
-        )
-
-    def state(self) -> dict[str, str]:
-        path = self.here / "state"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return {name: value for name, _, value in (line.partition(" ") for line in lines)}
-
-    def says(self, name: str, value: str) -> None:
-        until(lambda: self.state().get(name) == value, f"{name} {value}, but {self.state()}")
 
 
 @pytest.fixture
 def guard(tmp_path: Path) -> Iterator[Guard]:
     instance_script_argv("session.sh")  # skips where it can't run
-    watching = Guard(tmp_path)
+    watching = Guard(tmp_path, (DATA / "guard-0.1.0.sh").read_text())
     yield watching
     (watching.home / "over").touch()  # a job that a failure left waits for it
-    watching.process.kill()
-    watching.process.wait()
+    watching.kill()
 
 
 def environ(guard: Guard) -> dict[str, str]:
@@ -93,7 +54,7 @@ def test_an_earlier_guard_sees_this_version_s_session_limits_and_job(guard: Guar
     guard.says("reason", IN_USE)
     guard.says("idle_stop", "7000")
     guard.says("max_seconds", "9000")
-    assert (guard.home / ".ec2tasks" / "limits").read_text().splitlines() == [
+    assert sorted((guard.home / ".ec2tasks" / "limits").read_text().splitlines()) == [
         "idle_stop 7000",
         "max_seconds 9000",
         "reset s2",

@@ -67,6 +67,8 @@ LATER = "idle_stop counts once nobody is on it and no command runs"
         ((IN_USE, "-", LATER, "-"), "no", (ENDED, 1800, f"idle_stop: {ENDED}")),
         ((IN_USE, 7200, "max_hours", "7200"), "no", (ENDED, 1800, f"idle_stop: {ENDED}")),
         ((IN_USE, 60, "max_hours", "60"), "no", (ENDED, 60, "max_hours")),
+        ((IN_USE, 60, "stalled_stop: x", "-"), "yes", (IN_USE, 60, "stalled_stop: x")),
+        ((IN_USE, 60, "stalled_stop: x", "-"), "no", (ENDED, 1800, f"idle_stop: {ENDED}")),
         ((IN_USE, "-", LATER, "-"), "", (IN_USE, None, LATER)),
     ],
 )

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from support.instance_scripts import instance_script_argv
+from support.waiting import until
 
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.remote.protocol import ProtocolError, message_line, read_message
-from ec2tasks.remote.session import Departure, EndReason, Notice, read_departure, read_notice
+from ec2tasks.remote.session import Departure, EndReason, Notice, read_departure, read_notice, say_stalled
 
 FINAL_STATES = {state.value for state in FinalState}
 
@@ -289,6 +290,8 @@ def test_max_hours_is_announced_once_and_taken_back_where_it_was_raised(
         ("120", "max_hours", "notice reason=max_hours seconds=120"),
         ("60", "max_hours", None),
         ("7200", "max_hours", "notice"),
+        ("90", "max_cost", "notice reason=max_cost seconds=90"),
+        ("3600", "max_hours", "notice"),
         ("0", "max_hours", "notice reason=max_hours seconds=0"),
     ):
         guard_says(home, ends_in, because)
@@ -296,6 +299,60 @@ def test_max_hours_is_announced_once_and_taken_back_where_it_was_raised(
         if told:
             assert client.answer() == told
     assert client.leave().startswith("last")
+
+
+def test_commands_that_do_nothing_are_told_of_once_and_again_after_they_did_something(
+    clients: ClientMaker, home: Path
+) -> None:
+    client, stalled = clients(), "stalled_stop: nothing done for {} min"
+    for ends_in, because, told in (
+        ("3600", stalled.format(60), "stalled seconds=3600 minutes=60"),
+        ("3500", stalled.format(61), None),
+        ("-", "idle_stop counts once nobody is on it", None),
+        ("3590", stalled.format(60), "stalled seconds=3590 minutes=60"),
+        ("100", stalled.format(118), "notice reason=stalled_stop seconds=100"),
+        ("-", "idle_stop counts once nobody is on it", "notice"),
+    ):
+        guard_says(home, ends_in, because)
+        client.send(b"fetching\n")
+        if told:
+            assert client.answer() == told
+        # It has looked at what the guard says by now.
+        until(lambda: bool(list(home.glob(".ec2tasks/runs/*/fetching"))), "its look")
+        for path in home.glob(".ec2tasks/runs/*/fetching"):
+            path.unlink()
+    assert client.leave().startswith("last")
+
+
+def test_what_was_fetched_beside_a_command_is_told_the_guard_as_of_the_fetch_s_begin(
+    clients: ClientMaker, home: Path
+) -> None:
+    client, pulled = clients(), home / ".ec2tasks" / "folders" / "shop" / "pulled"
+    client.send(b"pulled\nfetching\n")
+    until(lambda: bool(list(home.glob(".ec2tasks/runs/*/fetching"))), "it has heard")
+    assert not pulled.exists()
+    before = int(Path("/proc/uptime").read_text().split(".")[0])
+    client.send(b"pulling\npulled\n")
+    assert client.leave().startswith("last")
+    begun, done = map(int, pulled.read_text().split())
+    assert before <= begun <= done
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("seconds=3600 minutes=61", "idle for 61 min: stalled_stop stops the instance at 13:00 unless"),
+        ("seconds=x minutes=61", ""),
+        ("", ""),
+    ],
+)
+def test_that_commands_do_nothing_is_said(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    message = read_message(f"stalled version=1 {line}".strip(), "stalled")
+    assert message
+    say_stalled(message, now=datetime(2026, 11, 1, 12).astimezone())
+    err = capsys.readouterr().err
+    assert said in err
+    assert bool(said) == bool(err)
 
 
 @pytest.mark.parametrize(
