@@ -79,6 +79,7 @@ NUMBERS = [
     ("guard.md", "`idle_stop: 30 min` (the default)", 1800, DEFAULTS["idle_stop"]),
     ("guard.md", "`max_hours: never` (the default)", 0, DEFAULTS["max_hours"]),
     ("guard.md", "`max_cost: never` (the default)", 0, DEFAULTS["max_cost"]),
+    ("guard.md", "`warn_before: 2 min` (the default)", 120, DEFAULTS["warn_before"]),
     ("guard.md", "`stalled_stop: never` (the default)", 0, DEFAULTS["stalled_stop"]),
     ("guard.md", "in each minute the processors were", 60, word("sampler.sh", "WINDOW")),
     ("guard.md", "Looked at every 5 seconds", 5, word("guard.sh", "tick")),

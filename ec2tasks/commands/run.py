@@ -36,7 +36,7 @@ from ec2tasks.lifecycle.outcome import (
     attempt,
 )
 from ec2tasks.lifecycle.scope import with_instance
-from ec2tasks.lifecycle.spot import check_taken, named_as_taken
+from ec2tasks.lifecycle.spot import check_taken, ended_by_notice, named_as_taken
 from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.job import Job, forwarded
@@ -168,8 +168,10 @@ def _run_and_fetch(lease: Lease, request: RunRequest, job: Job, record: Record, 
         fetched = fetch(lease, outcome, verbose=request.verbose)
     if fetched.results is Results.MISSING:
         fetched = attempt(partial(_unless_taken, lease, fetched))
+    if outcome.job_over:
+        return ended_by_notice(lease, fetched) if lease.context.settings.resume else fetched
     # A job whose end was not seen may still run, and make more.
-    return fetched if outcome.job_over else replace(fetched, results=Results.MISSING)
+    return replace(fetched, results=Results.MISSING)
 
 
 def _unless_taken(lease: Lease, outcome: Outcome) -> Outcome:
@@ -223,4 +225,6 @@ def _job(
         log_mb=settings.log_mb,
         size=terminal_size() if terminal else (24, 80),
         term=environ.get("TERM", "xterm-256color"),
+        warn_before=settings.warn_before,
+        notice_signal=settings.notice_signal,
     )

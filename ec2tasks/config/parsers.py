@@ -171,6 +171,18 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+SIGNALS = ("HUP", "INT", "QUIT", "USR1", "USR2", "TERM")  # that a program may catch, and say by that to end
+
+
+@parser(rf"(?:[sS][iI][gG])?(?:{_any_case(name.lower() for name in SIGNALS)})")
+def signal_name(value: object) -> str:
+    """The name of a signal that a program may catch: `TERM`, or `SIGTERM`."""
+    name = text(value).upper().removeprefix("SIG")
+    if name not in SIGNALS:
+        raise ValueError(f"`{value}` is not one of {', '.join(SIGNALS)}")
+    return name
+
+
 LEAST_SUM, LARGEST_SUM = 0.01, 1e6  # dollars
 
 

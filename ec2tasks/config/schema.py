@@ -259,6 +259,19 @@ KEYS = (
         about="the instance stops itself once its commands have done nothing for so long: 2 h, never",
     ),
     Key(
+        name="warn_before",
+        parse=parsers.span("min"),
+        default=120,
+        show=parsers.span_text,
+        about="how long before an instance's end its command gets notice_signal, to save: 2 min, never",
+    ),
+    Key(
+        name="notice_signal",
+        parse=parsers.signal_name,
+        default="TERM",
+        about="the signal that it gets then, if it catches it: TERM, INT, HUP, QUIT, USR1, USR2",
+    ),
+    Key(
         name="reap_after",
         parse=parsers.span("day"),
         default=7 * 86400,

@@ -69,6 +69,8 @@ class Settings:
     max_hours: int
     max_cost: float
     stalled_stop: int
+    warn_before: int
+    notice_signal: str
     reap_after: int
     pull_every: int
     log_mb: int

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
-from ec2tasks.aws import instances
+from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.errors import explain
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.lifecycle.lease import Lease
-from ec2tasks.lifecycle.outcome import SpotTakenError
+from ec2tasks.lifecycle.outcome import End, Outcome, Results, SpotTakenError
 from ec2tasks.remote.session import EndReason
 
 
@@ -44,6 +46,23 @@ def check_taken(lease: Lease) -> None:
         return
     if instance and was_taken(lease, instance):
         raise taken_error(lease)
+
+
+def ended_by_notice(lease: Lease, outcome: Outcome) -> Outcome:
+    """The outcome of a job that ended, unfinished, once AWS had said that it takes its spot instance back.
+
+    What is fetched whole is ended here and now: whoever goes on elsewhere must not find it again. A job that
+    ended with 0 is taken for finished.
+    """
+    announced = lease.notice is not None and lease.notice.reason is EndReason.SPOT
+    if not announced or not outcome.code or outcome.results is not Results.FETCHED:
+        return outcome
+    try:
+        start_and_end.end(lease.context.aws, lease.instance, FinalState.TERMINATE)
+    except Exception as error:
+        if explain(error) is None:
+            raise
+    return replace(outcome, end=End.GONE, failure=taken_error(lease))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """What runs on the instance: shell scripts, each beside the module here that talks to it.
 
 Start with `session.join`, which holds a session (`session.sh`), `job.Job`, a command to run there
-(`runner.sh`, `job.sh`; beside it `sampler.sh`, whose samples `job_use` fetches), and `follow.View`, which
-follows one from here (`follow.sh`). `folder` is the project's folder there (`tree.sh`), `guard_status` what
-the guard says (`guard.sh`, which `arm.sh` sets up), and `protocol` how both sides talk (`protocol.sh`).
+(`runner.sh`, `job.sh`; beside it `sampler.sh`, whose samples `job_use` fetches, and `warner.sh`, which tells
+it before its instance ends), and `follow.View`, which follows one from here (`follow.sh`). `folder` is the
+project's folder there (`tree.sh`), `guard_status` what the guard says (`guard.sh`, which `arm.sh` sets up),
+and `protocol` how both sides talk (`protocol.sh`); `metadata.sh` asks AWS's metadata service.
 """

@@ -27,7 +27,10 @@ MISSING = 127
 ANSWERING = Limits(seconds=60.0)
 SIGNALLING = Limits(seconds=20.0)  # a command that is being started is waited for there
 
-SCRIPTS = ("runner.sh", "job.sh", "environment.sh", "sampler.sh")
+SCRIPTS = {
+    **{name: (name,) for name in ("runner.sh", "job.sh", "environment.sh", "sampler.sh")},
+    "warner.sh": ("metadata.sh", "warner.sh"),
+}
 SAVED_MB, UNBOUNDED_MB = 2048, 64 * 1024
 
 
@@ -38,7 +41,8 @@ class Job:
     `multi` is the multiplexer it runs in, or none; `final_state` what is to become of the instance after it;
     `terminal` gives it a terminal there, `fed` an input that a client hands on. `log_mb` bounds what is kept
     of its output, in MiB, 0 for no bound. `size` is the terminal's rows and columns, `term` its kind.
-    `environment` is the one that it runs in.
+    `environment` is the one that it runs in. So many seconds before its instance ends, 0 for never, its
+    programs get the signal `notice_signal`.
     """
 
     job_id: str
@@ -56,6 +60,8 @@ class Job:
     size: tuple[int, int] = (24, 80)
     term: str = "xterm-256color"
     environment: EnvironmentRequest = field(default_factory=lambda: EnvironmentRequest(wanted="auto"))
+    warn_before: int = 0
+    notice_signal: str = "TERM"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,12 +142,14 @@ def job_files(job: Job) -> dict[str, str]:
         "program": program,
         "lacking": lacking_text(program, bare=False),
         "lacking_bare": lacking_text(program, bare=True),
+        "warn_before": str(job.warn_before),
+        "notice_signal": job.notice_signal,
     }
     return {
         "variables": "".join(exports),
         "job": "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()),
         **({} if job.command is None else {"command": job.command}),
-        **{name: compact(remote_script(name)) for name in SCRIPTS},
+        **{name: compact("".join(map(remote_script, parts))) for name, parts in SCRIPTS.items()},
     }
 
 

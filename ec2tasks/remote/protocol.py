@@ -27,6 +27,7 @@ from ec2tasks.ssh.host import Host, ssh_argv
 VERSION = 1
 PLAIN = re.compile(r"(?!base64:)[A-Za-z0-9._:/@%+,=\\-]*")
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+BEFORE = {"session.sh": ("metadata.sh",)}  # what stands before a script, beside the protocol
 Value = str | int | bool | None
 T = TypeVar("T")
 Default = TypeVar("Default")
@@ -116,7 +117,7 @@ def message_line(verb: str, **values: Value) -> bytes:
 
 def bash_argv(script: str, *verb: str, **values: Value) -> list[str]:
     """The bash that runs one of the scripts of this package, with these fields as its arguments."""
-    text = f"{remote_script('protocol.sh')}\n{remote_script(script)}"
+    text = "\n".join(map(remote_script, ("protocol.sh", *BEFORE.get(script, ()), script)))
     return ["bash", "-c", text, script, *verb, *write_fields(version=VERSION, **values)]
 
 

@@ -9,6 +9,7 @@ home=$HOME/.ec2tasks
 job_dir=$home/runs/$id
 TICK=5 KEPT_JOBS=50 IDLE_SHELL_TICKS=120
 multi=none terminal='' input='' log_mb=0 rows=24 columns=80 term='' lacking='' lacking_bare=''
+warn_before=0
 # shellcheck disable=SC1091
 . "$job_dir/job"
 
@@ -148,6 +149,7 @@ keep() {
             tidied=yes
             tidy
             bash "$job_dir/sampler.sh" "$id" "$keeper" "$began" &
+            [ "$warn_before" = 0 ] || bash "$job_dir/warner.sh" "$id" "$keeper" "$began" &
         fi
         bound out
         bound err

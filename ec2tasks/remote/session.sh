@@ -1,5 +1,5 @@
 # One client's session on the instance: `session.sh FIELDS…`, words as protocol.sh reads them.
-# shellcheck disable=SC2154  # protocol.sh stands before it
+# shellcheck disable=SC2154  # protocol.sh and metadata.sh stand before it
 #
 # Holds a shared lock while the client is there, so that the last client out can tell that it is the last. The
 # kernel frees it when this process ends: the client hung up, died, or said nothing for a minute.
@@ -182,28 +182,14 @@ left_behind() {
     return 1
 } 2>/dev/null
 
-# What the metadata service answers: `metadata METHOD PATH HEADER`.
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
-metadata() {
-    exec 5<>/dev/tcp/169.254.169.254/80 || return
-    printf '%s /latest/%s HTTP/1.0\r\nHost: 169.254.169.254\r\n%s\r\n\r\n' "$1" "$2" "$3" >&5
-    # The status, the headers up to an empty line, then the answer.
-    timeout 3 tr -d '\r' <&5 | awk 'NR == 1 && $2 != 200 { exit } answer; /^$/ { answer = 1 }'
-    exec 5>&-
-}
-
 # Whether AWS takes this spot instance back; said once, two minutes ahead.
 look_for_notice() {
-    token=$(metadata PUT api/token 'X-aws-ec2-metadata-token-ttl-seconds: 60')
-    action=$(metadata GET meta-data/spot/instance-action "X-aws-ec2-metadata-token: $token")
-    case $action in
-    *'"time"'*)
-        action=${action#*'"time"'*'"'}
-        say notice reason spot time "${action%%'"'*}"
+    local time
+    if time=$(spot_notice); then
+        say notice reason spot time "$time"
         spot=
-        ;;
-    esac
-} 2>/dev/null
+    fi
+}
 
 # Whether the guard ends this instance within two minutes, as on a spot instance AWS gives, by what it says itself;
 # while somebody is here, idle_stop does not. That its commands do nothing is said once, long before.

@@ -36,6 +36,8 @@ VALUES = {
     **dict.fromkeys(("idle_stop", "max_hours", "reap_after", "pull_every", "wait_capacity"), "3 h"),
     "stalled_stop": "3 h",
     "max_cost": "5",
+    "warn_before": "3 min",
+    "notice_signal": "usr1",
     "log_mb": "7",
 }
 

@@ -105,7 +105,7 @@ def json_values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
 
 LETTERS = st.text(" ,:/.-=~_abgnsxAWS0156[]\n", max_size=12)
 LIKELY_TEXTS = """
-    $5 $2.50 2.505 0.001 $x
+    $5 $2.50 2.505 0.001 $x TERM SIGusr1 sig KILL
     5 30 0 00 007 1_000 +5 65535 65536 70000 8888:localhost:8888 127.0.0.1:6006:h:6006 :80:h:80 h:80
     [::1]:80:[::1]:80 never NEVER 30min 1.5h 2days 5ss 5ms 5secs 7parsecs eu-west-1 eu-west g5.xlarge
     p2.xlarge g5.big u-6tb1.metal-2xl subnet-0abc subnet-x ubuntu Ubuntu ~/x ~//x /srv ../x x/../y x.. -x stop

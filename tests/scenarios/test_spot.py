@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support.background import start
 from support.local_ec2 import faults
 from support.project import ScratchProject
@@ -15,16 +16,22 @@ echo done >result
 """
 
 
-def test_a_run_goes_on_where_it_was_after_aws_took_its_instance(local_project: ScratchProject) -> None:
+SAVES = "trap 'touch saved; exit 143' TERM\n"
+
+
+@pytest.mark.parametrize("first_lines", ["", SAVES], ids=["taken", "saves at the notice and ends"])
+def test_a_run_goes_on_where_it_was_after_aws_took_its_instance(
+    first_lines: str, local_project: ScratchProject
+) -> None:
     project = local_project
     project.write("ec2.yaml", "spot: true\nresume: true\npull_every: 1 s\n")
-    project.write("job.sh", JOB)
+    project.write("job.sh", first_lines + JOB)
     project.write("enough", "1000\n")
     run = start(project, "ec2tasks", "run", "bash job.sh")
     until(lambda: (project.root / "count").exists(), "what the command makes while it runs")
     first = project.status()
     assert first
-    faults(project, spot_seconds=8, spot_notice=first["id"])
+    faults(project, spot_seconds=20 if first_lines else 8, spot_notice=first["id"])
     project.write("enough", "1\n")
     until(lambda: run.over() or run.says("begins again on a new instance"), "a new instance")
     said = run.end()
@@ -35,6 +42,7 @@ def test_a_run_goes_on_where_it_was_after_aws_took_its_instance(local_project: S
     assert [line.split()[-1] for line in begins] == ["0", "1"]
     assert int(begins[1].split()[2].rstrip(",")) > 0, "from the results fetched so far"
     assert project.read("result") == "done\n"
+    assert (project.root / "saved").exists() == bool(first_lines)
     assert project.status() is None
 
 
