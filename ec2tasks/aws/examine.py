@@ -40,21 +40,12 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
-    """The security group to launch with: its rules, and whether it is the user's own."""
-
-    id: str
-    name: str
-    rules: Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Seen:
     """What AWS says of a launch by these settings: each a value, or the Failure of asking for it.
 
     `key` is the key pair's public key, empty where AWS does not tell it, None where there is no such pair;
-    `group` None where there is none yet; `ways` where each subnet sends what goes to the internet; `dry` None
-    where EC2 would have launched.
+    `group` the security group as AWS describes it, None where there is none yet; `ways` where each subnet
+    sends what goes to the internet; `dry` None where EC2 would have launched.
     """
 
     identity: Identity
@@ -67,7 +58,7 @@ class Seen:
     profile: str | Failure | None
     usage: Mapping[str, Usage] | Failure
     image: Image | Failure
-    group: Group | Failure | None
+    group: Mapping[str, Any] | Failure | None
     ways: Mapping[str, str] | Failure
     dry: Failure | None
 
@@ -157,14 +148,11 @@ def _image(aws: Aws, settings: Settings, known: Mapping[str, Any]) -> Image:
     return choose_image(aws, settings.image, arch=arch, user=settings.user)
 
 
-def _group(aws: Aws, settings: Settings, known: Mapping[str, Any]) -> Group | None:
+def _group(aws: Aws, settings: Settings, known: Mapping[str, Any]) -> Any:
     (subnets,) = _needed(known, "subnets")
     names = group_names(settings.security_group, settings.key_name)
     groups = find_groups(aws, names, subnets[0].vpc)
-    found: Any = next((groups[name] for name in names if name in groups), None)
-    if found is None:
-        return None
-    return Group(id=found["GroupId"], name=found["GroupName"], rules=found.get("IpPermissions", []))
+    return next((groups[name] for name in names if name in groups), None)
 
 
 def _ways(aws: Aws, known: Mapping[str, Any]) -> dict[str, str]:
@@ -186,7 +174,7 @@ def _try_launch(aws: Aws, settings: Settings, known: Mapping[str, Any]) -> None:
         image=image,
         key_name=settings.key_name,
         public_key=None,
-        group_id=group.id if group else "",
+        group_id=group["GroupId"] if group else "",
         profile=profile,
         candidates=tuple(to_try),
     )

@@ -19,6 +19,7 @@ from ec2tasks.aws.launch_request import Candidate, LaunchPlan, candidates, run_i
 from ec2tasks.aws.networks import Subnet, usable_subnets
 from ec2tasks.aws.security_groups import find_groups, group_names, open_ssh_port, own_cidr, security_group
 from ec2tasks.aws.user_data import user_data
+from ec2tasks.aws.way_in import foresee
 from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import Tools, in_background
@@ -61,6 +62,8 @@ def plan_launch(
     to_try, arch = _what_to_try(aws, settings)
     vpc, names = to_try[0].subnet.vpc, group_names(settings.security_group, owner)
     known_groups = in_background(lambda: find_groups(aws, names, vpc))
+    subnets = list(dict.fromkeys(one.subnet.id for one in to_try))
+    warn_of_way_in = foresee(aws, owner=owner, vpc=vpc, subnets=subnets, groups=known_groups, address=address)
     image = choose_image(aws, settings.image, arch=arch, user=settings.user)
     key_pair = ensure_key_pair(aws, owner, settings.key_file, home, tools, known=known_key)
     make = settings.create_security_group
@@ -68,6 +71,7 @@ def plan_launch(
         aws, settings.security_group, owner=owner, vpc=vpc, create=make, known=known_groups
     )
     open_ssh_port(aws, [group_id], owner=owner, port=aws.endpoint.ssh_port, address=address)
+    warn_of_way_in()
     return LaunchPlan(
         settings=settings,
         tags={**tags, "ec2tasks:user": image.user},

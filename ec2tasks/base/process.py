@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import io
-import queue
 import re
 import shlex
 import shutil
@@ -133,23 +132,25 @@ def start_thread(work: Callable[..., None], *args: object) -> threading.Thread:
 def in_background(act: Callable[[], Value], *, patience: float | None = None) -> Callable[[], Value]:
     """Start `act` in a daemon thread; the function returned waits for its answer, or raises its error.
 
-    It raises TimeoutError where it has waited for `patience` seconds; None for as long as it takes.
+    It may be asked several times. It raises TimeoutError where it has waited for `patience` seconds; None for
+    as long as it takes.
     """
-    answers: queue.Queue[tuple[Value | None, BaseException | None]] = queue.Queue()
+    done = threading.Event()
+    answers: list[tuple[Value | None, BaseException | None]] = []
 
     def work() -> None:
         try:
-            answers.put((act(), None))
+            answers.append((act(), None))
         except BaseException as error:  # noqa: BLE001  # whatever it is, it is raised where the answer is asked for
-            answers.put((None, error))
+            answers.append((None, error))
+        done.set()
 
     start_thread(work)
 
     def answer() -> Value:
-        try:
-            value, error = answers.get(timeout=patience)
-        except queue.Empty:
-            raise TimeoutError from None
+        if not done.wait(patience):
+            raise TimeoutError
+        value, error = answers[0]
         if error:
             raise error
         return cast(Value, value)

@@ -13,9 +13,9 @@ from ec2tasks.aws.examine import Seen
 from ec2tasks.aws.images import Image
 from ec2tasks.aws.prices import Price, offer_text, price_of
 from ec2tasks.aws.quotas import raise_hint
-from ec2tasks.aws.reachability import lets_in, open_to_world
 from ec2tasks.aws.security_groups import SHARED_GROUP, own_group_name
 from ec2tasks.aws.usage import Usage
+from ec2tasks.aws.way_in import closed_subnets, open_door, shut_out
 from ec2tasks.base.errors import Failure
 from ec2tasks.config.settings import Settings
 from ec2tasks.lifecycle.pricing import Told
@@ -214,13 +214,11 @@ def _network(seen: Seen) -> Finding:
 
 def _route(seen: Seen) -> Finding:
     assert not isinstance(seen.ways, Failure)
-    closed = [f"{name} ({way or 'no route'})" for name, way in seen.ways.items() if way in ("", "nat")]
-    if not closed:
+    closed = closed_subnets(seen.ways)
+    if closed is None:
         return ok("route", "each subnet has a way in from the internet")
-    level = Level.MEND if len(closed) == len(seen.ways) else Level.WARNING
-    text = f"no way in from the internet: {', '.join(closed)}"
-    hint = "subnet: one with a route to an internet gateway, or a VPN into this one"
-    return Finding(name="route", level=level, text=text, hint=hint)
+    none = all(way in ("", "nat") for way in seen.ways.values())
+    return of_failure("route", closed, Level.MEND if none else Level.WARNING)
 
 
 def _group(seen: Seen, settings: Settings, port: int) -> Finding:
@@ -228,22 +226,12 @@ def _group(seen: Seen, settings: Settings, port: int) -> Finding:
     address = None if isinstance(seen.address, Failure) else seen.address
     if group is None or isinstance(group, Failure):
         return _no_group(settings, address)
-    own = group.name == own_group_name(settings.key_name)
-    if open_to_world(group.rules, port):
-        text = f"`{group.name}` lets everybody on the internet in at port {port}"
-        hint = (
-            f"`aws ec2 revoke-security-group-ingress --group-id {group.id} --protocol tcp --port {port}"
-            f" --cidr 0.0.0.0/0 --region {settings.region}`"
-        )
-        return Finding(name=name, level=Level.WARNING, text=text, hint=hint)
-    if own or address is None or lets_in(group.rules, address, port):
-        return ok(name, f"`{group.name}`" + (f", opened to {address} as it is needed" if own else ""))
-    text = f"`{group.name}` does not let {address} in at port {port}: SSH would not answer"
-    hint = (
-        f"`aws ec2 authorize-security-group-ingress --group-id {group.id} --protocol tcp --port {port}"
-        f" --cidr {address} --region {settings.region}`, or security_group: one that lets you in"
-    )
-    return Finding(name=name, level=Level.MEND, text=text, hint=hint)
+    own = group["GroupName"] == own_group_name(settings.key_name)
+    if opened := open_door(group, port, settings.region):
+        return of_failure(name, opened, Level.WARNING)
+    if not own and address and (closed := shut_out(group, address, port, settings.region)):
+        return of_failure(name, closed)
+    return ok(name, f"`{group['GroupName']}`" + (f", opened to {address} as it is needed" if own else ""))
 
 
 def _no_group(settings: Settings, address: str | None) -> Finding:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.values import settings
 
-from ec2tasks.aws.examine import Group, Identity, Seen, dry_request
+from ec2tasks.aws.examine import Identity, Seen, dry_request
 from ec2tasks.aws.images import Image
 from ec2tasks.aws.instance_types import TypeFacts
 from ec2tasks.aws.launch_request import Candidate
@@ -33,9 +33,9 @@ def usage(limit: float | None, used: int = 0) -> dict[str, Usage]:
     return dict.fromkeys(TYPES, Usage(quota=G, limit=limit, used=used))
 
 
-def group(cidr: str, name: str = "SshEC2") -> Group:
+def group(cidr: str, name: str = "SshEC2") -> dict[str, Any]:
     rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": cidr}]}
-    return Group(id="sg-1", name=name, rules=[rule])
+    return {"GroupId": "sg-1", "GroupName": name, "IpPermissions": [rule]}
 
 
 IMAGE = Image(
