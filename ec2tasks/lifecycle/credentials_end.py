@@ -47,7 +47,8 @@ def end_words(ends: datetime | None, now: datetime, *, max_seconds: int, idle_st
 
 def ended_words(error: EndedError, idle_stop: int) -> tuple[str, str]:
     """Why an instance is left running that AWS can't be asked to end, and what to type."""
-    reason = f"your AWS credentials have ended ({error.what}); its guard ends it, {_guard(idle_stop)}"
+    told = "" if "have ended" in error.what else f" ({error.what})"
+    reason = f"your AWS credentials have ended{told}; its guard ends it, {_guard(idle_stop)}"
     return reason, f"{error.hint}; {NOW_ENDS}"
 
 

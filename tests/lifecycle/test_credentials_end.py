@@ -37,4 +37,6 @@ def test_an_instance_that_can_t_be_ended_from_here_is_left_to_its_guard(idle: in
     reason, hint = ended_words(EndedError("the login has ended", hint="`aws sso login`"), idle)
     assert "(the login has ended)" in reason
     assert says in reason
+    of_keys, _ = ended_words(EndedError("the AWS credentials have ended", hint="x"), idle)
+    assert of_keys.startswith("your AWS credentials have ended; its guard ends it")
     assert hint == "`aws sso login`; with new credentials, `ec2tasks down` ends it at once"
