@@ -115,7 +115,8 @@ def make_context(
     hints.name_instance({**told_once(settings), **_of_cli(settings)})
     pass_gate(gate, acts, asks=asks, dry=dry)
     profile = chosen_profile(settings, os.environ)
-    login = Login(profile=profile, alone=lambda: lock(gate.state, "login"))
+    # A plan needs no credentials, and the user may not have agreed to that profile.
+    login = Login(profile=None if dry else profile, alone=lambda: lock(gate.state, "login"))
     aws = Aws(endpoint=_endpoint(settings, dry=dry), region=settings.region, login=login)
     asking = Asking(
         aws=aws,

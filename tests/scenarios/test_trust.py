@@ -267,3 +267,19 @@ def test_on_a_terminal_it_is_asked_once(warm: ScratchProject, terminal: Terminal
         for name in ("ec2.yaml", "Makefile", "Makefile.inc"):
             (warm.root / name).unlink(missing_ok=True)
         warm.ec2tasks("trust", "--revoke")
+
+
+def test_a_profile_that_a_clone_names_runs_no_program_before_the_yes(project: ScratchProject) -> None:
+    ran = project.root / "ran"
+    config = Path(project.environ["HOME"]) / ".aws" / "config"
+    config.parent.mkdir()
+    config.write_text(f'[profile work]\ncredential_process = sh -c "touch {ran}; exit 3"\n')
+    project.write("ec2.yaml", "profile: work\ninstance_type: g5.xlarge\n")
+    planned, refused = project.ec2tasks("run", "--dry", "true"), project.ec2tasks("status")
+    assert (planned.code, refused.code) == (0, 2), planned.err
+    assert "profile: work (whose credentials of yours are used" in refused.err
+    assert not ran.exists()
+    project.trust()
+    failed = project.ec2tasks("status")
+    assert (failed.code, ran.exists()) == (125, True)
+    assert "credential_process of profile `work` failed" in failed.err
