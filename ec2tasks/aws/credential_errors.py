@@ -61,10 +61,7 @@ def credentials_error(error: Exception, profile: str = "", process: str = "") ->
     if isinstance(error, RuntimeError) and STILL_EXPIRED in text:
         return EndedError(f"the AWS credentials{of_profile} have ended", hint=NEW_KEYS)
     if "MissingDependencyException" in kinds:
-        return CredentialsError(
-            f"the login{of_profile} is one of `aws login`, for which boto3 needs the library awscrt",
-            hint="pip install 'ec2tasks[login]'; or the library alone: pip install awscrt",
-        )
+        return no_library(of_profile)
     if "CredentialRetrievalError" in kinds and (process or "custom-process" in text):
         return process_error(said(error), of_profile, process)
     return _of_files(kinds, text, of_profile)
@@ -90,6 +87,14 @@ def _of_files(kinds: set[str], text: str, of_profile: str) -> CredentialsError |
         hint = MEND_PROFILE if "profile" in text and "InvalidConfigError" in kinds else MEND_FILES
         return CredentialsError(f"your AWS configuration can't be used: {text}", hint=hint)
     return None
+
+
+def no_library(of_profile: str) -> CredentialsError:
+    """The failure that boto3 here can't read the session of the console's login."""
+    return CredentialsError(
+        f"the login{of_profile} is one of `aws login`, for which boto3 needs the library awscrt",
+        hint="pip install 'ec2tasks[login]'; or that alone: pip install --upgrade 'boto3[crt]'",
+    )
 
 
 def no_credentials(of_profile: str = "") -> CredentialsError:

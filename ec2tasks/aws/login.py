@@ -63,6 +63,8 @@ class Login:
         """
         with self.explained():
             credentials = self._credentials()
+            if credentials is None and "login_session" in self._section:
+                raise credential_errors.no_library(self._of_profile)  # an older boto3 passes it over
             if credentials is None:
                 raise credential_errors.no_credentials(self._of_profile)
             if getattr(credentials, "refresh_needed", bool)():

@@ -123,6 +123,14 @@ def test_a_login_of_the_console_needs_a_library_or_that_login(monkeypatch: pytes
     assert failure.hint == "`aws login --profile console`"
 
 
+def test_an_older_boto3_that_passes_the_login_over_is_told_of_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    login = Login(profile="console")
+    monkeypatch.setattr(Login, "_credentials", lambda _login: None)
+    login.session(AWS, REGION)
+    with pytest.raises(CredentialsError, match="library awscrt"):
+        login.resolve()
+
+
 def test_a_profile_in_the_environment_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "session")
     assert refused(Login()).hint == "`aws sso login --profile session`"
