@@ -14,6 +14,7 @@ from ec2tasks.usage.summary import Curve, GpuSummary, Summary
 GIB = 1024**3
 SHOWN_OUTPUT = 400  # lines
 SHOWN_DIFF = 3000  # lines
+AFTERWARDS = {"leave": "left running", "stop": "stopped", "terminate": "terminated"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def _outcome(run: Run) -> list[tuple[str, str | None]]:
     code = None if run.code is None else tag("span", str(run.code), class_="bad" if run.code else "good")
     cost = dollars(run.cost)
     if cost and run.endpoint != "aws":
-        cost = f"nothing: a rehearsal on {run.endpoint}, {cost} on AWS"
+        cost = f"nothing: a rehearsal ({run.endpoint}); on AWS {cost}"
     return [
         ("ended with", code or run.state),
         ("state", run.state),
@@ -79,7 +80,7 @@ def _machine(run: Run) -> list[tuple[str, str | None]]:
         ("instance", run.instance),
         ("image", run.image),
         ("environment", run.environment),
-        ("afterwards", run.released),
+        ("afterwards", AFTERWARDS.get(run.released or "", run.released)),
     ]
 
 
