@@ -9,7 +9,7 @@ from ec2tasks.config.parsers import duration
 from ec2tasks.records.html import NOTHING, Html, table, tag
 
 WIDTH, HEIGHT = 600.0, 80.0
-PHASES = ("found", "user_data", "synced", "ran", "fetched")
+PHASES = ("found", "user_data", "synced", "environment", "ran", "fetched")
 TABLE_ROWS = 20  # of a curve's table at most
 
 
