@@ -22,6 +22,7 @@ from ec2tasks.base.project_dir import OWN_FOLDER, make_own_folder
 from ec2tasks.base.state import flock_within
 
 LEDGER = "runs.jsonl"
+FIRST, LAST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2006, 2200))  # EC2 is of 2006
 TEXT_LIMIT = 10_000  # characters of a command
 PATIENCE = 2.0  # seconds of waiting for another writer; without the lock, its line may be broken by ours
 APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -73,8 +74,15 @@ def _append(path: Path, text: bytes) -> None:
 
 
 def line_values(values: Mapping[str, object]) -> dict[str, object]:
-    """The same as JSON can hold it, in the form that `read_line` takes; without what is None."""
-    return {name: as_json(value) for name, value in values.items() if value is not None}
+    """The same as JSON can hold it, in the form that `read_line` takes; without what is None.
+
+    Nor does it hold the time of an instance whose clock is far off.
+    """
+    return {
+        name: as_json(value)
+        for name, value in values.items()
+        if value is not None and not (isinstance(value, datetime) and not FIRST <= value <= LAST)
+    }
 
 
 def as_json(value: object) -> object:

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ec2tasks.records.ledger import TEXT_LIMIT, as_json
+from ec2tasks.records.ledger import FIRST, LAST, TEXT_LIMIT, as_json
 from ec2tasks.remote.protocol import JOB_ID
 
 # How far a run is known to have come: `begun` is the last word of a client that was killed, or is there yet.
 STATES = ("begun", "left", "ended", "failed", "interrupted")
-FIRST, LAST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2006, 2200))  # EC2 is of 2006
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,14 @@ from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.scripts import compact, remote_script
 from ec2tasks.environment.request import EnvironmentRequest
 from ec2tasks.remote.first_word import first_word, lacking_text
-from ec2tasks.remote.protocol import Message, read_job_id, read_message, script_argv
+from ec2tasks.remote.protocol import (
+    Message,
+    read_code,
+    read_job_id,
+    read_message,
+    read_moment,
+    script_argv,
+)
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.packages import install_missing
 
@@ -179,13 +186,13 @@ def read_status(message: Message) -> JobStatus:
         job_id=message.need("id", read_job_id),
         multi=message.get("multi", str, "none"),
         final_state=message.get("final_state", FinalState, FinalState.LEAVE),
-        code=message.need("code", int) if state == "ended" else None,
+        code=message.need("code", read_code) if state == "ended" else None,
         lost=state == "lost",
         restarted=message.get("restarted", str, "") == "yes",
         terminal=message.get("terminal", str, "") == "yes",
         fed=message.get("input", str, "") == "yes",
-        started=message.need("started", int),
-        ended=message.get("ended", int, None),
+        started=message.need("started", read_moment),
+        ended=message.get("ended", read_moment, None),
         kept=(message.get("out", int, 0), message.get("err", int, 0)),
         command=message.get("command", str, None),
     )

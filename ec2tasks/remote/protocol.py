@@ -25,6 +25,7 @@ from ec2tasks.base.scripts import remote_script
 from ec2tasks.ssh.host import Host, ssh_argv
 
 VERSION = 1
+LATEST = 2**32  # seconds since 1970, in 2106
 PLAIN = re.compile(r"(?!base64:)[A-Za-z0-9._:/@%+,=\\-]*")
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 BEFORE = {"session.sh": ("metadata.sh",)}  # what stands before a script, beside the protocol
@@ -71,6 +72,20 @@ def read_job_id(text: str) -> str:
     if not JOB_ID.fullmatch(text):
         raise ValueError(f"no id of a job: {text!r}")
     return text
+
+
+def read_moment(text: str) -> int:
+    """Seconds since 1970 from the instance, which a date can hold. Raises ValueError for any other text."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LATEST)) and int(text) < LATEST):
+        raise ValueError(f"no moment: {text!r}")
+    return int(text)
+
+
+def read_code(text: str) -> int:
+    """An exit code from the instance, as a shell tells it. Raises ValueError for any other text."""
+    if not re.fullmatch("[0-9]{1,3}", text, re.ASCII) or int(text) > 255:
+        raise ValueError(f"no exit code: {text!r}")
+    return int(text)
 
 
 def read_message(line: str, *verbs: str) -> Message | None:

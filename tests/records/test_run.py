@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -57,6 +57,12 @@ def test_a_job_that_never_began_is_of_the_time_in_its_id() -> None:
     assert run.began == NOON
     assert began_by_id("of-another-form") is None
     assert fold(said({"job": "of-another-form", "state": "failed"})) == []
+
+
+def test_a_clock_that_is_far_off_spoils_no_line() -> None:
+    times = {name: datetime.fromtimestamp(0, tz=timezone.utc) for name in ("began", "ended")}
+    (run,) = fold(said({**BEGUN, **times}))
+    assert (run.began, run.ended) == (began_by_id(JOB), None)
 
 
 @pytest.mark.parametrize(

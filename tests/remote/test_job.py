@@ -71,7 +71,16 @@ def test_a_field_more_changes_nothing_and_one_less_has_its_default() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "missing"),
-    [("", "state"), ("state=ended", "code"), ("state=ended code=x", "code=x")],
+    [
+        ("", "state"),
+        ("state=ended", "code"),
+        ("state=ended code=x", "code=x"),
+        # No shell ends so, and no date is so late: what reckons with them would break.
+        ("state=ended code=256", "code=256"),
+        ("state=ended code=-1", "code=-1"),
+        ("state=ended code=0 ended=99999999999999", "ended=99999999999999"),
+        ("state=ended code=0 ended=-1", "ended=-1"),
+    ],
 )
 def test_a_job_of_which_too_little_is_said_is_an_error_not_no_job(fields: str, missing: str) -> None:
     with pytest.raises(ProtocolError, match=f"`{missing}`"):
