@@ -12,6 +12,7 @@ from ec2tasks.base.signals import handled
 from ec2tasks.base.terminal import has_input, on_terminal, shares_terminal
 from ec2tasks.commands.reconnect import JobConnection
 from ec2tasks.lifecycle import shown_output
+from ec2tasks.lifecycle.host_key_check import held_to_console
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome
 from ec2tasks.remote import job as jobs
@@ -61,7 +62,12 @@ def _exit_code(connection: JobConnection, *, start: bool, since: tuple[int, int]
     view = _view(connection)
     view.out.offset, view.err.offset = since
     try:
-        with shown_output.kept(connection.lease.context.state, job.job_id) as view.on_shown, view.open():
+        with (
+            shown_output.kept(connection.lease.context.state, job.job_id) as view.on_shown,
+            view.open(),
+            # One with ports has a connection of its own.
+            held_to_console(connection.lease.acquired.key_check, view.drop),
+        ):
             code = _followed(connection, view, start=start)
     finally:
         connection.ssh_log.unlink(missing_ok=True)
@@ -136,6 +142,7 @@ def _attached(connection: JobConnection) -> int:
         handled((signal.SIGTERM,), lambda: detach(128 + signal.SIGTERM)),
         handled((signal.SIGHUP,), lambda: detach(128 + signal.SIGHUP)),
         connection.lease.context.tools.start(argv) as ssh,
+        held_to_console(connection.lease.acquired.key_check, ssh.terminate),
     ):
         try:
             return exit_code(ssh.wait())

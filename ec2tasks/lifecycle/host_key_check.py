@@ -16,7 +16,7 @@ from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.outcome import End, Outcome
 from ec2tasks.ssh.connect import close_master
 from ec2tasks.ssh.host import Host
-from ec2tasks.ssh.host_keys import Pin, Verdict, compare_with_console, pin_of
+from ec2tasks.ssh.host_keys import Pin, Verdict, compare_with_console, keys_at_first_sight, pin_of
 
 # Seconds before each look, ten minutes in all: what is not built on Nitro shows its console minutes later.
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-console.html
@@ -30,10 +30,14 @@ class WrongHostKeyError(Failure):
 
 @dataclass(kw_only=True)
 class HostKeyCheck:
-    """One comparison. `ends`: what ends with the control connection where the key is another."""
+    """One comparison, of the keys that were `met`. `ends`: what ends where the console shows another.
+
+    The control connection does so anyway.
+    """
 
     context: CallContext
     host: Host
+    met: frozenset[str] = frozenset()
     verdict: Verdict = Verdict.UNKNOWN
     ends: list[Callable[[], object]] = field(default_factory=list)
 
@@ -51,7 +55,9 @@ class HostKeyCheck:
 
     def _ask(self) -> Verdict:
         try:
-            return compare_with_console(self.context.aws, self.host, self.context.tools, quiet=True)
+            return compare_with_console(
+                self.context.aws, self.host, self.context.tools, met=self.met, quiet=True
+            )
         except Exception as error:
             if explain(error) is None and not isinstance(error, Failure):
                 raise
@@ -79,7 +85,7 @@ def check_host_key(context: CallContext, host: Host, known: HostKeyCheck | None)
     output.step(
         f"the host key of {host.instance_id} was taken at first sight: AWS's console has not shown it yet"
     )
-    check = HostKeyCheck(context=context, host=host)
+    check = HostKeyCheck(context=context, host=host, met=keys_at_first_sight(host))
     start_thread(_begin, check)
     return check
 
@@ -111,6 +117,8 @@ def held_to_console(check: HostKeyCheck | None, end: Callable[[], object]) -> It
         yield
         return
     check.ends.append(end)
+    if check.verdict is Verdict.OTHER:  # it has been seen before that was there to be ended
+        end()
     try:
         yield
     finally:

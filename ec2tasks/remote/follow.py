@@ -72,6 +72,7 @@ class View:
     _closed_outputs: set[int] = field(default_factory=set)
     _wake: tuple[int, int] = (-1, -1)
     _over: bool = False
+    _ssh: subprocess.Popen[bytes] | None = None
 
     @property
     def begun(self) -> bool:
@@ -109,6 +110,7 @@ class View:
         ssh = self.tools.start(
             argv(marker), stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0, start_new_session=True
         )
+        self._ssh = ssh
         with ssh:
             try:
                 self._pump(ssh)
@@ -124,6 +126,11 @@ class View:
             finally:
                 self._disconnect()
         return code, "" if self.begun else self.err.before.decode(errors="replace").strip()
+
+    def drop(self) -> None:
+        """End the connection that stands, said by another thread: it is not to carry anything any more."""
+        if self._ssh:
+            self._ssh.kill()
 
     def _disconnect(self) -> None:
         # The pipe's number may be the next one's: nothing may still be written to it. Its reader has gone.

@@ -18,11 +18,10 @@ from ec2tasks.aws.instances import UP, Instance
 from ec2tasks.aws.reachability import BOOT_LIMIT, reachability
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.base.retry import ticks
 from ec2tasks.ssh.host import Host, master_argv, ssh_options
-from ec2tasks.ssh.host_keys import Contact, contact, is_pinned, unpin
+from ec2tasks.ssh.host_keys import QUICK, Contact, contact, end_connection, is_pinned, unpin
 
 if TYPE_CHECKING:
     from fabric import Connection
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 KEY_PATIENCE = 60.0  # seconds that cloud-init may take to install the key once SSH answers
 SILENCE_LIMIT = 20.0  # seconds without an answer before the security group is looked at
 ATTEMPT_LIMIT = 15.0  # seconds for one attempt
-QUICK = Limits(seconds=5.0)  # for the control connection's own process here
 UNSHOWN = "AWS's console does not show its host key"
 SSH_SAYS = 64 * 1024  # bytes of what ssh says of an attempt
 
@@ -77,7 +75,7 @@ def open_master(host: Host, tools: Tools, *, how: Contact = Contact.PINNED) -> s
 
 def close_master(host: Host, tools: Tools) -> None:
     """Close the control connection: it carries nothing any more, or the instance has ended."""
-    tools.capture(["ssh", *ssh_options(host), "-O", "exit", host.login], limits=QUICK)
+    end_connection(host, tools)
 
 
 def forget_host(host: Host, tools: Tools) -> None:

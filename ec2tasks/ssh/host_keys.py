@@ -17,13 +17,14 @@ from ec2tasks.aws.client import Aws
 from ec2tasks.aws.console import console_output
 from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
-from ec2tasks.ssh.host import Host
+from ec2tasks.ssh.host import Host, ssh_options
 
 CONSOLE_KEYS = re.compile(
     r"-----BEGIN SSH HOST KEY KEYS-----(?P<keys>.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL
 )
 HOST_KEY = re.compile(r"(?P<kind>(?:ssh|ecdsa)-\S+) (?P<body>[A-Za-z0-9+/=]+)")
 FROM_CONSOLE = "console"
+QUICK = Limits(seconds=5.0)  # for the control connection's own process here
 
 
 class Pin(Enum):
@@ -126,22 +127,37 @@ def contact(aws: Aws, host: Host, tools: Tools) -> Contact:
     return Contact.LATER if host.console_first else Contact.FIRST_SIGHT
 
 
-def compare_with_console(aws: Aws, host: Host, tools: Tools, *, quiet: bool = False) -> Verdict:
+def keys_at_first_sight(host: Host) -> frozenset[str]:
+    """The pinned host keys of this instance that the console has not shown."""
+    return frozenset(_pinned_keys(host)[1])
+
+
+def compare_with_console(
+    aws: Aws, host: Host, tools: Tools, *, met: Collection[str] = (), quiet: bool = False
+) -> Verdict:
     """What AWS's console shows of the host key; from then on only what it has shown is pinned.
 
-    Where none was pinned before, what it shows is the SAME. Raises Failure where the right to look is missing
-    and nothing else counts for this host; else says so, unless `quiet`.
+    `met`: what has been taken at first sight, also where another call has compared it since. Where none was,
+    what the console shows is the SAME. Who has another one loses the control connection. Raises Failure where
+    the right to look is missing and nothing else counts for this host; else says so, unless `quiet`.
     """
     instead = None if host.console_first else "" if quiet else "the host key is taken at first sight"
     shown = console_host_keys(console_output(aws, host.instance_id, instead=instead))
-    _, seen = _pinned_keys(host)
+    seen = {*met, *keys_at_first_sight(host)}
     found = verdict(seen, shown) if seen else Verdict.SAME if shown.keys else Verdict.UNKNOWN
     if found is Verdict.OTHER:
+        # First of all: whoever found it standing once the console's key is pinned would take it for checked.
+        end_connection(host, tools)
         unpin(host, tools)
     if found is not Verdict.UNKNOWN:
         with host.known_hosts.open("a", encoding="utf-8") as file:
             file.writelines(f"{host.instance_id} {key} {FROM_CONSOLE}\n" for key in shown.keys)
     return found
+
+
+def end_connection(host: Host, tools: Tools) -> None:
+    """End the control connection, with all that goes over it."""
+    tools.capture(["ssh", *ssh_options(host), "-O", "exit", host.login], limits=QUICK)
 
 
 def unpin(host: Host, tools: Tools) -> None:

@@ -83,6 +83,17 @@ def test_another_key_ends_the_connection_and_is_the_failure_to_tell(
         assert found.failure.__cause__ is outcome.failure
 
 
+def test_what_begins_once_the_key_is_known_to_be_another_is_ended_at_once(tmp_path: Path) -> None:
+    check = HostKeyCheck(
+        context=call_context(State(folder=tmp_path, sockets=tmp_path)),
+        host=ssh_host(tmp_path),
+        verdict=Verdict.OTHER,
+    )
+    ended = list[str]()
+    with pytest.raises(WrongHostKeyError), held_to_console(check, lambda: ended.append("it")):
+        assert ended == ["it"]
+
+
 def test_what_is_settled_is_left_as_it_is() -> None:
     assert judged(None, Outcome(code=3)) == Outcome(code=3)
     with held_to_console(None, lambda: pytest.fail("nothing is to be ended")):

@@ -19,7 +19,7 @@ from ec2tasks.remote import cloud_init, folder, follow, job, job_use, session, u
 from ec2tasks.remote.folder import ask_tree, remote_folder
 from ec2tasks.remote.follow import View
 from ec2tasks.remote.session import SessionRequest, join
-from ec2tasks.ssh import connect, packages
+from ec2tasks.ssh import connect, host_keys, packages
 from ec2tasks.ssh.host import Host
 from ec2tasks.sync import rsync
 from ec2tasks.sync.rsync import run_rsync
@@ -42,7 +42,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
             (folder, "TREE"),
             (rsync, "LIMITS"),
         ),
-        *((connect, "QUICK"), (session, "TALKING")),
+        *((connect, "QUICK"), (host_keys, "QUICK"), (session, "TALKING")),
     )
     for module, name in limits:
         monkeypatch.setattr(module, name, SHORT)

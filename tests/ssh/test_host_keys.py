@@ -20,6 +20,7 @@ from ec2tasks.ssh.host_keys import (
     console_host_keys,
     contact,
     is_pinned,
+    keys_at_first_sight,
     pin_of,
     unpin,
     verdict,
@@ -106,6 +107,31 @@ def test_a_key_taken_at_first_sight_is_held_to_the_console(tmp_path: Path, conso
     console.append(block(OTHER))
     assert (compare(tmp_path), pin_of(host)) == (Verdict.OTHER, Pin.CONSOLE)
     assert ED25519 not in host.known_hosts.read_text()  # who has it gets no connection any more
+
+
+def test_who_has_another_key_loses_the_connection_before_the_console_s_is_pinned(
+    tmp_path: Path, console: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is still open then would pass for one whose host key was checked."""
+    host, pins = ssh_host(tmp_path, console_first=True), list[Pin]()
+    monkeypatch.setattr(host_keys, "end_connection", lambda host, _tools: pins.append(pin_of(host)))
+    host.known_hosts.write_text(f"{host.instance_id} {ED25519}\n")
+    console.append(block(OTHER))
+    assert contact(AWS_NOWHERE, host, Tools()) is Contact.PINNED
+    assert pins == [Pin.FIRST_SIGHT]
+
+
+def test_what_another_call_has_compared_since_is_no_proof_of_what_this_one_met(
+    tmp_path: Path, console: list[str]
+) -> None:
+    host = ssh_host(tmp_path)
+    host.known_hosts.write_text(f"{host.instance_id} {ED25519}\n")
+    met = keys_at_first_sight(host)
+    console.append(block(OTHER))
+    assert compare(tmp_path) is Verdict.OTHER
+    assert compare_with_console(AWS_NOWHERE, host, Tools(), met=met) is Verdict.OTHER
+    assert compare(tmp_path) is Verdict.SAME
+    assert pin_of(host) is Pin.CONSOLE
 
 
 def test_a_key_that_another_process_takes_at_first_sight_does_not_hide_behind_the_console_s(
