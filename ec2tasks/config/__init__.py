@@ -3,6 +3,7 @@
 Other packages use `settings.Settings`, `settings.read_settings` and the table `schema.KEYS`. In order:
 
     parsers      the forms of values: what a text, a number, a time, a port must look like
+    tags         the form of the setting `tags`
     environment  the forms of the setting `env`
     schema       the table `KEYS`: each setting's parser, environment variables, default, help
     layers       what a file, .env, the environment and the options give, and how layers are merged

@@ -25,8 +25,6 @@ SIZE = re.compile(r"nano|micro|small|medium|large|\d*xlarge|metal(-\d+xl)?")
 SIZES = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "metal")
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"", "0", "false", "no", "off"}
-# What a tag value may hold: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
-TAG_KEY_LIMIT, TAG_VALUE_LIMIT = 128, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +56,7 @@ def parser(pattern: str | None, *others: Schema) -> Callable[[Callable[[object],
     return lambda parse: Parser(parse=parse, pattern=pattern, others=others)
 
 
-def _any_case(words: Iterable[str]) -> str:
+def any_case(words: Iterable[str]) -> str:
     """The pattern of these words in small and capital letters; JSON Schema has no flag for that."""
     return re.sub("[a-z]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", "|".join(words))
 
@@ -90,7 +88,7 @@ def matching(pattern: str, example: str, *others: Schema) -> Parser[str]:
 def choice(words: tuple[str, ...]) -> Parser[str]:
     """A parser for one of these words, in small or capital letters."""
 
-    @parser(_any_case(words), {"enum": list(words)})
+    @parser(any_case(words), {"enum": list(words)})
     def parse(value: object) -> str:
         word = text(value).lower()
         if word not in words:
@@ -125,8 +123,8 @@ def account(value: object) -> str:
 UNITS = {"s": 1, "min": 60, "h": 3600, "day": 86400}
 UNIT_NAMES = {"sec": "s", "m": "min", "hour": "h", "d": "day", "second": "s", "minute": "min"}
 LONGEST_SPAN = 10 * 365 * 86400  # seconds
-UNIT_PATTERN = rf"[sS]|(?:{_any_case(sorted({*UNITS, *UNIT_NAMES} - {'s'}))})[sS]*"
-SPAN_PATTERN = rf"{_any_case(['never'])}|\d+(?:\.\d+)?\s*(?:{UNIT_PATTERN})?"
+UNIT_PATTERN = rf"[sS]|(?:{any_case(sorted({*UNITS, *UNIT_NAMES} - {'s'}))})[sS]*"
+SPAN_PATTERN = rf"{any_case(['never'])}|\d+(?:\.\d+)?\s*(?:{UNIT_PATTERN})?"
 
 
 def span(unit: str) -> Parser[int]:
@@ -174,7 +172,7 @@ def duration(seconds: float) -> str:
 SIGNALS = ("HUP", "INT", "QUIT", "USR1", "USR2", "TERM")  # that a program may catch, and say by that to end
 
 
-@parser(rf"(?:[sS][iI][gG])?(?:{_any_case(name.lower() for name in SIGNALS)})")
+@parser(rf"(?:[sS][iI][gG])?(?:{any_case(name.lower() for name in SIGNALS)})")
 def signal_name(value: object) -> str:
     """The name of a signal that a program may catch: `TERM`, or `SIGTERM`."""
     name = text(value).upper().removeprefix("SIG")
@@ -186,7 +184,7 @@ def signal_name(value: object) -> str:
 LEAST_SUM, LARGEST_SUM = 0.01, 1e6  # dollars
 
 
-@parser(rf"{_any_case(['never'])}|[$]?\d+(?:\.\d+)?", {"type": "number", "minimum": 0})
+@parser(rf"{any_case(['never'])}|[$]?\d+(?:\.\d+)?", {"type": "number", "minimum": 0})
 def dollars(value: object) -> float:
     """An amount of dollars: `5`, `$2.50`; `never` is 0, for no limit."""
     words = text(value).lower()
@@ -206,7 +204,7 @@ def dollars_text(amount: float) -> str:
     return f"${amount:.2f}" if amount else "never"
 
 
-@parser(_any_case(sorted(TRUE_WORDS | FALSE_WORDS)), {"type": "boolean"}, {"enum": [0, 1]})
+@parser(any_case(sorted(TRUE_WORDS | FALSE_WORDS)), {"type": "boolean"}, {"enum": [0, 1]})
 def flag(value: object) -> bool:
     """Yes or no."""
     if isinstance(value, bool):
@@ -337,35 +335,3 @@ def variable_name(value: object) -> str:
     if re.fullmatch(CREDENTIAL_NAME, name):
         raise ValueError(f"`{name}` holds AWS credentials: an instance gets rights by its role alone")
     return matching(r"[A-Za-z_][A-Za-z0-9_]*", "WANDB_API_KEY")(name)
-
-
-RESERVED_PREFIXES = ("aws:", "ec2tasks")  # of tags that only AWS or ec2tasks sets
-NOT_RESERVED = f"(?!{_any_case(RESERVED_PREFIXES)})"
-PAIR_PATTERN = rf"{NOT_RESERVED}[^=]{{1,{TAG_KEY_LIMIT}}}=[\s\S]{{0,{TAG_VALUE_LIMIT}}}"
-
-
-@parser(
-    rf"(?=\S){PAIR_PATTERN}",
-    {
-        "type": "object",
-        "propertyNames": {"minLength": 1, "maxLength": TAG_KEY_LIMIT, "pattern": f"^{NOT_RESERVED}"},
-        "additionalProperties": {"maxLength": TAG_VALUE_LIMIT},
-    },
-    {"type": "array", "items": {"type": "string", "pattern": f"^{PAIR_PATTERN}$"}},
-)
-def tags(value: object) -> dict[str, str]:
-    """The user's own tags: a mapping, or texts `key=value`."""
-    if isinstance(value, Mapping):
-        own_tags = {str(key): "" if item is None else str(item) for key, item in value.items()}
-    else:
-        pairs = [str(pair) for pair in value] if isinstance(value, list | tuple) else [text(value)]
-        broken = [pair for pair in pairs if "=" not in pair]
-        if broken:
-            raise ValueError(f"`{broken[0]}` is not of the form `key=value`")
-        own_tags = dict(pair.split("=", 1) for pair in pairs)
-    for key, item in own_tags.items():
-        if not key or len(key) > TAG_KEY_LIMIT or len(item) > TAG_VALUE_LIMIT:
-            raise ValueError(f"`{key}` is empty or too long for AWS (128 characters, its value 256)")
-        if key.lower().startswith(RESERVED_PREFIXES):
-            raise ValueError(f"`{key}` is a tag that only AWS or ec2tasks sets")
-    return own_tags

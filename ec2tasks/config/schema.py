@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.config import environment, parsers
 from ec2tasks.config.parsers import Parser
+from ec2tasks.config.tags import tags
 
 DEFAULT_REGION = "eu-central-1"
 DEFAULT_TYPES = ("g4dn.xlarge", "g6.xlarge", "g5.xlarge")
@@ -195,7 +196,7 @@ KEYS = (
     ),
     Key(
         name="tags",
-        parse=parsers.tags,
+        parse=tags,
         default={},
         merge="add",
         about="tags of your own for what is launched",

@@ -33,7 +33,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, statuses: Iterator[BootStatus | Non
 
 def test_the_limit_is_the_guards() -> None:
     guard = (REPO / "ec2tasks" / "remote" / "guard.sh").read_text()
-    assert f"boot_limit={first_boot.BOOT_LIMIT} " in guard
+    assert f"boot_limit={first_boot.BOOT_LIMIT}\n" in guard
 
 
 @pytest.mark.parametrize("silent", [True, False])
