@@ -64,7 +64,7 @@ def run_lines(context: CallContext, command: str | None, *, sync: bool) -> list[
     return [
         *up_lines(context),
         *([push_line(context)] if sync else []),
-        plan_line(wanted_environment(context)),
+        f"use {plan_line(wanted_environment(context))}",
         f"run in {where}: {command or 'a shell'}",
         *([pull_line(context)] if sync else []),
         end_line(context),
