@@ -130,14 +130,23 @@ def message_line(verb: str, **values: Value) -> bytes:
     return f"{' '.join([verb, *write_fields(**values)])}\n".encode()
 
 
-def bash_argv(script: str, *verb: str, **values: Value) -> list[str]:
-    """The bash that runs one of the scripts of this package, with these fields as its arguments."""
-    text = "\n".join(map(remote_script, ("protocol.sh", *BEFORE.get(script, ()), script)))
+def bash_argv(script: str, *verb: str, before: str = "", **values: Value) -> list[str]:
+    """The bash that runs one of the scripts of this package, with these fields as its arguments.
+
+    `before`: more shell text that stands before it.
+    """
+    parts = (*map(remote_script, ("protocol.sh", *BEFORE.get(script, ()))), before, remote_script(script))
+    text = "\n".join(parts)
     return ["bash", "-c", text, script, *verb, *write_fields(version=VERSION, **values)]
 
 
 def script_argv(
-    host: Host, script: str, *verb: str, options: Sequence[str] = ("-T",), **values: Value
+    host: Host,
+    script: str,
+    *verb: str,
+    options: Sequence[str] = ("-T",),
+    before: str = "",
+    **values: Value,
 ) -> list[str]:
     """An ssh that does so on the instance."""
-    return ssh_argv(host, *bash_argv(script, *verb, **values), options=options)
+    return ssh_argv(host, *bash_argv(script, *verb, before=before, **values), options=options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import re
+import shlex
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -244,11 +245,11 @@ def read_departure(message: Message) -> Departure:
 def join(host: Host, tools: Tools, request: SessionRequest, files: Mapping[str, str]) -> Iterator[Session]:
     """Hold a session on the instance, once its guard is armed.
 
-    `files`, by name, are written to the job's folder there. Raises Failure where the instance does not let
-    this client in.
+    `files`, by name, are written to the job's folder there; what is no script is seen by nobody else. Raises
+    Failure where the instance does not let this client in.
     """
     ssh = tools.start(
-        session_argv(host, request),
+        session_argv(host, request, {name: text for name, text in files.items() if name.endswith(".sh")}),
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
@@ -259,7 +260,8 @@ def join(host: Host, tools: Tools, request: SessionRequest, files: Mapping[str, 
     try:
         with contextlib.suppress(BrokenPipeError):
             for name, text in files.items():
-                session.send("file", name=name, body=text)
+                if not name.endswith(".sh"):
+                    session.send("file", name=name, body=text)
             session.send("start")
         joined = _answer(host, channel)
         session.home = joined.need("home", str)
@@ -276,11 +278,21 @@ def join(host: Host, tools: Tools, request: SessionRequest, files: Mapping[str, 
         end_quietly(ssh, ssh.stdin)
 
 
-def session_argv(host: Host, request: SessionRequest) -> list[str]:
-    """An ssh that runs session.sh on the instance."""
+def scripts_text(scripts: Mapping[str, str]) -> str:
+    """The function of session.sh's that writes these scripts into the job's folder.
+
+    They are no secret, and bash reads what comes on its input byte by byte.
+    """
+    lines = [f'printf %s {shlex.quote(text)} >"$job_dir/{name}" &&' for name, text in scripts.items()]
+    return "\n".join(["write_scripts() {", *lines, "true", "}"])
+
+
+def session_argv(host: Host, request: SessionRequest, scripts: Mapping[str, str]) -> list[str]:
+    """An ssh that runs session.sh on the instance, which writes these scripts there first."""
     return script_argv(
         host,
         "session.sh",
+        before=scripts_text(scripts),
         job=request.job_id,
         folder=request.remote_dir,
         mode=request.mode.value,

@@ -80,7 +80,9 @@ if [ "$mode" = watch ]; then flock --unlock 9; else flock --shared 9; fi
 # The end asked for last is the one that counts; it is there for as long as someone is.
 [ -z "$final_state" ] || printf '%s\n' "$final_state" >"$home/final_state"
 
-# What the client hands over for the job: never on a command line.
+! declare -F write_scripts >/dev/null || write_scripts || exit 1
+
+# What else the client hands over for the job: never on a command line.
 while IFS= read -r line; do
     read_line "$line"
     [ "$verb" = file ] || break

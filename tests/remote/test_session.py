@@ -15,8 +15,16 @@ from support.instance_scripts import instance_script_argv
 from support.waiting import until
 
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.remote.protocol import ProtocolError, message_line, read_message
-from ec2tasks.remote.session import Departure, EndReason, Notice, read_departure, read_notice, say_stalled
+from ec2tasks.remote.protocol import ProtocolError, bash_argv, message_line, read_message
+from ec2tasks.remote.session import (
+    Departure,
+    EndReason,
+    Notice,
+    read_departure,
+    read_notice,
+    say_stalled,
+    scripts_text,
+)
 
 FINAL_STATES = {state.value for state in FinalState}
 
@@ -379,3 +387,20 @@ def test_a_notice_that_cannot_be_read_is_an_error(words: str) -> None:
     assert message
     with pytest.raises(ProtocolError, match=r"reason|seconds"):
         read_notice(message)
+
+
+SCRIPTS = {"runner.sh": "echo 'it''s' \"$1\" \\\n%s\n", "job.sh": "é\n"}
+
+
+def test_scripts_come_as_they_are_with_the_session_s_own(home: Path) -> None:
+    argv = bash_argv("session.sh", job="r", folder="shop", before=scripts_text(SCRIPTS))
+    client = subprocess.Popen(
+        argv,
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    out, _ = client.communicate(b"start\nleave\n", timeout=60)
+    assert out.startswith(b"joined ")
+    for name, text in SCRIPTS.items():
+        assert (home / ".ec2tasks" / "runs" / "r" / name).read_text() == text

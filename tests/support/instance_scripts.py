@@ -14,7 +14,7 @@ from ec2tasks.remote.protocol import Value, bash_argv
 def instance_script_argv(name: str, /, *verb: str, **fields: Value) -> list[str]:
     """The command that runs `ec2tasks/remote/NAME` here as ssh would run it there; skips where it can't."""
     skip_without_linux()
-    return bash_argv(name, *verb, **fields)
+    return bash_argv(name, *verb, before="", **fields)
 
 
 def in_home(home: Path, argv: Sequence[str]) -> list[str]:
