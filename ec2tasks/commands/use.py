@@ -10,8 +10,10 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import make_own_folder
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import Outcome
+from ec2tasks.lifecycle.pricing import remembered_rates
 from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.remote.job_use import fetch_samples
+from ec2tasks.usage.advice import Machine, advise
 from ec2tasks.usage.line import use_line
 from ec2tasks.usage.samples import read_samples, sample_lines
 from ec2tasks.usage.summary import BLOCKS, Summary, summed_up
@@ -56,6 +58,10 @@ class JobUse:
         if self.summary:
             curves = output.can_show(BLOCKS)
             output.step(use_line(self.summary, seconds=self.ran, cost=cost, curves=curves))
+            prices = {name: rate.usd for name, rate in remembered_rates(self.lease.context).by_type.items()}
+            machine = Machine(type=self.lease.instance.type, prices=prices)
+            if said := advise(self.summary, machine, seconds=self.ran):
+                output.hint(said)
         output.step(timings.line(cost))
 
 

@@ -6,4 +6,5 @@ The samples are those that `remote/sampler.sh` takes on the instance. In order:
     summary  what all of them come to: means, peaks, curves
     line     the same in one line
     table    the same measure by measure
+    advice   what another run might do better on
 """

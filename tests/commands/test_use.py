@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.state import State
 from ec2tasks.commands import use as use_module
 from ec2tasks.commands.use import JobUse, samples_path
 from ec2tasks.lifecycle.lease import Lease
@@ -20,8 +21,11 @@ OVER, LEFT = Outcome(), Outcome(end=End.DETACHED)
 
 
 def job_use(root: Path) -> JobUse:
-    context = SimpleNamespace(project=SimpleNamespace(root=root), tools=None)
-    lease = SimpleNamespace(context=context, host=None, cost=lambda: 0.5)
+    aws = SimpleNamespace(region="eu-central-1", endpoint=SimpleNamespace(name="aws"))
+    state = State(folder=root, sockets=root)
+    context = SimpleNamespace(project=SimpleNamespace(root=root), tools=None, aws=aws, state=state)
+    instance = SimpleNamespace(type="g4dn.xlarge")
+    lease = SimpleNamespace(context=context, host=None, instance=instance, cost=lambda: 0.5)
     return JobUse(lease=cast(Lease, lease), job_id="j")
 
 
