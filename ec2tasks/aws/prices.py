@@ -16,6 +16,7 @@ from typing import Any
 GIB_MONTH = 0.09
 ADDRESS_HOUR = 0.005
 HOURS_OF_MONTH = 730
+SMALL = 0.001  # dollars
 SHIPPED = "the list that comes with ec2tasks"
 OF_AWS = "AWS's price list"
 OF_SPOT = "AWS's spot prices"
@@ -113,7 +114,9 @@ def price_of(
 
 
 def dollars(amount: float) -> str:
-    """An amount in words, with two digits that count."""
+    """An amount in words, with two digits that count; one that nobody pays as such is only called small."""
+    if 0 < amount < SMALL:
+        return f"less than ${SMALL}"
     return f"${amount:.2f}" if amount >= 0.1 else f"${amount:.2g}"
 
 

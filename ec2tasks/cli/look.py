@@ -10,8 +10,6 @@ from invoke.context import Context
 from ec2tasks.base import output
 from ec2tasks.cli.options import JSON_OPTION, LAUNCH_OPTIONS, REACH_OPTIONS
 from ec2tasks.cli.task import ec2_task, make_context, make_gate
-from ec2tasks.commands import check as check_commands
-from ec2tasks.commands import quote as quote_commands
 from ec2tasks.commands.trust import Acts
 
 
@@ -24,6 +22,8 @@ def check(c: Context, given: Mapping[str, Any]) -> int:
     run), price. Ends with 0 where nothing keeps a run from working, warnings or not, and with 1 where
     something does.
     """
+    from ec2tasks.commands import check as check_commands  # here: no other task is to wait for it
+
     context = make_context(c, given, acts=Acts.LOOK, asks=False, knows_account=False)
     found = check_commands.check(context, make_gate(c, given))
     if given["json"]:
@@ -39,6 +39,8 @@ def quote(c: Context, given: Mapping[str, Any]) -> None:
 
     Changes nothing. The price is that of the instance, its disk and its public address.
     """
+    from ec2tasks.commands import quote as quote_commands  # here: no other task is to wait for it
+
     found = quote_commands.quote(make_context(c, given, acts=Acts.PUSH, asks=False))
     if given["json"]:
         output.json(quote_commands.quote_json(found))

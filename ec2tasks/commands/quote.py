@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TypedDict
 
 from ec2tasks.aws.examine import Seen, examine, identity
-from ec2tasks.aws.prices import Price
+from ec2tasks.aws.prices import Price, dollars
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.commands.findings import Level, findings, seen_prices
@@ -27,10 +27,6 @@ COMMANDS = 5  # how many different ones are told of
 OF_EACH = 3  # how many runs of each
 
 
-def _cost_text(cost: float) -> str:
-    return f"≈ ${cost:.2f}" if cost >= 0.005 else "less than $0.01"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Past:
     """How long the last runs of one command took, in seconds, the newest first, and what each cost."""
@@ -42,7 +38,7 @@ class Past:
     def line(self, hourly: float | None) -> str:
         """That in words, with what as long a run would cost at this price."""
         took = ", ".join(duration(one) for one in self.seconds)
-        again = f": {_cost_text(hourly * self.seconds[0] / 3600)} for as long again" if hourly else ""
+        again = f"; as long again costs {dollars(hourly * self.seconds[0] / 3600)}" if hourly else ""
         return f"`{self.command}` took {took}{again}"
 
 

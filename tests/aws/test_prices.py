@@ -81,7 +81,15 @@ def test_of_several_spot_prices_of_a_type_the_highest_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("usd", "words"), [(0.66, "$0.66"), (12.5, "$12.50"), (0.0098, "$0.0098"), (0.005, "$0.005")]
+    ("usd", "words"),
+    [
+        (0.66, "$0.66"),
+        (12.5, "$12.50"),
+        (0.0098, "$0.0098"),
+        (0.005, "$0.005"),
+        (6e-5, "less than $0.001"),
+        (0, "$0"),
+    ],
 )
 def test_an_amount_has_two_digits_that_count(usd: float, words: str) -> None:
     assert dollars(usd) == words
