@@ -104,10 +104,14 @@ def remaining(settings: Settings, used: float, spent: float = 0.0) -> Settings:
 def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, str], resumed: int) -> int:
     operation = _operation(context, request)
     lease, timings = Lease(operation=operation), Timings()
-    asked = {"command": request.command, "recipe": request.recipe}
+    environment = wanted_environment(context, environ)
+    asked = {
+        "command": request.command,
+        "recipe": request.recipe,
+        "environment": environment.key or None,
+    }
     record = Record(lease=lease, timings=timings, fetches=request.sync, asked=asked)
     use = JobUse(lease=lease, job_id=operation.job_id)
-    environment = wanted_environment(context, environ)
     job = _job(context, request, environ, job_id=operation.job_id, resumed=resumed)
     job = replace(job, environment=environment)
 

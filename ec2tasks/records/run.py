@@ -21,7 +21,8 @@ class Run:
     `phases` in seconds; `cost` in dollars, of `endpoint: local` what it would have been; `code` its exit
     code. `clean`: all of the project was committed as `commit`, None where that is not known. `recipe`: the
     target of the Makefile. `released`: what became of the instance. `environment`: the hash of what the
-    command found installed. `use`: what it took of its machine. `error`: why ec2tasks failed.
+    project's files let the instance install for it. `use`: what it took of its machine. `error`: why ec2tasks
+    failed.
     """
 
     job: str

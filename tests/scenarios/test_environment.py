@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Iterator
@@ -113,6 +114,10 @@ def test_the_second_run_finds_it_ready_and_a_change_builds_another(clean: Scratc
     clean.write("requirements.txt", f"{LOCAL}plain==2.0\n")
     assert "not yet on i-" in clean.ec2tasks("env").out
     assert clean.ec2tasks("run", show).out == "2.0\n"
+    third, *earlier = (run["environment"] for run in json.loads(clean.ec2tasks("runs", "--json").out))
+    assert earlier[0] == earlier[1]
+    assert re.fullmatch("[0-9a-f]{20}", third)
+    assert third != earlier[0]
 
 
 def test_two_runs_at_once_build_once(clean: ScratchProject) -> None:
