@@ -58,6 +58,15 @@ class ChangeAnswer(TypedDict):
     bytes: int
 
 
+class EnvironmentAnswer(TypedDict):
+    """Which environment a run takes: the hash of one that is built for it; its source; all in words."""
+
+    environment: str | None
+    source: str
+    why: str
+    outlook: list[str]
+
+
 class SettingAnswer(TypedDict):
     """A setting: its value, and where that came from."""
 

@@ -13,6 +13,7 @@ from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints, 
 
 from ec2tasks.base.answers import (
     ChangeAnswer,
+    EnvironmentAnswer,
     ForgottenAnswer,
     InstanceAnswer,
     JobAnswer,
@@ -48,6 +49,7 @@ class UseAnswer(TypedDict):
 ANSWERS: dict[str, Any] = {
     "check": CheckAnswer,
     "config": dict[str, SettingAnswer],
+    "env": EnvironmentAnswer,
     "jobs": list[JobAnswer],
     "local.status": LocalStatus | None,
     "ls": list[InstanceAnswer | LeftoverAnswer],

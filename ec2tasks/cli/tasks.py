@@ -184,6 +184,7 @@ def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no se
 @ec2_task(
     Option(names=("rebuild",), kind=bool, help="build it anew on the running instance"),
     Option(names=("env",), setting="env"),
+    JSON_OPTION,
     *REACH_OPTIONS,
 )
 def env(c: Context, given: Mapping[str, Any]) -> None:
@@ -195,7 +196,10 @@ def env(c: Context, given: Mapping[str, Any]) -> None:
     request = environment_commands.wanted_environment(context)
     if given["rebuild"]:
         return environment_commands.rebuild(context, request)
-    for line in environment_commands.explain(context, request):
+    lines = environment_commands.explain(context, request)
+    if given["json"]:
+        return output.json(environment_commands.environment_json(request, lines))
+    for line in lines:
         output.data(line)
     return None
 

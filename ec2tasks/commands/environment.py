@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
@@ -21,6 +22,9 @@ from ec2tasks.lifecycle.timing import Timings
 from ec2tasks.remote.environment import Choice, build, choice_there, packages_there, read_choice
 from ec2tasks.remote.folder import BrokenConnectionError
 from ec2tasks.remote.job import forwarded
+
+if TYPE_CHECKING:
+    from ec2tasks.base.answers import EnvironmentAnswer
 
 RECONNECTS = 3
 # Variables of the tools that build: indexes with their names and tokens, proxies.
@@ -110,6 +114,12 @@ def explain(context: CallContext, request: EnvironmentRequest) -> list[str]:
     differences = difference_lines(request.here, packages_there(host, context.tools, request.key))
     here = request.here.label if request.here else ""
     return [*lines, *([f"differs from {here}:", *differences] if differences else [])]
+
+
+def environment_json(request: EnvironmentRequest, lines: list[str]) -> EnvironmentAnswer:
+    """The same as JSON can hold it."""
+    why = why_text(request)
+    return {"environment": request.key or None, "source": request.label, "why": why, "outlook": lines}
 
 
 def rebuild(

@@ -23,6 +23,7 @@ from ec2tasks.usage.summary import Summary, summed_up
 CALLS = {
     "check": ("check",),
     "config": ("config",),
+    "env": ("env",),
     "jobs": ("jobs",),
     "local.status": ("local.status",),
     "ls": ("ls",),
