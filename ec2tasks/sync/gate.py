@@ -16,6 +16,7 @@ from ec2tasks.sync.entries import LAST_TIME, SECOND, Entry, EntryKind, parents
 
 LONGEST_PATH = 4096  # characters; Linux takes no longer one
 LONGEST_NAME = 255
+MOST_NAMES = 500  # of a path: Python goes down to as many folders as it has room for calls, some 900
 MOST_BEHIND = 5_000_000  # entries behind links that lead out: an answer of some hundred megabytes
 NO_NAMES = frozenset(("", ".", ".."))
 SHOWN = 80  # characters of a refused answer
@@ -81,6 +82,8 @@ def path_flaw(path: str) -> str | None:
         return "a path that leads out of the project"
     if len(path) > LONGEST_PATH or max(map(len, parts)) > LONGEST_NAME:
         return "a path that is too long"
+    if len(parts) > MOST_NAMES:
+        return "a path through too many folders"
     return "a path of ec2tasks' own" if parts[0] == OWN_FOLDER else None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ec2tasks.sync.below import Below, open_below
+from ec2tasks.sync.gate import MOST_NAMES, path_flaw
 
 DEEDS: dict[str, Callable[[Below, str], None]] = {
     "rename": lambda below, path: below.rename("staged", path),
@@ -103,3 +104,11 @@ def test_from_another_file_system_a_file_comes_whole_with_its_time(
         below.move("staged", "file.txt")
     assert ((root / "file.txt").read_text(), (root / "file.txt").stat().st_mtime_ns) == ("new", 5)
     assert sorted(path.name for path in root.iterdir()) == ["file.txt", "inner", "out"]
+
+
+def test_a_path_of_as_many_folders_as_pass_the_gate_is_made(root: Path) -> None:
+    path = "/".join("a" * MOST_NAMES)
+    assert path_flaw(path) is None
+    with open_below(root) as below:
+        below.make_folder(path, 0o755)
+        assert below.is_folder(path)

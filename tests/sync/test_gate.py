@@ -65,7 +65,9 @@ def test_a_path_that_passes_stays_in_the_project(path: str) -> None:
         "a//b",
         ".ec2tasks/project",
         "a\0b",
+        "/".join("a" * 501),
     ],
+    ids=lambda path: repr(path[:20]),
 )
 def test_a_path_that_leads_out_is_refused(path: str) -> None:
     assert path_flaw(path)
