@@ -12,9 +12,9 @@ from ec2tasks.base.exchange import TooMuchError
 from ec2tasks.base.project_dir import make_own_folder
 from ec2tasks.base.retry import ticks
 from ec2tasks.commands.history import all_jobs, pick_job
-from ec2tasks.commands.use import samples_path
 from ec2tasks.lifecycle.acquire import connect_running
 from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.records import kept
 from ec2tasks.remote.job import JobStatus, job_status
 from ec2tasks.remote.job_use import fetch_samples
 from ec2tasks.remote.protocol import JOB_ID, ProtocolError
@@ -39,13 +39,12 @@ def show_use(context: CallContext, prefix: str, *, follow: bool, as_json: bool) 
     except (ProtocolError, TooMuchError):
         raise
     except Failure:
-        kept = kept_job(context, prefix)
-        if not kept:
+        known = kept_job(context, prefix)
+        if not known:
             raise
-        output.step(f"job {kept}, as it was kept here")
-        return _show(
-            kept, read_samples(samples_path(context.project.root, kept).read_text()), as_json=as_json
-        )
+        output.step(f"job {known}, as it was kept here")
+        content = kept.samples(context.project.root, known).decode("ascii", errors="replace")
+        return _show(known, read_samples(content), as_json=as_json)
     if follow:
         return _follow(context, job, as_json=as_json)
     output.step(f"job {job.job_id} (`{' '.join((job.command or 'a shell').split())[:60]}`): {job.state}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -11,7 +14,9 @@ import pytest
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.state import State
 from ec2tasks.commands import use as use_module
+from ec2tasks.commands import watch_use
 from ec2tasks.commands.use import JobUse, samples_path
+from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome
 from ec2tasks.lifecycle.timing import Timings
@@ -92,3 +97,25 @@ def test_what_can_t_be_had_is_no_error(
     use.fetch(OVER, ran=80)
     use.say_end(OVER, Timings(seconds={"ran": 80}))
     assert capsys.readouterr().err.splitlines() == said
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.write_bytes(b"\xff\n" + LINE.format(7).encode())]
+)
+def test_kept_samples_that_a_clone_brings_along_are_somebody_else_s(
+    make: Callable[[Path], object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def no_instance(_context: object) -> None:
+        raise Failure("no instance `shop`")
+
+    monkeypatch.setattr(watch_use, "all_jobs", no_instance)
+    path = samples_path(tmp_path, "j")
+    path.parent.mkdir()
+    make(path)
+    context = SimpleNamespace(project=SimpleNamespace(root=tmp_path))
+    watch_use.show_use(cast(CallContext, context), "", follow=False, as_json=True)
+    use = json.loads(capsys.readouterr().out)["use"]
+    assert (use and use["count"]) == (None if path.is_fifo() else 1)
