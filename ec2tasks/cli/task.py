@@ -134,7 +134,7 @@ def make_context(
         state=gate.state,
         tools=gate.tools,
         home=gate.home,
-        account=translated(lambda: account_of(asking)) if knows_account else "",
+        whose=functools.cache(lambda: translated(lambda: account_of(asking)) if knows_account else ""),
     )
 
 

@@ -32,6 +32,7 @@ def check_run(context: CallContext, *, sync: bool) -> None:
         raise UsageError("a spot instance can't be stopped", hint="--leave or --terminate; or without --spot")
     if sync:
         check_push(context)
+    _ = context.account  # known from here on: what it may ask for is asked by this thread
 
 
 def check_push(context: CallContext) -> None:

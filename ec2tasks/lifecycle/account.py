@@ -135,6 +135,7 @@ def _remembered(call: Asking, credentials: Credentials, place: str) -> str:
     fresh = credentials.lasting or (isinstance(since, float) and 0 <= call.clock() - since < LIFE)
     if (number and fresh) or not call.asks:
         return number
+    call.aws.check_region()
     try:
         asked = call.aws.sts.get_caller_identity()["Account"]
     except CredentialsError:

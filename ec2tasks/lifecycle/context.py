@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,11 @@ from ec2tasks.lifecycle import launch_journal
 
 @dataclass(frozen=True, kw_only=True)
 class CallContext:
-    """What one call of ec2tasks knows before it asks AWS anything."""
+    """What one call of ec2tasks knows before it asks AWS anything.
+
+    `whose` tells one AWS account's credentials here from another's, and may ask AWS: once, for whatever first
+    needs to know it.
+    """
 
     settings: Settings
     project: Project
@@ -23,7 +28,12 @@ class CallContext:
     state: State
     tools: Tools
     home: Path
-    account: str = ""  # what tells one AWS account's credentials here from another's
+    whose: Callable[[], str] = str
+
+    @property
+    def account(self) -> str:
+        """Whose instances these are. Raises UsageError for another account than the settings say, Failure."""
+        return self.whose()
 
     @property
     def key(self) -> str:

@@ -12,12 +12,12 @@ from ec2tasks.base.state import State
 
 def test_nothing_of_one_account_is_taken_for_another_s(state: State) -> None:
     """Within ten minutes the control connection of the first still stands, and AWS would not be asked."""
-    one = replace(call_context(state), account="work")
-    other = replace(call_context(state), account="home")
+    one = replace(call_context(state), whose=lambda: "work")
+    other = replace(call_context(state), whose=lambda: "home")
     assert one.key != other.key
     assert one.place.account != other.place.account
     assert one.public_key != other.public_key
-    assert one.key == replace(call_context(state), account="work").key
+    assert one.key == replace(call_context(state), whose=lambda: "work").key
 
 
 @pytest.mark.parametrize("changed", [{"region": "eu-west-1"}, {"name": "other"}, {"key_name": "nina"}])
