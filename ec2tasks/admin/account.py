@@ -11,7 +11,8 @@ from ec2tasks.admin.policy import POLICY_NAME, Document
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code
 from ec2tasks.aws.networks import usable_subnets
-from ec2tasks.aws.security_groups import SHARED_GROUP, described_networks, find_groups
+from ec2tasks.aws.security_groups import SHARED_GROUP, find_groups
+from ec2tasks.aws.ssh_rules import openings
 
 USER_GROUP = "SshEc2"
 INLINE_NAME = "S3"
@@ -66,7 +67,11 @@ def read_account(aws: Aws, *, roles: Iterable[str], with_group: bool) -> Account
         vpc=vpc,
         security_group=group["GroupId"] if group else None,
         # What others wrote there is theirs.
-        networks=described_networks(group, RULE_MARK, aws.endpoint.ssh_port) if group else (),
+        networks=tuple(
+            one.network
+            for one in (openings(group) if group else ())
+            if (one.description, one.port) == (RULE_MARK, aws.endpoint.ssh_port)
+        ),
     )
 
 

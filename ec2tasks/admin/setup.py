@@ -37,7 +37,8 @@ from ec2tasks.admin.policy import (
 )
 from ec2tasks.admin.roles import bucket_document, check_buckets, trust_document
 from ec2tasks.aws.client import Aws
-from ec2tasks.aws.security_groups import SHARED_GROUP, ssh_rule
+from ec2tasks.aws.security_groups import SHARED_GROUP
+from ec2tasks.aws.ssh_rules import ssh_rule
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
 

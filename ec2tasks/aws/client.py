@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ec2tasks.aws.consistency import JustMade
-from ec2tasks.aws.errors import is_transient, note_region
+from ec2tasks.aws.errors import note_region
 from ec2tasks.aws.login import Login
+from ec2tasks.aws.silence import passes, watch_silence
 from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.retry import retry
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
     from types_boto3_sts import STSClient
 
+CONNECT_SECONDS = 10  # that a connection to AWS may take
 ATTEMPTS = 6  # of each call
 PRICE_LIST_REGION = "us-east-1"
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between those that are not boto3's own
@@ -62,6 +64,7 @@ class Aws:
     login: Login = field(default_factory=Login, repr=False)
     made: JustMade = field(default_factory=JustMade, repr=False)
     _told: set[str] = field(default_factory=set, repr=False)
+    _silences: list[Exception] = field(default_factory=list, repr=False)
     _kept: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
 
     def first_told(self, warning: str) -> bool:
@@ -100,12 +103,47 @@ class Aws:
         _ = self.session
         self.login.resolve()
 
+    def text_at(self, url: str, *, seconds: int, limit: int) -> str:
+        """What a page says, so many bytes of it, asked as AWS is: by the same proxies and authorities.
+
+        Raises OSError, or ValueError for an answer that is none.
+        """
+        from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import BotoCoreError
+        from botocore.httpsession import URLLib3Session
+        from botocore.utils import get_environ_proxies
+
+        own = self.endpoint.is_own
+        authorities = None if own else self.login.authorities(self.endpoint, self.region)
+        proxies = {} if own else get_environ_proxies(url)
+        http = URLLib3Session(
+            verify=authorities or True,  # type: ignore[arg-type]
+            proxies=proxies,
+            timeout=seconds,
+            max_pool_connections=1,
+        )
+        try:
+            answer = http.send(AWSRequest(method="GET", url=url, stream_output=True).prepare())
+            text: str = answer.raw.read(limit).decode()
+        except BotoCoreError as error:
+            raise OSError(" ".join(str(error).split())) from error
+        finally:
+            http.close()
+        if answer.status_code != 200:
+            raise ValueError(f"HTTP status {answer.status_code}")
+        return text
+
     def _client(self, service: str, attempts: int = ATTEMPTS, region: str | None = None) -> Any:
         from botocore.config import Config
 
         retries = {"mode": "standard", "total_max_attempts": attempts}
         proxies: dict[str, str] | None = {} if self.endpoint.is_own else None
-        config = Config(connect_timeout=10, read_timeout=60, retries=retries, proxies=proxies)  # type: ignore[arg-type]
+        config = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=self.endpoint.answer_seconds,
+            retries=retries,  # type: ignore[arg-type]
+            proxies=proxies,
+        )
         with self.login.making, self.login.explained():
             return self._made_once(service, attempts, config, region or self.region)
 
@@ -119,6 +157,7 @@ class Aws:
             )
             client.meta.events.register("before-call", self.login.resolve)
             client.meta.events.register("after-call", note_region)
+            watch_silence(client.meta.events, self._silences, config)
             self._kept[service, attempts] = client
         return self._kept[service, attempts]
 
@@ -135,9 +174,7 @@ class Aws:
         client = self._client_without_retries()
 
         def ask() -> InstanceTypeDef:
-            answer = retry(
-                lambda: client.run_instances(**request), on=is_transient, pauses=PAUSES, sleep=sleep
-            )
+            answer = retry(lambda: client.run_instances(**request), on=passes(), pauses=PAUSES, sleep=sleep)
             return answer["Instances"][0]
 
         launched = self.made.ask(ask, sleep=sleep)
@@ -149,7 +186,7 @@ class Aws:
         client = self._client_without_retries()
         retry(
             lambda: client.start_instances(InstanceIds=[instance_id]),
-            on=is_transient,
+            on=passes(),
             pauses=PAUSES,
             sleep=sleep,
         )

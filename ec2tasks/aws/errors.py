@@ -76,8 +76,10 @@ def explain(error: Exception) -> Failure | None:
             " AWS_CA_BUNDLE=FILE.pem, or ca_bundle = FILE.pem in ~/.aws/config",
         )
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
+        seconds = getattr(error, "seconds", None)
+        waited = f", for {seconds} s each time" if seconds else ""
         return UnreachableError(
-            f"the AWS API can't be reached: {' '.join(str(error).split())}",
+            f"the AWS API can't be reached: {' '.join(str(error).split())}{waited}",
             hint="check the network; with --local, `ec2tasks local.up`",
         )
     if error_code(error) in DENIED_CODES:
@@ -120,6 +122,13 @@ def _denied(error: Exception) -> Failure:
         decode = f"aws sts decode-authorization-message --encoded-message {encoded[1]}"
         hints.append(f"`{decode}` tells which right is missing")
     return Failure(_refusal(error, text), hint="; ".join(hints))
+
+
+def is_silence(error: Exception) -> bool:
+    """Whether AWS gave no answer in time: its endpoint can't be connected to, or accepts and says nothing."""
+    from botocore import exceptions
+
+    return isinstance(error, exceptions.ConnectTimeoutError | exceptions.ReadTimeoutError)
 
 
 def is_transient(error: Exception) -> bool:

@@ -19,8 +19,9 @@ from ec2tasks.aws.key_pairs import described_key_pair
 from ec2tasks.aws.launch import instance_profile, not_offered, zones_by_type
 from ec2tasks.aws.launch_request import Candidate, LaunchPlan, candidates, run_instances_request
 from ec2tasks.aws.networks import Subnet, usable_subnets
+from ec2tasks.aws.own_address import networks_here
 from ec2tasks.aws.reachability import route_tables, way_out
-from ec2tasks.aws.security_groups import find_groups, group_names, own_cidr
+from ec2tasks.aws.security_groups import find_groups, group_names
 from ec2tasks.aws.usage import Usage, quota_usage
 from ec2tasks.base.errors import Failure
 from ec2tasks.config.settings import Settings
@@ -49,7 +50,7 @@ class Seen:
     """
 
     identity: Identity
-    address: str | Failure
+    address: Sequence[str] | Failure
     subnets: Sequence[Subnet] | Failure
     offers: Mapping[str, set[str]] | Failure
     facts: Mapping[str, TypeFacts] | Failure
@@ -82,7 +83,7 @@ def examine(aws: Aws, settings: Settings, who: Identity) -> Seen:
     types = settings.instance_type
     known = {"identity": who} | _together(
         {
-            "address": lambda: own_cidr(aws),
+            "address": lambda: networks_here(aws, settings),
             "subnets": lambda: usable_subnets(aws, settings.subnet),
             "offers": lambda: zones_by_type(aws, types),
             "facts": lambda: type_facts(aws, types),

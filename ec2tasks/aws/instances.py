@@ -15,6 +15,7 @@ from ec2tasks.aws.errors import error_code
 from ec2tasks.aws.prices import amount, cost
 from ec2tasks.base.errors import UsageError
 from ec2tasks.config.settings import Settings
+from ec2tasks.config.way import VIA_PUBLIC
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
@@ -67,11 +68,16 @@ class Instance:
     subnet: str = ""
     vpc: str = ""
     disk_price: float | None = None
+    private_address: str = ""
 
     @property
     def where(self) -> str:
         """The instance for a message: name, id, type, zone."""
         return f"{self.name} ({self.id}, {self.type}, {self.zone})"
+
+    def address_by(self, via: str) -> str | None:
+        """The address at which it is reached by this setting `via`; None where it has none."""
+        return self.address if via == VIA_PUBLIC else self.private_address or None
 
     def cost_until(self, moment: datetime) -> float | None:
         """Dollars since the last start, None where the price is not known or nothing runs."""
@@ -107,6 +113,7 @@ def from_description(description: InstanceTypeDef) -> Instance:
         reason_code=description.get("StateReason", {}).get("Code", ""),
         subnet=description.get("SubnetId", ""),
         vpc=description.get("VpcId", ""),
+        private_address=description.get("PrivateIpAddress", ""),
     )
 
 

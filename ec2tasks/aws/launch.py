@@ -17,7 +17,8 @@ from ec2tasks.aws.instance_types import type_facts
 from ec2tasks.aws.key_pairs import described_key_pair, ensure_key_pair
 from ec2tasks.aws.launch_request import Candidate, LaunchPlan, candidates, run_instances_request
 from ec2tasks.aws.networks import Subnet, usable_subnets
-from ec2tasks.aws.security_groups import find_groups, group_names, open_ssh_port, own_cidr, security_group
+from ec2tasks.aws.own_address import networks_here
+from ec2tasks.aws.security_groups import SHARED_GROUP, find_groups, group_names, open_ssh_port, security_group
 from ec2tasks.aws.user_data import user_data
 from ec2tasks.aws.way_in import foresee
 from ec2tasks.base import output
@@ -25,6 +26,7 @@ from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import Tools, in_background
 from ec2tasks.config.schema import DEFAULT_TYPES
 from ec2tasks.config.settings import Settings
+from ec2tasks.config.way import VIA_PUBLIC
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import InstanceTypeDef
@@ -58,19 +60,24 @@ def plan_launch(
     owner = settings.key_name
     known_key = in_background(lambda: described_key_pair(aws, owner))
     profile = in_background(lambda: instance_profile(aws, settings.iam_instance_profile))
-    address = in_background(lambda: own_cidr(aws))
+    networks = in_background(lambda: networks_here(aws, settings))
     to_try, arch = _what_to_try(aws, settings)
     vpc, names = to_try[0].subnet.vpc, group_names(settings.security_group, owner)
     known_groups = in_background(lambda: find_groups(aws, names, vpc))
-    subnets = list(dict.fromkeys(one.subnet.id for one in to_try))
-    warn_of_way_in = foresee(aws, owner=owner, vpc=vpc, subnets=subnets, groups=known_groups, address=address)
+    if settings.security_group is None and SHARED_GROUP not in known_groups():
+        networks()  # what is wrong with them costs nothing yet
+    # Where it is not reached from the internet, no subnet needs a way in from there.
+    subnets = [*{one.subnet.id: one for one in to_try}] if settings.via == VIA_PUBLIC else []
+    warn_of_way_in = foresee(
+        aws, owner=owner, vpc=vpc, subnets=subnets, groups=known_groups, networks=networks
+    )
     image = choose_image(aws, settings.image, arch=arch, user=settings.user)
     key_pair = ensure_key_pair(aws, owner, settings.key_file, home, tools, known=known_key)
     make = settings.create_security_group
     group_id = security_group(
         aws, settings.security_group, owner=owner, vpc=vpc, create=make, known=known_groups
     )
-    open_ssh_port(aws, [group_id], owner=owner, port=aws.endpoint.ssh_port, address=address)
+    open_ssh_port(aws, [group_id], owner=owner, port=aws.endpoint.ssh_port, networks=networks)
     warn_of_way_in()
     return LaunchPlan(
         settings=settings,

@@ -12,6 +12,7 @@ from ec2tasks.aws.networks import Subnet
 from ec2tasks.aws.prices import Price, Rates, price_of
 from ec2tasks.aws.user_data import user_data
 from ec2tasks.config.settings import Settings
+from ec2tasks.config.way import VIA_PUBLIC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,12 @@ def plan_prices(plan: LaunchPlan, rates: Rates) -> dict[str, Price]:
     kinds = [settings.spot, *([False] if settings.spot and settings.spot_fallback else [])]
     return {
         candidate.key(spot=spot): price_of(
-            rates, candidate.instance_type, zone=candidate.subnet.zone, spot=spot, disk_gb=disk_gb
+            rates,
+            candidate.instance_type,
+            zone=candidate.subnet.zone,
+            spot=spot,
+            disk_gb=disk_gb,
+            public=settings.via == VIA_PUBLIC,
         )
         for spot in kinds
         for candidate in plan.candidates
@@ -136,17 +142,20 @@ def _disks(plan: LaunchPlan) -> list[dict[str, Any]]:
 
 
 def _network(plan: LaunchPlan, subnet: Subnet) -> dict[str, Any]:
-    """Where the instance stands in the network: with a public address, which not every subnet gives unasked.
+    """Where the instance stands in the network, with a public address where it is reached by that alone.
+
+    Not every subnet gives one unasked, and one that is not used costs and can be attacked.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
     """
-    if subnet.public:
+    public = plan.settings.via == VIA_PUBLIC
+    if subnet.public is public:
         return {"SecurityGroupIds": [plan.group_id], "SubnetId": subnet.id}
     interface = {
         "DeviceIndex": 0,
         "SubnetId": subnet.id,
         "Groups": [plan.group_id],
-        "AssociatePublicIpAddress": True,
+        "AssociatePublicIpAddress": public,
         "DeleteOnTermination": True,
     }
     return {"NetworkInterfaces": [interface]}

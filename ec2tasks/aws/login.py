@@ -56,6 +56,12 @@ class Login:
             session: boto3.Session = self._held["session"]
             return session
 
+    def authorities(self, endpoint: Endpoint, region: str) -> str | None:
+        """The file of the certificates that count for AWS, where a variable or ~/.aws/config names one."""
+        self.session(endpoint, region)
+        named: str | None = self._held["core"].get_config_variable("ca_bundle")
+        return named
+
     def resolve(self, **_: object) -> None:
         """Have credentials that count now, asking for an MFA code where they take one. Before each request.
 

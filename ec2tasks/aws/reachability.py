@@ -12,8 +12,10 @@ from ec2tasks.aws.client import Aws
 from ec2tasks.aws.console import console_output
 from ec2tasks.aws.errors import explain
 from ec2tasks.aws.instances import Instance
-from ec2tasks.aws.security_groups import own_cidr
+from ec2tasks.aws.own_address import networks_here
 from ec2tasks.base.errors import Failure
+from ec2tasks.config.settings import Settings
+from ec2tasks.config.way import VIA_PUBLIC
 
 Found = TypeVar("Found")
 
@@ -35,8 +37,8 @@ def boot_limit(instance_type: str) -> float:
 class Reachability:
     """What AWS says of the way to an instance that does not answer; None for what it does not tell.
 
-    `own` is this machine's address, `let_in` whether the instance's security groups let it in, `way_in`
-    where its subnet sends what goes to the internet: `igw` is a way in, `nat` and empty are none.
+    `own` is this machine's address or networks, `let_in` whether the instance's security groups let it in,
+    `way_in` where its subnet sends what goes to the internet: `igw` is a way in, `nat` and empty are none.
     """
 
     state: str | None = None
@@ -73,11 +75,11 @@ class Reachability:
         return "the console tells how far it came; `ec2tasks up` tries again"
 
 
-def reachability(aws: Aws, instance: Instance | None, port: int) -> Reachability:
+def reachability(aws: Aws, instance: Instance | None, port: int, settings: Settings) -> Reachability:
     """What AWS says of the way to an instance; what can't be asked is left open."""
     if instance is None:
         return Reachability()
-    own = _known(lambda: own_cidr(aws))
+    networks = _known(lambda: networks_here(aws, settings)) or ()
     ids = list(instance.group_ids)
     groups = _known(lambda: aws.ec2.describe_security_groups(GroupIds=ids)) if ids else None
     text = _known(lambda: console_output(aws, instance.id, instead="its console is not shown")) or ""
@@ -86,9 +88,11 @@ def reachability(aws: Aws, instance: Instance | None, port: int) -> Reachability
     )
     return Reachability(
         state=instance.state,
-        own=own,
-        let_in=lets_in(rules, own, port) if own and rules is not None else None,
-        way_in=_known(lambda: way_out(route_tables(aws, instance.vpc), instance.subnet)),
+        own=", ".join(networks) or None,
+        let_in=any(lets_in(rules, one, port) for one in networks) if networks and rules is not None else None,
+        way_in=_known(lambda: way_out(route_tables(aws, instance.vpc), instance.subnet))
+        if settings.via == VIA_PUBLIC
+        else None,
         console=tuple(text.splitlines()[-CONSOLE_LINES:]),
     )
 

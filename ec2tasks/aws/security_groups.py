@@ -1,80 +1,23 @@
-"""The security group of an instance, whose SSH port is open to this machine's address alone."""
+"""The security group of an instance, whose SSH port is open to this machine's networks alone."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
-import socket
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.consistency import PAUSES
 from ec2tasks.aws.errors import error_code
+from ec2tasks.aws.ssh_rules import Changes, openings, rule_changes, this_host
 from ec2tasks.base import output
-from ec2tasks.base.errors import Failure, UsageError
+from ec2tasks.base.errors import UsageError
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import FilterTypeDef, IpPermissionUnionTypeDef, SecurityGroupTypeDef
 
 SHARED_GROUP = "SshEC2"
-
-
-def rule_description() -> str:
-    """The description of rules made for this machine, which tells them from those of the user's others."""
-    return f"ec2tasks {re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())}"
-
-
-def own_cidr(aws: Aws) -> str:
-    """The public IP address of this machine as AWS sees it, in the form of a rule: `203.0.113.7/32`.
-
-    Raises Failure where it can't be told.
-    """
-    url = aws.endpoint.address_url
-    try:
-        direct = [urllib.request.ProxyHandler({})] if aws.endpoint.is_own else []
-        with urllib.request.build_opener(*direct).open(url, timeout=10) as answer:
-            text = answer.read(100).decode().strip()
-        return str(ipaddress.ip_network(text))
-    except (OSError, ValueError) as error:
-        raise Failure(
-            f"{url} did not tell this machine's address: {error}", hint="check the network"
-        ) from error
-
-
-def ssh_rule(network: str, port: int, description: str | None = None) -> IpPermissionUnionTypeDef:
-    """The ingress rule that opens the SSH port to one network; by default described as this machine's.
-
-    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
-    """
-    rule: IpPermissionUnionTypeDef = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
-    text = rule_description() if description is None else description
-    if ":" in network:
-        rule["Ipv6Ranges"] = [{"CidrIpv6": network, "Description": text}]
-    else:
-        rule["IpRanges"] = [{"CidrIp": network, "Description": text}]
-    return rule
-
-
-def described_networks(
-    group: SecurityGroupTypeDef, description: str, port: int | None = None
-) -> tuple[str, ...]:
-    """The networks (CIDR) that a group's rules of that description let in, on any port or this one."""
-    return tuple(
-        str(network.get("CidrIp") or network.get("CidrIpv6"))
-        for rule in group.get("IpPermissions", [])
-        if port is None or rule.get("FromPort") == port
-        for network in (*rule.get("IpRanges", []), *rule.get("Ipv6Ranges", []))
-        if network.get("Description") == description
-    )
-
-
-def stale_rules(group: SecurityGroupTypeDef, network: str, port: int) -> list[IpPermissionUnionTypeDef]:
-    """A group's rules for this machine's earlier addresses, which are to be revoked."""
-    earlier = described_networks(group, rule_description())
-    return [ssh_rule(cidr, port) for cidr in earlier if cidr != network]
 
 
 def group_names(setting: str | None, owner: str) -> tuple[str, ...]:
@@ -170,11 +113,11 @@ def open_ssh_port(
     *,
     owner: str,
     port: int,
-    address: Callable[[], str] | None = None,
+    networks: Callable[[], Sequence[str]],
+    today: Callable[[], date] = date.today,
 ) -> bool:
-    """Open the SSH port to this machine's address in the user's own groups among these; close its older ones.
+    """Open the SSH port to this machine's `networks` in the user's own groups among these; close older ones.
 
-    `address` gives the answer of `own_cidr`, where that was asked already.
     A group that an administrator keeps is left as it is. True where anything was opened.
     """
     if not group_ids:
@@ -183,20 +126,30 @@ def open_ssh_port(
         "SecurityGroups"
     ]
     own = [group for group in groups if group["GroupName"] == own_group_name(owner)]
-    network = (address() if address else own_cidr(aws)) if own else ""
-    opened = [_open_to(aws, group, network, port) for group in own]
+    wanted = networks() if own else ()
+    opened = [
+        _open_to(
+            aws,
+            group["GroupId"],
+            rule_changes(openings(group), wanted, port=port, host=this_host(), today=today()),
+        )
+        for group in own
+    ]
     return any(opened)
 
 
-def _open_to(aws: Aws, group: SecurityGroupTypeDef, network: str, port: int) -> bool:
-    stale = stale_rules(group, network, port)
-    if stale:
-        aws.ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=stale)
-    rule = ssh_rule(network, port)
+def _open_to(aws: Aws, group_id: str, changes: Changes) -> bool:
+    """Change the rules of a group; whether a network is let in that was not before."""
+    if changes.revoke:
+        aws.ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=list(changes.revoke))
+    made = [_make_rule(aws, group_id, rule) for rule in changes.make]
+    return any(made) and bool(changes.opened)
+
+
+def _make_rule(aws: Aws, group_id: str, rule: IpPermissionUnionTypeDef) -> bool:
+    """Whether the rule was made, and not there already."""
     try:
-        aws.made.ask(
-            lambda: aws.ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[rule])
-        )
+        aws.made.ask(lambda: aws.ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[rule]))
     except Exception as error:
         if error_code(error) != "InvalidPermission.Duplicate":
             raise

@@ -15,6 +15,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.retry import retry, ticks
+from ec2tasks.config.way import VIA_PUBLIC
 
 CHANGE_LIMIT = 600.0  # seconds that AWS may take to stop or start an instance before we say so
 NO_ROOM = "InsufficientInstanceCapacity"
@@ -38,13 +39,13 @@ class NextStep(Enum):
     USE = "running"
 
 
-def next_step(instance: Instance | None) -> NextStep:
+def next_step(instance: Instance | None, via: str = VIA_PUBLIC) -> NextStep:
     """What an instance, None where there is none, needs before it takes commands."""
     if instance is None:
         return NextStep.LAUNCH
     if instance.state == "stopped":
         return NextStep.START
-    if instance.state == "running" and instance.address:
+    if instance.state == "running" and instance.address_by(via):
         return NextStep.USE
     return NextStep.WAIT
 
@@ -101,6 +102,7 @@ def bring_up(
     start: Callable[[Instance], None],
     describe: Callable[[str], Instance | None],
     is_lost: Callable[[Instance], bool] = lambda _instance: False,
+    via: str = VIA_PUBLIC,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Instance:
@@ -113,7 +115,7 @@ def bring_up(
     starting = Starting()
     for _ in ticks(every=1.0, limit=CHANGE_LIMIT, sleep=sleep, clock=waiting):
         instance = find()
-        hidden = instance and instance.state == "running" and not instance.address
+        hidden = instance and instance.state == "running" and not instance.address_by(via)
         without_address = without_address + 1 if hidden else 0
         if instance and without_address > ADDRESS_LOOKS:
             raise _no_address(instance)
@@ -121,7 +123,7 @@ def bring_up(
             # For some seconds after a launch, AWS's lists do not show it yet; it may also be ended again.
             instance = instance or _still_alive(describe(launched.id) or launched, is_lost)
             launched = launched if instance and instance.id == launched.id else None
-        step = next_step(instance)
+        step = next_step(instance, via)
         if instance and starting.has_failed(instance):
             raise _fell_back(instance, fetched=bool(starting.before and starting.before.fetched))
         if instance and step is not shown:
@@ -142,9 +144,9 @@ def bring_up(
 
 def _no_address(instance: Instance) -> Failure:
     return Failure(
-        f"{instance.where} runs, but its subnet gave it no public address",
-        hint="subnet: one that assigns public addresses (`aws ec2 modify-subnet-attribute"
-        " --map-public-ip-on-launch --subnet-id SUBNET` makes it do so)",
+        f"{instance.where} runs, but has no public address",
+        hint="via: private, eice or a jump host reaches it without one; one that is launched with via: public"
+        " gets one (`ec2tasks down` ends this one)",
     )
 
 

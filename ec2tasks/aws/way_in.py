@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,20 +11,21 @@ from ec2tasks.aws.errors import explain
 from ec2tasks.aws.reachability import lets_in, open_to_world, route_tables, way_out
 from ec2tasks.aws.security_groups import own_group_name
 from ec2tasks.base import output
-from ec2tasks.base.errors import Failure
+from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.process import in_background
 
 PATIENCE = 1.0  # seconds that a launch waits for this once all else is known
 
 
-def shut_out(group: Mapping[str, Any], address: str, port: int, region: str) -> Failure | None:
-    """The failure that a security group does not let this address in at a port; None where it does."""
-    if lets_in(group.get("IpPermissions", []), address, port):
+def shut_out(group: Mapping[str, Any], networks: Sequence[str], port: int, region: str) -> Failure | None:
+    """The failure that a security group lets none of these networks in at a port; None where it does."""
+    if any(lets_in(group.get("IpPermissions", []), one, port) for one in networks):
         return None
     return Failure(
-        f"security group `{group['GroupName']}` does not let {address} in at port {port}: SSH can't answer",
+        f"security group `{group['GroupName']}` does not let {', '.join(networks)} in at port {port}:"
+        " SSH can't answer",
         hint=f"`aws ec2 authorize-security-group-ingress --group-id {group['GroupId']} --protocol tcp"
-        f" --port {port} --cidr {address} --region {region}`, or security_group: one that lets you in",
+        f" --port {port} --cidr {networks[0]} --region {region}`, or security_group: one that lets you in",
     )
 
 
@@ -59,7 +61,7 @@ def foresee(
     vpc: str,
     subnets: Sequence[str],
     groups: Callable[[], Mapping[str, Any]],
-    address: Callable[[], str],
+    networks: Callable[[], Sequence[str]],
 ) -> Callable[[], None]:
     """Begin to look at the way into what is to be launched; the function returned warns of what is not well.
 
@@ -72,7 +74,8 @@ def foresee(
         group = next(iter(groups().values()), None)
         found = [open_door(group, port, region)] if group else []
         if group and group["GroupName"] != own_group_name(owner):
-            found.append(shut_out(group, address(), port, region))
+            with contextlib.suppress(UsageError):  # nothing tells from where SSH comes
+                found.append(shut_out(group, networks(), port, region))
         ways = {name: way_out(tables(), name) for name in subnets}
         return [*found, closed_subnets(ways)]
 

@@ -11,8 +11,9 @@ class Endpoint:
 
     `api_url` is None for AWS itself, where boto3 finds its own URL per service. `access_key` and
     `secret_key` are set only where the endpoint has credentials of its own, so that the user's are
-    never sent to it; its profiles and proxies are not looked at there either. `address_url` answers the
-    caller's public address as plain text.
+    never sent to it; its profiles and proxies are not looked at there either. `address_urls` answer
+    the caller's public address as plain text, each for when those before it don't. `answer_seconds` may
+    pass until the API answers a call.
     """
 
     name: str = "aws"
@@ -20,7 +21,13 @@ class Endpoint:
     access_key: str | None = None
     secret_key: str | None = None
     ssh_port: int = 22
-    address_url: str = "https://checkip.amazonaws.com"
+    answer_seconds: int = 15
+    # The last one also answers who has none but an IPv6 address. https://www.ipify.org
+    address_urls: tuple[str, ...] = (
+        "https://checkip.amazonaws.com",
+        "https://api.ipify.org",
+        "https://api64.ipify.org",
+    )
 
     @property
     def is_own(self) -> bool:

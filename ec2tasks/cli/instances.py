@@ -65,7 +65,8 @@ def status(c: Context, given: Mapping[str, Any]) -> None:
 def _forecast(context: CallContext, instance: Instance) -> tuple[GuardStatus | None, list[str]]:
     """What the instance's guard says of its end, and that in words; nothing is started for it."""
     guard, words = None, None
-    if instance.state == "running" and instance.address and (context.settings.user or instance.user):
+    reached = instance.address_by(context.settings.via) and (context.settings.user or instance.user)
+    if instance.state == "running" and reached:
         guard = ask_guard(host_of(context, instance), context.tools)
     elif instance.state in instances.HALTED:
         words = last_words(context.aws, instance)
@@ -229,7 +230,7 @@ def _show_table(listed: Sequence[Instance]) -> None:
                 instance.state,
                 instance.type,
                 instance.zone,
-                instance.address or "-",
+                instance.address or instance.private_address or "-",
                 age,
                 price_cell(instance),
                 cost,

@@ -71,7 +71,9 @@ def up(c: Context, given: Mapping[str, Any]) -> None:
         foretell(context)
         return show_plan(plan.up_lines(context))
     instance = bring_up(context)
-    output.data(f"{instance.where} at {instance.address}, {price_text(instance.price)}")
+    output.data(
+        f"{instance.where} at {instance.address or instance.private_address}, {price_text(instance.price)}"
+    )
     output.hint('`ec2tasks run "COMMAND"` runs there, `ec2tasks down` ends it')
     return None
 

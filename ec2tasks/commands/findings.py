@@ -18,6 +18,7 @@ from ec2tasks.aws.usage import Usage
 from ec2tasks.aws.way_in import closed_subnets, open_door, shut_out
 from ec2tasks.base.errors import Failure
 from ec2tasks.config.settings import Settings
+from ec2tasks.config.way import VIA_PUBLIC
 from ec2tasks.lifecycle.pricing import Told
 
 Value = TypeVar("Value")
@@ -69,9 +70,9 @@ def findings(seen: Seen, told: Told, settings: Settings, *, port: int, has_key: 
         _key(seen, settings, has_key=has_key),
         _of("role", seen.profile, _role, level=Level.WARNING),
         _of("quota", seen.usage, lambda _: _quota(seen, settings), level=Level.WARNING),
-        _of("network", seen.subnets, lambda _: _network(seen)),
-        _of("route", seen.ways, lambda _: _route(seen), level=Level.WARNING),
-        _of("own address", seen.address, lambda one: ok("own address", one), level=Level.WARNING),
+        _of("network", seen.subnets, lambda _: _network(seen, settings)),
+        _of("route", seen.ways, lambda _: _route(seen, settings), level=Level.WARNING),
+        _of("own address", seen.address, lambda one: ok("own address", ", ".join(one)), level=Level.WARNING),
         _of("security group", seen.group, lambda _: _group(seen, settings, port)),
         _of("rights", seen.dry, lambda _: ok("rights", "EC2 would launch it (a dry run)")),
         _price(seen, told, settings),
@@ -204,16 +205,19 @@ def _by_value(lists: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return shared
 
 
-def _network(seen: Seen) -> Finding:
+def _network(seen: Seen, settings: Settings) -> Finding:
     assert not isinstance(seen.subnets, Failure)
     named = ", ".join(f"{one.id} in {one.zone}" for one in seen.subnets)
-    private = [one.id for one in seen.subnets if not one.public]
-    asked = f"; a public address is asked for in {', '.join(private)}" if private else ""
+    public = settings.via == VIA_PUBLIC
+    others = ", ".join(one.id for one in seen.subnets if one.public is not public)
+    asked = f"; {'a' if public else 'no'} public address is asked for in {others}" if others else ""
     return ok("network", f"{seen.subnets[0].vpc}: {named}{asked}")
 
 
-def _route(seen: Seen) -> Finding:
+def _route(seen: Seen, settings: Settings) -> Finding:
     assert not isinstance(seen.ways, Failure)
+    if settings.via != VIA_PUBLIC:
+        return ok("route", f"none in from the internet is needed with via: {settings.via}")
     closed = closed_subnets(seen.ways)
     if closed is None:
         return ok("route", "each subnet has a way in from the internet")
@@ -223,13 +227,14 @@ def _route(seen: Seen) -> Finding:
 
 def _group(seen: Seen, settings: Settings, port: int) -> Finding:
     group, name = seen.group, "security group"
-    address = None if isinstance(seen.address, Failure) else seen.address
+    networks = () if isinstance(seen.address, Failure) else seen.address
+    address = ", ".join(networks) or None
     if group is None or isinstance(group, Failure):
         return _no_group(settings, address)
     own = group["GroupName"] == own_group_name(settings.key_name)
     if opened := open_door(group, port, settings.region):
         return of_failure(name, opened, Level.WARNING)
-    if not own and address and (closed := shut_out(group, address, port, settings.region)):
+    if not own and networks and (closed := shut_out(group, networks, port, settings.region)):
         return of_failure(name, closed)
     return ok(name, f"`{group['GroupName']}`" + (f", opened to {address} as it is needed" if own else ""))
 
@@ -252,9 +257,9 @@ def seen_prices(seen: Seen, told: Told, settings: Settings) -> list[Price]:
     to_try = [] if isinstance(seen.to_try, Failure) else seen.to_try
     places: Sequence[tuple[str, str]] = [(one.instance_type, one.subnet.zone) for one in to_try]
     image = None if isinstance(seen.image, Failure) else seen.image
-    disk_gb = image.total_gb(settings.disk_gb) if image else 0
+    disk_gb, public = image.total_gb(settings.disk_gb) if image else 0, settings.via == VIA_PUBLIC
     return [
-        price_of(told.rates, name, zone=zone, spot=settings.spot, disk_gb=disk_gb)
+        price_of(told.rates, name, zone=zone, spot=settings.spot, disk_gb=disk_gb, public=public)
         for name, zone in places or [(name, "") for name in settings.instance_type]
     ]
 

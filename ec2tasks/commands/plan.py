@@ -7,6 +7,7 @@ from pathlib import Path
 from ec2tasks.aws.prices import offer_text, price_of
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.commands.environment import wanted_environment
+from ec2tasks.config.way import VIA_PUBLIC
 from ec2tasks.environment.said import plan_line
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.pricing import remembered_rates
@@ -31,7 +32,10 @@ def price_line(context: CallContext) -> str:
     """
     settings, rates = context.settings, remembered_rates(context)
     disk_gb = settings.disk_gb or 0
-    prices = [price_of(rates, name, disk_gb=disk_gb) for name in settings.instance_type]
+    prices = [
+        price_of(rates, name, disk_gb=disk_gb, public=settings.via == VIA_PUBLIC)
+        for name in settings.instance_type
+    ]
     bound = " at most, at the spot price," if settings.spot else ""
     return f"pay{bound} {offer_text(prices)}"
 

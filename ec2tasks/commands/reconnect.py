@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ec2tasks.aws import instances
 from ec2tasks.aws.credential_errors import EndedError
 from ec2tasks.aws.errors import UnreachableError, explain
 from ec2tasks.aws.instances import Instance
+from ec2tasks.aws.own_address import networks_here
 from ec2tasks.aws.security_groups import open_ssh_port
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
@@ -151,7 +152,7 @@ class JobConnection:
                 output.warning(f"AWS can't be asked what became of it: {answer.what}", hint=answer.hint)
         elif answer is None or answer.state not in instances.UP:
             raise self._gone(answer)
-        elif answer.address:
+        elif answer.address_by(self.lease.context.settings.via):
             self.lease.move_to(answer, host_of(self.lease.context, answer))
 
     def _gone(self, instance: Instance | None) -> InstanceGoneError:
@@ -169,15 +170,25 @@ class JobConnection:
             terminated=instance is None or instance.state in instances.GONE,
         )
 
+    def _admit(self, group_ids: Sequence[str]) -> None:
+        """Open the SSH port to where this machine is now. Raises Failure where nobody tells that."""
+        context = self.lease.context
+        open_ssh_port(
+            context.aws,
+            group_ids,
+            owner=context.settings.key_name,
+            port=self.host.port,
+            networks=lambda: networks_here(context.aws, context.settings),
+        )
+
     def _ask_aws(self, admitting: bool) -> None:
         context = self.lease.context
         try:
             self.answer = instances.describe_instance(context.aws, self.host.instance_id)
             if self.answer and admitting:
-                # This machine may be somewhere else by now.
-                open_ssh_port(
-                    context.aws, self.answer.group_ids, owner=context.settings.key_name, port=self.host.port
-                )
+                # This machine may be somewhere else by now. Where nobody tells, the next look asks again.
+                with contextlib.suppress(Failure):
+                    self._admit(self.answer.group_ids)
         except Exception as error:
             self.answer = explain(error)
             if self.answer is None:

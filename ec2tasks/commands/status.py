@@ -71,7 +71,7 @@ def instance_json(instance: Instance, *, now: datetime | None = None) -> Instanc
         "state": instance.state,
         "type": instance.type,
         "zone": instance.zone,
-        "address": instance.address,
+        "address": instance.address or instance.private_address or None,
         "user": instance.user,
         "spot": instance.spot,
         "started": instance.launched.isoformat(),

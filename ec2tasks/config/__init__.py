@@ -5,6 +5,7 @@ Other packages use `settings.Settings`, `settings.read_settings` and the table `
     parsers      the forms of values: what a text, a number, a time, a port must look like
     tags         the form of the setting `tags`
     environment  the forms of the setting `env`
+    way          the forms of how an instance is reached: via, ssh_from
     schema       the table `KEYS`: each setting's parser, environment variables, default, help
     layers       what a file, .env, the environment and the options give, and how layers are merged
     invoke       what Invoke's configuration gives, and whether it is another tool's

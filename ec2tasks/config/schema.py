@@ -11,6 +11,7 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.config import environment, parsers
 from ec2tasks.config.parsers import Parser
 from ec2tasks.config.tags import tags
+from ec2tasks.config.way import VIA_PUBLIC, jump_host, network
 
 DEFAULT_REGION = "eu-central-1"
 DEFAULT_TYPES = ("g4dn.xlarge", "g6.xlarge", "g5.xlarge")
@@ -150,6 +151,18 @@ KEYS = (
         parse=parsers.listed(parsers.matching(r"subnet-[0-9a-f]+", "subnet-0abc")),
         default=(),
         about="subnet, or several tried in order; by default the default ones of the region",
+    ),
+    Key(
+        name="via",
+        parse=jump_host,
+        default=VIA_PUBLIC,
+        about="how the instance is reached: public or private address, eice, or a jump host of ~/.ssh/config",
+    ),
+    Key(
+        name="ssh_from",
+        parse=parsers.listed(network),
+        default=(),
+        about="networks that SSH is opened to in your own security group; by default this machine's address",
     ),
     Key(
         name="capacity_reservation",

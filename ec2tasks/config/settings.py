@@ -51,6 +51,8 @@ class Settings:
     create_security_group: bool
     strict_host_keys: bool
     subnet: tuple[str, ...]
+    via: str
+    ssh_from: tuple[str, ...]
     capacity_reservation: str | None
     wait_capacity: int
     name: str

@@ -137,6 +137,8 @@ REACHING: Mapping[str, tuple[Rule, str]] = {
     "strict_host_keys": (_taken_back, "what is sent before AWS has told who answers"),
     "capacity_reservation": (_changed, "capacity that your account pays for, used or not"),
     "subnet": (_each_new, "a network of your account, and what else is in it"),
+    "via": (_changed, "a program or host through which all goes that is sent"),
+    "ssh_from": (_each_new, "a network that may reach your instances"),
     "user_data": (_file_outside, "a file of yours, which everybody on the instance can read"),
     "ports": (_listening, "a port here that other machines reach"),
     "reverse_ports": (_each_new, "a port of this machine or its network, for whatever runs there"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field, replace
 
 from ec2tasks.aws import instances, start_and_end
@@ -9,8 +10,9 @@ from ec2tasks.aws.capacity import Refusal
 from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.launch import plan_launch
 from ec2tasks.aws.launch_request import LaunchPlan, plan_prices, price_figures
+from ec2tasks.aws.own_address import networks_here
 from ec2tasks.aws.prices import offer_text, price_text
-from ec2tasks.aws.reachability import boot_limit
+from ec2tasks.aws.reachability import boot_limit, reachability
 from ec2tasks.aws.security_groups import open_ssh_port
 from ec2tasks.aws.start_and_end import NextStep, next_step
 from ec2tasks.base import output
@@ -21,6 +23,7 @@ from ec2tasks.base.project_dir import store_identity, stored_identity
 from ec2tasks.base.signals import deferred
 from ec2tasks.base.state import lock, write_cached
 from ec2tasks.base.waiting import waiting
+from ec2tasks.config.way import VIA_EICE
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.credentials_end import tell_of_end
@@ -42,6 +45,7 @@ from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.host_keys import contact, is_pinned
 from ec2tasks.ssh.keys import check_permissions
 from ec2tasks.ssh.packages import install_missing
+from ec2tasks.ssh.way import missing_aws_cli
 
 
 @dataclass(kw_only=True)
@@ -65,6 +69,8 @@ class Acquired:
 def check_local_tools(context: CallContext) -> None:
     """The checks that need no network: tools, and the private key's rights."""
     check_tools(["ssh", "ssh-keygen", "rsync"])
+    if context.settings.via == VIA_EICE and shutil.which("aws") is None:
+        raise missing_aws_cli()
     if context.settings.key_file:
         check_permissions(context.settings.key_file)
 
@@ -97,7 +103,7 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
             f"{acquired.instance.where} is {acquired.instance.state}: no command runs on it",
             hint="`ec2tasks finish` starts it, fetches the results and ends it",
         )
-    if next_step(acquired.instance) is not NextStep.USE:
+    if next_step(acquired.instance, context.settings.via) is not NextStep.USE:
         _bring_up(context, acquired, may_launch=may_launch)
     assert acquired.instance is not None
     host = host_of(context, acquired.instance)
@@ -132,7 +138,7 @@ def connect_running(context: CallContext) -> Host:
     instance = find_instance(context)
     if instance is None:
         raise no_instance_error(context)
-    if next_step(instance) is not NextStep.USE:
+    if next_step(instance, context.settings.via) is not NextStep.USE:
         raise Failure(f"instance {instance.where} is {instance.state}", hint="`ec2tasks up` brings it up")
     host = host_of(context, instance)
     refusal = open_master(host, context.tools, how=contact(context.aws, host, context.tools))
@@ -181,8 +187,13 @@ def _get_ready(context: CallContext, instance: Instance, host: Host) -> None:
             limit=limit,
             describe=lambda: instances.describe_instance(context.aws, instance.id),
             open_port=lambda: open_ssh_port(
-                context.aws, instance.group_ids, owner=settings.key_name, port=host.port
+                context.aws,
+                instance.group_ids,
+                owner=settings.key_name,
+                port=host.port,
+                networks=lambda: networks_here(context.aws, settings),
             ),
+            why_not=lambda now: reachability(context.aws, now, host.port, settings),
         )
     install_missing(host, context.tools)
 
@@ -237,6 +248,7 @@ def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> 
             launch=launches.launch,
             start=start_one,
             is_lost=launches.is_lost,
+            via=context.settings.via,
             describe=lambda instance_id: instances.describe_instance(context.aws, instance_id),
         )
         acquired.launched = (

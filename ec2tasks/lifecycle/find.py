@@ -20,6 +20,7 @@ from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.instance_cache import from_json
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.keys import keys_to_offer
+from ec2tasks.ssh.way import no_address, proxy_argv
 
 SETTLING = 15.0  # seconds to wait for one of several instances of one name, where the newest is new
 NEW_SECONDS = 60.0
@@ -91,15 +92,18 @@ def host_of(context: CallContext, instance: Instance) -> Host:
     settings = context.settings
     user = settings.user or instance.user
     keys = keys_to_offer(settings.key_file, settings.key_name, context.home, context.public_key)
-    if instance.address is None or user is None:
-        missing = "login user" if user is None else "public address"
+    if user is None:
         raise Failure(
-            f"instance {instance.where} has no {missing}", hint="user: NAME in ec2.yaml names the login user"
+            f"the login user of instance {instance.where} is not known", hint="user: NAME in ec2.yaml"
         )
+    address, endpoint = instance.address_by(settings.via), context.aws.endpoint
+    if address is None:
+        raise no_address(settings.via, instance)
     return Host(
         instance_id=instance.id,
-        address=instance.address,
-        port=context.aws.endpoint.ssh_port,
+        address=address,
+        port=endpoint.ssh_port,
+        proxy=proxy_argv(settings.via, instance.id, address, context.aws),
         user=user,
         identities=keys.files,
         only_these=keys.only_these,
@@ -121,7 +125,8 @@ def remembered_instance(context: CallContext) -> Instance | None:
         stored_identity(context.project.root),
     ):
         return None  # another project's of the same folder name, for all that can be told without asking
-    return instance if instance.address and (context.settings.user or instance.user) else None
+    reached = instance.address_by(context.settings.via)
+    return instance if reached and (context.settings.user or instance.user) else None
 
 
 def no_instance_error(context: CallContext) -> Failure:

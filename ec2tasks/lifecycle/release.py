@@ -184,7 +184,7 @@ def _somebody_there(lease: Lease) -> bool:
     context = lease.context
     try:
         instance = instances.describe_instance(context.aws, lease.instance.id)
-        reachable = instance is not None and instance.address is not None
+        reachable = instance is not None and instance.address_by(context.settings.via) is not None
         return bool(
             instance and reachable and was_used(host_of(context, instance), context.aws, context.tools)
         )

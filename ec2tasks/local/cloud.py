@@ -177,10 +177,14 @@ def set_state(instance_id: str, state: str, *, code: str = "", message: str = ""
         instance._reason = ""  # AWS gives a transition reason only for what a user asked for
 
 
-def set_address(instance_id: str, address: str) -> None:
-    """Give an instance that is starting its public address, and this moment as its launch time."""
+def set_address(instance_id: str, address: str, *, public: bool) -> None:
+    """Give an instance that is starting an address, and this moment as its launch time."""
     instance = _instance(instance_id)
-    instance.nics[0].public_ip = address
+    if public:
+        instance.nics[0].public_ip = address
+    else:
+        nic = instance.nics[0]
+        nic.private_ip_address = nic.private_ip_addresses[0]["PrivateIpAddress"] = address
     instance.launch_time = utcnow()
 
 

@@ -62,7 +62,8 @@ def endpoint(server: Mapping[str, Any]) -> Endpoint:
         access_key=ACCESS_KEY,
         secret_key=server["secret_key"],
         ssh_port=server["ssh_port"],
-        address_url=f"{server['url']}/_ec2/address",
+        answer_seconds=60,  # this machine may be busy with what its instances do
+        address_urls=(f"{server['url']}/_ec2/address",),
     )
 
 

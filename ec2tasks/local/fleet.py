@@ -121,11 +121,10 @@ class Fleet:
                     remove_tree(self._folders(record.id).root)
 
     def _boot(self, record: cloud.Record) -> None:
-        relay = None
-        if record.public:
-            address, sock = bind_free_address(self._pool, self._ssh_port)
-            cloud.set_address(record.id, address)
-            relay = Relay(sock, self._faults, admits=peer.is_own)
+        # One without a public address is reached at its private one, as from a company's network.
+        address, sock = bind_free_address(self._pool, self._ssh_port)
+        cloud.set_address(record.id, address, public=record.public)
+        relay = Relay(sock, self._faults, admits=peer.is_own)
         machine = Machine(id=record.id, relay=relay)
         self._machines[record.id] = machine
         act = partial(self._run, machine, self._spec(record))

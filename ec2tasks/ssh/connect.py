@@ -7,6 +7,7 @@ that the next one needs no handshake. Fabric's Connection is for people's own ta
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import UP, Instance
-from ec2tasks.aws.reachability import BOOT_LIMIT, reachability
+from ec2tasks.aws.reachability import BOOT_LIMIT, Reachability
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.base.retry import ticks
-from ec2tasks.ssh.host import Host, master_argv, ssh_options
+from ec2tasks.ssh.host import CONNECT_SECONDS, Host, master_argv, ssh_options
 from ec2tasks.ssh.host_keys import QUICK, Contact, contact, end_connection, is_pinned, unpin
 
 if TYPE_CHECKING:
@@ -30,6 +31,24 @@ if TYPE_CHECKING:
 KEY_PATIENCE = 60.0  # seconds that cloud-init may take to install the key once SSH answers
 SILENCE_LIMIT = 20.0  # seconds without an answer before the security group is looked at
 ATTEMPT_LIMIT = 15.0  # seconds for one attempt
+ERROR_LINES = 5  # of what a program that connects says
+# What is said of a way that no waiting opens: the jump host is not known or has no network there; the AWS
+# CLI is too old, has no credentials or no right, or there is no endpoint in the network.
+WAY_CLOSED = (
+    *(
+        "Host key verification failed",
+        "Could not resolve hostname",
+        "not found",
+        "Invalid choice",
+        "invalid choice",
+    ),
+    *(
+        "Unable to locate credentials",
+        "An error occurred",
+        "There are no available instance connect endpoints",
+    ),
+    "administratively prohibited",
+)
 UNSHOWN = "AWS's console does not show its host key"
 SSH_SAYS = 64 * 1024  # bytes of what ssh says of an attempt
 
@@ -67,10 +86,21 @@ def open_master(host: Host, tools: Tools, *, how: Contact = Contact.PINNED) -> s
                 code = opening.wait(timeout=ATTEMPT_LIMIT)
             except subprocess.TimeoutExpired:
                 opening.kill()
-                return "timed out"
+                return f"{_said_on_the_way(host)}timed out"
         errors.seek(0)
         text = errors.read(SSH_SAYS).decode(errors="replace").strip()
-    return None if code == 0 else text or f"ssh ended with {code}"
+    return None if code == 0 else f"{_said_on_the_way(host)}{text or f'ssh ended with {code}'}"
+
+
+def _said_on_the_way(host: Host) -> str:
+    """What the program that connects says, as lines before ssh's own; empty where ssh connects itself."""
+    if not host.proxy:
+        return ""
+    try:
+        with host.way_log.open("rb") as log:
+            return log.read(SSH_SAYS).decode(errors="replace").strip() + "\n"
+    except FileNotFoundError:
+        return ""
 
 
 def close_master(host: Host, tools: Tools) -> None:
@@ -91,6 +121,7 @@ def wait_ready(
     *,
     describe: Callable[[], Instance | None],
     open_port: Callable[[], bool],
+    why_not: Callable[[Instance | None], Reachability],
     limit: float = BOOT_LIMIT,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -98,8 +129,9 @@ def wait_ready(
     """Wait until SSH answers and the control connection is open, trying each second.
 
     `describe` asks AWS for the instance; `open_port` opens the SSH port to this machine's address, True where
-    it was closed; `limit` is in seconds. Raises Failure with ssh's own last words where the key is refused,
-    the host key is another than the pinned one, the instance ends meanwhile, or nothing answers in time.
+    it was closed; `why_not` asks AWS about the way there; `limit` is in seconds. Raises Failure with ssh's
+    own last words where the key is refused, the host key is another than the pinned one, the way there is
+    closed, the instance ends meanwhile, or nothing answers in time.
     """
     began, error, refused_since, port_checked = clock(), "", None, False
     for _ in ticks(every=1.0, limit=limit, sleep=sleep, clock=clock):
@@ -117,15 +149,19 @@ def wait_ready(
             if open_port():
                 output.step("this machine's address changed: port 22 is opened to the new one")
         _check_up(describe(), host)
-    raise _no_answer(host, error, limit, describe(), aws)
+    now = describe()
+    raise _no_answer(host, error, limit, now, why_not(now))
 
 
 def check_error(error: str, host: Host) -> None:
     """Raise Failure for an error of ssh that no waiting mends."""
     if "too long for Unix domain socket" in error:
         raise Failure(error, hint="set XDG_RUNTIME_DIR to a folder with a shorter path")
-    if "REMOTE HOST IDENTIFICATION" in error or "Host key verification failed" in error:
+    if f"ost key for {host.instance_id} has changed" in error or f"is known for {host.instance_id} " in error:
         raise _wrong_host_key(host)
+    theirs = "Permission denied" in error and host.login not in error
+    if host.proxy and (theirs or any(words in error for words in WAY_CLOSED)):
+        raise _way_closed(host, error)
 
 
 def _check_up(instance: Instance | None, host: Host) -> None:
@@ -145,6 +181,17 @@ def _wrong_host_key(host: Host) -> Failure:
     )
 
 
+def _way_closed(host: Host, error: str) -> Failure:
+    """The failure that the program which connects gets no further, and more waiting does not help it."""
+    lines = [line for line in error.splitlines() if line.strip() and "UNKNOWN port 65535" not in line]
+    by_hand = f"`ssh {host.proxy[-1]} true`" if host.proxy[0] == "ssh" else f"`{shlex.join(host.proxy)}`"
+    return Failure(
+        f"via: {host.proxy[-1] if host.proxy[0] == 'ssh' else 'eice'} leads nowhere",
+        lines=lines[-ERROR_LINES:],
+        hint=f"{by_hand} shows the same; once that works, so does this",
+    )
+
+
 def _refused_keys(host: Host, error: str) -> Failure:
     keys = ", ".join(str(path) for path in host.identities) or "none found in ~/.ssh, none in the agent"
     return Failure(
@@ -154,9 +201,10 @@ def _refused_keys(host: Host, error: str) -> Failure:
     )
 
 
-def _no_answer(host: Host, error: str, limit: float, instance: Instance | None, aws: Aws) -> Failure:
+def _no_answer(
+    host: Host, error: str, limit: float, instance: Instance | None, found: Reachability
+) -> Failure:
     """The failure that nothing answers, with what AWS says of the reason and the console's last lines."""
-    found = reachability(aws, instance, host.port)
     last = error.splitlines()[-1]
     if error == UNSHOWN:
         return Failure(
@@ -187,12 +235,16 @@ def fabric_connection(host: Host) -> Connection:
         host=host.address,
         user=host.user,
         port=host.port,
-        connect_timeout=10,
+        connect_timeout=CONNECT_SECONDS,
+        gateway=shlex.join(host.proxy) or None,
         config=Config(lazy=True, overrides={"load_ssh_configs": False}),
         connect_kwargs={
             "key_filename": [str(path) for path in host.identities],
             "allow_agent": not host.only_these,
             "look_for_keys": False,
+            # Else paramiko waits 15 s for a server that accepts and says nothing, and 30 s more for its yes.
+            "banner_timeout": CONNECT_SECONDS,
+            "auth_timeout": CONNECT_SECONDS,
             "pkey": _agent_key(host.public_key) if host.public_key else None,
         },
     )

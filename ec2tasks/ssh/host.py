@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+CONNECT_SECONDS = 10  # that each step of a connection may take
 KEPT_SECONDS = 600  # how long an unused control connection stays open
 
 
@@ -20,7 +21,7 @@ class Host:
 
     `only_these`: no keys but the `identities`, and the agent's that `public_key` names. sshd takes six at
     most, and an agent may hold more that are none of ours. `console_first`: no host key counts but one that
-    AWS's console has shown.
+    AWS's console has shown. `proxy`: the program that connects, where ssh does not itself.
     """
 
     instance_id: str
@@ -33,11 +34,17 @@ class Host:
     sockets: Path
     public_key: Path | None = None
     console_first: bool = False
+    proxy: tuple[str, ...] = ()
 
     @property
     def login(self) -> str:
         """The login as ssh takes it: USER@ADDRESS."""
         return f"{self.user}@{self.address}"
+
+    @property
+    def way_log(self) -> Path:
+        """Where the program that connects writes what goes wrong."""
+        return self.sockets / f"way-{self.instance_id}"
 
 
 def ssh_options(host: Host) -> list[str]:
@@ -45,7 +52,7 @@ def ssh_options(host: Host) -> list[str]:
     options = {
         "BatchMode": "yes",
         "CheckHostIP": "no",
-        "ConnectTimeout": "10",
+        "ConnectTimeout": str(CONNECT_SECONDS),
         "ControlPath": _quoted(f"{host.sockets}/%C-{host.instance_id[-6:]}"),
         "HostKeyAlias": host.instance_id,
         "LogLevel": "ERROR",
@@ -55,12 +62,20 @@ def ssh_options(host: Host) -> list[str]:
         "StrictHostKeyChecking": "yes",
         "UserKnownHostsFile": _quoted(str(host.known_hosts)),
     }
+    if host.proxy:
+        options["ProxyCommand"] = _proxy_command(host)
     if host.only_these:
         options["IdentitiesOnly"] = "yes"
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     # -F none: the user's own ssh_config may send the connection elsewhere, and would differ for Fabric.
     named = (*([host.public_key] if host.public_key else []), *host.identities)
     return ["-F", "none", *words, *(word for path in named for word in ("-i", str(path)))]
+
+
+def _proxy_command(host: Host, *, log: Path | None = None) -> str:
+    """The program that connects, as ssh has a shell run it; what it says goes to `log` where there is one."""
+    said = f" 2>{shlex.quote(str(log))}" if log else ""
+    return f"{shlex.join(host.proxy)}{said}".replace("%", "%%")
 
 
 def _quoted(path: str) -> str:
@@ -96,6 +111,8 @@ def master_argv(host: Host, *, strict: bool) -> list[str]:
     Without `strict`, a host key that is not pinned is accepted and pinned.
     """
     checking = [] if strict else ["-o", "StrictHostKeyChecking=accept-new"]
+    # ssh itself would drop what the program says that connects, for a connection that is kept.
+    way = ["-o", f"ProxyCommand={_proxy_command(host, log=host.way_log)}"] if host.proxy else []
     kept = ["-o", "ControlMaster=auto", "-o", f"ControlPersist={KEPT_SECONDS}"]
     # The first value of an option counts, so these stand before the host's own.
-    return ["ssh", *checking, *kept, *ssh_options(host), "-f", "-N", host.login]
+    return ["ssh", *checking, *way, *kept, *ssh_options(host), "-f", "-N", host.login]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.values import INSTANCE, client_error
+from support.values import INSTANCE, client_error, settings
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.reachability import Reachability, boot_limit, lets_in, reachability, way_out
@@ -135,9 +135,9 @@ def test_what_can_not_be_asked_hides_nothing() -> None:
 
     from ec2tasks.base.endpoint import Endpoint
 
-    nowhere = Endpoint(name="local", address_url="http://127.0.0.1:9/")
+    nowhere = Endpoint(name="local", address_urls=("http://127.0.0.1:9/",))
     aws = Aws(endpoint=nowhere, region="eu-central-1", _kept={("ec2", 6): Denying()})
-    assert reachability(aws, INSTANCE, 22) == Reachability(state="running")
+    assert reachability(aws, INSTANCE, 22, settings()) == Reachability(state="running")
 
 
 def test_what_a_running_account_says(aws: Aws) -> None:
@@ -145,6 +145,8 @@ def test_what_a_running_account_says(aws: Aws) -> None:
     instance = dataclasses.replace(
         INSTANCE, group_ids=(), vpc=subnet["VpcId"], subnet=subnet["SubnetId"], state="running"
     )
-    found = reachability(aws, instance, 22)
+    found = reachability(aws, instance, 22, settings())
     assert found.way_in == "igw"
     assert found.own == "127.0.0.1/32"
+    inside = reachability(aws, instance, 22, settings(via="bastion", ssh_from="10.0.0.0/8"))
+    assert (inside.own, inside.way_in) == ("10.0.0.0/8", None)

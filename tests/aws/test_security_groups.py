@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.networks import usable_subnets
-from ec2tasks.aws.security_groups import (
-    open_ssh_port,
-    own_cidr,
-    rule_description,
-    security_group,
-    ssh_rule,
-    stale_rules,
-)
-from ec2tasks.base.errors import Failure, UsageError
+from ec2tasks.aws.security_groups import open_ssh_port, security_group
+from ec2tasks.aws.ssh_rules import rule_description, ssh_rule, this_host
+from ec2tasks.base.errors import UsageError
+
+TODAY = date(2026, 11, 29)
+
+
+def opened(aws: Aws, group_id: str, owner: str, *networks: str) -> bool:
+    return open_ssh_port(
+        aws, [group_id], owner=owner, port=2222, networks=lambda: networks, today=lambda: TODAY
+    )
 
 
 def rules(aws: Aws, group_id: str) -> set[tuple[str, int]]:
@@ -28,37 +32,22 @@ def vpc(aws: Aws) -> str:
     return usable_subnets(aws)[0].vpc
 
 
-def test_a_rule_for_each_kind_of_address() -> None:
-    assert ssh_rule("1.2.3.4/32", 22)["IpRanges"][0]["CidrIp"] == "1.2.3.4/32"
-    assert ssh_rule("2001:db8::1/128", 22)["Ipv6Ranges"][0]["CidrIpv6"] == "2001:db8::1/128"
-
-
-def test_only_this_machine_s_earlier_addresses_are_closed() -> None:
-    ours, other = rule_description(), "ec2tasks another-laptop"
-    ranges = [("1.1.1.1/32", ours), ("2.2.2.2/32", ours), ("3.3.3.3/32", other), ("0.0.0.0/0", "admin")]
-    group = {
-        "IpPermissions": [
-            {"IpRanges": [{"CidrIp": network, "Description": text} for network, text in ranges]}
-        ]
-    }
-    stale = stale_rules(group, "2.2.2.2/32", 22)  # type: ignore[arg-type]
-    assert [rule["IpRanges"][0]["CidrIp"] for rule in stale] == ["1.1.1.1/32"]
-
-
 def test_a_group_of_one_s_own_is_made_once_and_opened_to_this_address_alone(aws: Aws) -> None:
     group_id = security_group(aws, None, owner="nina", vpc=vpc(aws))
     assert security_group(aws, None, owner="nina", vpc=vpc(aws)) == group_id
-    assert open_ssh_port(aws, [group_id], owner="nina", port=2222)
-    assert not open_ssh_port(aws, [group_id], owner="nina", port=2222)
+    assert opened(aws, group_id, "nina", "127.0.0.1/32")
+    assert not opened(aws, group_id, "nina", "127.0.0.1/32")
     assert rules(aws, group_id) == {("127.0.0.1/32", 2222)}
 
 
-def test_an_address_that_changed_is_followed(aws: Aws) -> None:
+def test_an_address_that_changed_is_followed_and_what_a_gone_machine_left_is_closed(aws: Aws) -> None:
     group_id = security_group(aws, None, owner="nomad", vpc=vpc(aws))
-    aws.ec2.authorize_security_group_ingress(
-        GroupId=group_id, IpPermissions=[ssh_rule("203.0.113.7/32", 2222)]
-    )
-    assert open_ssh_port(aws, [group_id], owner="nomad", port=2222)
+    left = {"203.0.113.7/32": this_host(), "203.0.113.8/32": "old-laptop", "2001:db8::/32": "old-laptop"}
+    before = [
+        ssh_rule(network, 2222, rule_description(host, date(2026, 9, 1))) for network, host in left.items()
+    ]
+    aws.ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=before)
+    assert opened(aws, group_id, "nomad", "127.0.0.1/32")
     assert rules(aws, group_id) == {("127.0.0.1/32", 2222)}
 
 
@@ -66,7 +55,7 @@ def test_the_administrator_s_group_comes_first_and_is_left_as_it_is(aws: Aws) ->
     shared = aws.ec2.create_security_group(GroupName="SshEC2", Description="x", VpcId=vpc(aws))["GroupId"]
     try:
         assert security_group(aws, None, owner="otto", vpc=vpc(aws)) == shared
-        assert not open_ssh_port(aws, [shared], owner="otto", port=2222)
+        assert not opened(aws, shared, "otto", "127.0.0.1/32")
         assert rules(aws, shared) == set()
     finally:
         aws.ec2.delete_security_group(GroupId=shared)
@@ -75,14 +64,6 @@ def test_the_administrator_s_group_comes_first_and_is_left_as_it_is(aws: Aws) ->
 def test_a_group_that_is_not_there_is_named(aws: Aws) -> None:
     with pytest.raises(UsageError, match="`nope`"):
         security_group(aws, "nope", owner="kim", vpc=vpc(aws))
-
-
-def test_no_network_to_tell_the_address_is_said(aws: Aws) -> None:
-    import dataclasses
-
-    cut = dataclasses.replace(aws.endpoint, address_url="http://127.0.0.1:9/")
-    with pytest.raises(Failure, match="did not tell"):
-        own_cidr(Aws(endpoint=cut, region=aws.region))
 
 
 def test_where_no_group_may_be_made_that_is_said(aws: Aws) -> None:

@@ -35,7 +35,7 @@ def group(cidr: str, name: str = "SshEC2") -> dict[str, Any]:
     return {name: {"GroupId": "sg-1", "GroupName": name, "IpPermissions": [rule]}}
 
 
-def nowhere() -> str:
+def nowhere() -> tuple[str, ...]:
     raise Failure("nobody tells this machine's address")
 
 
@@ -43,11 +43,11 @@ def warned(
     capsys: pytest.CaptureFixture[str],
     groups: dict[str, Any],
     routes: Routes,
-    address: Any = lambda: OWN,
+    networks: Any = lambda: (OWN,),
 ) -> str:
     aws = Aws(endpoint=AWS, region="eu-central-1", _kept={("ec2", 6): routes})
     subnets = ["subnet-1"]
-    foresee(aws, owner="kim", vpc="vpc-1", subnets=subnets, groups=lambda: groups, address=address)()
+    foresee(aws, owner="kim", vpc="vpc-1", subnets=subnets, groups=lambda: groups, networks=networks)()
     return capsys.readouterr().err
 
 
@@ -74,7 +74,7 @@ def test_what_is_closed_or_open_is_said_with_what_to_type(
 def test_what_can_t_be_told_is_left_open(capsys: pytest.CaptureFixture[str]) -> None:
     denied = Routes("", refuses=client_error("UnauthorizedOperation", operation="DescribeRouteTables"))
     assert warned(capsys, group("192.0.2.0/24"), denied) == ""
-    assert warned(capsys, group("192.0.2.0/24"), Routes("igw-1"), address=nowhere) == ""
+    assert warned(capsys, group("192.0.2.0/24"), Routes("igw-1"), networks=nowhere) == ""
 
 
 def test_a_slow_answer_holds_no_launch(
@@ -83,9 +83,9 @@ def test_a_slow_answer_holds_no_launch(
     monkeypatch.setattr(way_in, "PATIENCE", 0.01)
     go_on = threading.Event()
 
-    def slow() -> str:
+    def slow() -> tuple[str, ...]:
         go_on.wait(30)
-        return OWN
+        return (OWN,)
 
-    assert warned(capsys, group("192.0.2.0/24"), Routes(""), address=slow) == ""
+    assert warned(capsys, group("192.0.2.0/24"), Routes(""), networks=slow) == ""
     go_on.set()

@@ -48,7 +48,7 @@ IMAGE = Image(
 DENIED = Failure("AWS refuses RunInstances: UnauthorizedOperation", hint="ask your administrator")
 WELL = Seen(
     identity=Identity(account="123456789012", arn="arn:aws:iam::123456789012:user/kim", skew=0.4),
-    address="203.0.113.7/32",
+    address=("203.0.113.7/32",),
     subnets=SUBNETS,
     offers={name: {f"{REGION}a", f"{REGION}b"} for name in TYPES},
     facts=dict.fromkeys(TYPES, TypeFacts(arch="x86_64", vcpus=4, gpus=1)),
@@ -125,6 +125,15 @@ def test_what_a_call_asks_is_held_against_what_is_there() -> None:
     assert found(none, security_group="gone")["security group"].level is Level.MEND
     assert found(none, create_security_group=False)["security group"].level is Level.MEND
     assert found(WELL, has_key=False)["key pair"].level is Level.MEND
+
+
+def test_inside_a_network_no_way_in_from_the_internet_is_missed() -> None:
+    seen = replace(WELL, ways={"subnet-a": "nat"}, address=("10.0.0.0/8",), group=group("10.0.0.0/16"))
+    listed = found(seen, via="bastion", ssh_from="10.0.0.0/8")
+    assert listed["route"].level is Level.OK
+    assert "no public address is asked for" in listed["network"].text
+    assert "authorize-security-group-ingress" in (listed["security group"].hint or "")
+    assert found(seen)["route"].level is Level.MEND
 
 
 def test_one_failure_is_said_once_and_what_it_hides_is_named() -> None:

@@ -24,6 +24,7 @@ VALUES = {
     "final_state": "stop",
     "subnet": "subnet-0abc",
     "account": "012345678901",
+    "ssh_from": "192.0.2.0/24",
     "capacity_reservation": "cr-0abc",
     "user": "admin",
     "multiplex": "tmux",

@@ -39,6 +39,8 @@ BEYOND: dict[str, tuple[object, list[str]]] = {
     "strict_host_keys": (False, ["no"]),
     "subnet": ("subnet-0abc", ["subnet-0abc"]),
     "capacity_reservation": ("cr-0abc", ["cr-0abc"]),
+    "via": ("eve.example", ["eve.example"]),
+    "ssh_from": (["192.0.2.0/24"], ["192.0.2.0/24"]),
     "user_data": ("file://../outside.sh", ["ABOVE/outside.sh"]),
     "ports": (["0.0.0.0:8888:localhost:8888", "6006"], ["0.0.0.0:8888:localhost:8888"]),
     "reverse_ports": (["9000", "22"], ["9000:localhost:9000", "22:localhost:22"]),

@@ -19,7 +19,7 @@ INSTANCES = st.builds(
         "state": st.sampled_from(ALIVE),
         "launched": MOMENTS,
         "stopped": st.none() | MOMENTS,
-        "price": st.none() | st.floats(0.01, 100),
+        **dict.fromkeys(("price", "disk_price"), st.none() | st.floats(0.01, 100)),
     },
 )
 

@@ -164,7 +164,7 @@ def test_the_account_has_what_every_account_has(local_ec2: LocalEc2) -> None:
 
 
 def test_the_server_has_pages_of_its_own(local_ec2: LocalEc2) -> None:
-    assert get(local_ec2.endpoint.address_url).strip() == "127.0.0.1"
+    assert get(local_ec2.endpoint.address_urls[0]).strip() == "127.0.0.1"
     assert control.status() is not None
     for page in ("health", "faults", "nothing"):
         with pytest.raises(urllib.error.HTTPError, match="403"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from ec2tasks.admin.policy import Document, actions, parse_rights, policy_docume
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import OWNER_TAG
 from ec2tasks.aws.networks import usable_subnets
-from ec2tasks.aws.security_groups import own_group_name, ssh_rule
+from ec2tasks.aws.security_groups import own_group_name
+from ec2tasks.aws.ssh_rules import rule_description, ssh_rule, this_host
 from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.cli.program import program
 from ec2tasks.local import control
@@ -218,7 +220,7 @@ def address_before(world: World, owner: str) -> None:
         made = world.chief.ec2.create_security_group(GroupName=group, Description="x", VpcId=vpc)
         group_id = made["GroupId"]
         world.tags[group_id] = {"ec2tasks": owner}
-    rule = ssh_rule("203.0.113.7/32", world.endpoint.ssh_port)
+    rule = ssh_rule("203.0.113.7/32", world.endpoint.ssh_port, rule_description(this_host(), date.today()))
     world.chief.ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[rule])
 
 

@@ -16,7 +16,8 @@ from ec2tasks.ssh.host_keys import Contact
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        ("WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key verification failed.", "pinned"),
+        ("Host key for i-0123456789abcdef0 has changed\nHost key verification failed.", "pinned"),
+        ("No ED25519 host key is known for i-0123456789abcdef0 and you have requested …", "pinned"),
         ("ubuntu@127.0.0.1: Permission denied (publickey).", "refuses the keys"),
         ("ssh: connect to host 127.0.0.1 port 2222: Connection refused", "did not answer"),
     ],
@@ -27,7 +28,6 @@ def test_what_keeps_ssh_away_is_told(
     moments = iter(range(0, 100_000, 10))
     monkeypatch.setattr(connect, "open_master", lambda *_args, **_options: error)
     monkeypatch.setattr(connect, "contact", lambda *_asked: Contact.PINNED)
-    monkeypatch.setattr(connect, "reachability", lambda *_asked: Reachability(console=("it", "booted")))
     with pytest.raises(Failure) as caught:
         connect.wait_ready(
             ssh_host(tmp_path),
@@ -35,6 +35,7 @@ def test_what_keeps_ssh_away_is_told(
             Tools(),
             describe=lambda: INSTANCE,
             open_port=lambda: False,
+            why_not=lambda _now: Reachability(console=("it", "booted")),
             sleep=lambda _seconds: None,
             clock=lambda: float(next(moments)),
         )
@@ -61,6 +62,7 @@ def test_where_the_address_changed_the_port_is_opened_once(
         Tools(),
         describe=lambda: INSTANCE,
         open_port=open_port,
+        why_not=lambda _now: Reachability(),
         sleep=lambda _seconds: None,
         clock=lambda: next(moments) / 4,
     )
@@ -80,4 +82,32 @@ def test_an_instance_that_ends_before_ssh_answers_says_why(
             Tools(),
             describe=lambda: replace(INSTANCE, state="terminated", reason="no room"),
             open_port=lambda: False,
+            why_not=lambda _now: Reachability(console=("it", "booted")),
         )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "No ED25519 host key is known for bastion and you …\nHost key verification failed.",
+        "kim@bastion: Permission denied (publickey).",
+        "ssh: Could not resolve hostname bastion: Name or service not known",
+    ],
+)
+def test_a_jump_host_that_lets_nobody_through_is_told_from_the_instance(tmp_path: Path, said: str) -> None:
+    host = ssh_host(tmp_path, proxy=("ssh", "-W", "10.0.0.7:22", "bastion"))
+    with pytest.raises(Failure, match="via: bastion leads nowhere") as caught:
+        connect.check_error(f"{said}\nConnection closed by UNKNOWN port 65535", host)
+    assert list(caught.value.lines) == said.splitlines()
+    assert "`ssh bastion true`" in str(caught.value.hint)
+    connect.check_error(f"{host.login}: Permission denied (publickey).", host)
+    connect.check_error("channel 0: open failed: connect failed: Connection refused", host)
+    connect.check_error(said, ssh_host(tmp_path))
+
+
+def test_an_endpoint_that_lets_nobody_through_is_told_with_the_words_of_the_aws_cli(tmp_path: Path) -> None:
+    host = ssh_host(tmp_path, proxy=("aws", "ec2-instance-connect", "open-tunnel", "--instance-id", "i-1"))
+    said = "An error occurred (AccessDenied) when calling the DescribeInstanceConnectEndpoints operation"
+    with pytest.raises(Failure, match="via: eice leads nowhere") as caught:
+        connect.check_error(said, host)
+    assert "`aws ec2-instance-connect open-tunnel --instance-id i-1`" in str(caught.value.hint)
