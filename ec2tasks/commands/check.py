@@ -6,7 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TypedDict
 
 from ec2tasks.aws.examine import Seen, answer_or_failure, examine, identity
@@ -16,7 +16,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.hints import complete
 from ec2tasks.base.process import Tools
 from ec2tasks.base.state import check_state
-from ec2tasks.commands.findings import Finding, Level, findings, of_failure, ok
+from ec2tasks.commands.findings import Finding, Level, each_failure_once, findings, of_failure, ok
 from ec2tasks.commands.preflight import check_push
 from ec2tasks.commands.trust import Acts, Gate, pass_gate
 from ec2tasks.lifecycle.account import check_account
@@ -32,7 +32,7 @@ OLDEST_RSYNC = (3, 1)
 
 def check(context: CallContext, gate: Gate) -> list[Finding]:
     """How each thing stands that a run needs: here, then in the account."""
-    found = local_findings(context, gate)
+    found = list(each_failure_once(local_findings(context, gate)))
     region = _attempt("region", context.aws.check_region, context.settings.region)
     if region.level is Level.MEND:
         return [*found, region]
@@ -85,8 +85,16 @@ def _has_key(context: CallContext, seen: Seen) -> bool:
 
 def versions_text() -> str:
     """The versions of ec2tasks, Python, and what asks AWS."""
-    names = ", ".join(f"{name} {version(name)}" for name in ("ec2tasks", "boto3", "invoke", "fabric"))
+    names = ", ".join(f"{name} {_version(name)}" for name in ("ec2tasks", "boto3", "invoke", "fabric"))
     return f"{names}, Python {platform.python_version()} on {platform.system()}"
+
+
+def _version(name: str) -> str:
+    """The version of an installed package; what runs from its source alone has none."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def tools_text(tools: Tools) -> str:

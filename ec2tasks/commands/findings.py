@@ -52,7 +52,8 @@ def ok(name: str, text: str) -> Finding:
 
 def of_failure(name: str, failure: Failure, level: Level = Level.MEND) -> Finding:
     """The finding that a failure comes to."""
-    return Finding(name=name, level=level, text=str(failure.what), hint=failure.hint)
+    text = " ".join([failure.what, "; ".join(failure.lines)]).strip()
+    return Finding(name=name, level=level, text=text, hint=failure.hint)
 
 
 def findings(seen: Seen, told: Told, settings: Settings, *, port: int, has_key: bool) -> list[Finding]:
@@ -77,10 +78,10 @@ def findings(seen: Seen, told: Told, settings: Settings, *, port: int, has_key: 
         _of("rights", seen.dry, lambda _: ok("rights", "EC2 would launch it (a dry run)")),
         _price(seen, told, settings),
     ]
-    return list(_each_failure_once(found))
+    return list(each_failure_once(found))
 
 
-def _each_failure_once(found: Sequence[Finding]) -> Iterator[Finding]:
+def each_failure_once(found: Sequence[Finding]) -> Iterator[Finding]:
     """The same findings; what could not be looked at for the failure of an earlier one says that alone."""
     first: dict[str, str] = {}
     for one in found:

@@ -20,7 +20,7 @@ from ec2tasks.aws.prices import shipped_rates
 from ec2tasks.aws.quotas import Quota
 from ec2tasks.aws.usage import Usage, vcpus_in_use
 from ec2tasks.base.errors import Failure
-from ec2tasks.commands.findings import Finding, Level, age_in_days, findings
+from ec2tasks.commands.findings import Finding, Level, age_in_days, findings, of_failure
 from ec2tasks.lifecycle.pricing import Told
 
 REGION = "eu-central-1"
@@ -144,6 +144,15 @@ def test_one_failure_is_said_once_and_what_it_hides_is_named() -> None:
     listed = found(seen)
     assert [one.name for one in listed.values() if one.level is Level.MEND] == ["type"]
     assert listed["rights"].text == "not looked at, for the reason of `type`"
+
+
+def test_a_failure_s_lines_are_told_too() -> None:
+    failure = Failure(
+        "the files wish what reaches beyond:", lines=["subnet: subnet-1", "ports: 80"], hint="x"
+    )
+    assert of_failure("trust", failure).text == (
+        "the files wish what reaches beyond: subnet: subnet-1; ports: 80"
+    )
 
 
 def test_a_price_that_is_not_aws_s_own_is_said_to_be_none() -> None:
