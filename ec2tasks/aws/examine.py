@@ -144,7 +144,7 @@ def _to_try(aws: Aws, settings: Settings, known: Mapping[str, Any]) -> list[Cand
 
 
 def _image(aws: Aws, settings: Settings, known: Mapping[str, Any]) -> Image:
-    facts, offers = _needed(known, "facts", "offers")
+    facts, offers, _ = _needed(known, "facts", "offers", "to_try")
     arch = shared_architecture({name: fact.arch for name, fact in facts.items() if name in offers})
     return choose_image(aws, settings.image, arch=arch, user=settings.user)
 

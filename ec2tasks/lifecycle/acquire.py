@@ -271,6 +271,9 @@ def _priced(plan: LaunchPlan, told: Told) -> LaunchPlan:
     prices = plan_prices(plan, told.rates)
     told.say()
     check_affordable(plan.settings.max_cost, prices.values())
-    asked = [prices[candidate.key(spot=plan.settings.spot)] for candidate in plan.candidates]
-    output.step(offer_text(asked))
+    spot, falls_back = plan.settings.spot, plan.settings.spot_fallback
+    output.step(offer_text([prices[one.key(spot=spot)] for one in plan.candidates]))
+    if spot and falls_back:
+        on_demand = offer_text([prices[one.key(spot=False)] for one in plan.candidates])
+        output.step(f"without spot capacity, on demand: {on_demand}")
     return replace(plan, prices=price_figures(prices))

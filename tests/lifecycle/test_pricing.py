@@ -11,16 +11,21 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
-from support.values import call_context, client_error
+from support.values import call_context, client_error, settings
 
 from ec2tasks.aws.client import Aws
-from ec2tasks.aws.prices import OF_AWS, SHIPPED, price_of
+from ec2tasks.aws.images import Image
+from ec2tasks.aws.launch_request import Candidate, LaunchPlan
+from ec2tasks.aws.networks import Subnet
+from ec2tasks.aws.prices import OF_AWS, OF_SPOT, SHIPPED, Rate, price_of
 from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.state import State
+from ec2tasks.lifecycle.acquire import _priced
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.pricing import (
     KEPT_DAYS,
+    Told,
     ask_rates,
     check_affordable,
     known_rates,
@@ -141,3 +146,26 @@ def test_max_cost_is_refused_for_a_type_of_no_known_price_before_anything_is_lau
         UsageError, match=r"max_cost: \$5.00 can't be kept, as no price is known here for x9.huge"
     ):
         check_affordable(5.0, [known, unknown])
+
+
+def test_what_a_launch_may_come_to_is_said_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """At the spot price, and on demand where the settings let it fall back to that."""
+    options = {"spot": True, "spot_fallback": True, "instance_type": ["g5.xlarge"]}
+    subnet = Subnet(id="subnet-1", zone=f"{REGION}a", vpc="vpc-1")
+    plan = LaunchPlan(
+        settings=settings(**options),
+        tags={},
+        image=Image(id="ami-1", name="x", user="ubuntu", root_device="/dev/sda1"),
+        key_name="kim",
+        public_key=None,
+        group_id="sg-1",
+        profile=None,
+        candidates=(Candidate(instance_type="g5.xlarge", subnet=subnet),),
+    )
+    spot = {("g5.xlarge", subnet.zone): Rate(usd=0.5, source=OF_SPOT, day=str(TODAY))}
+    rates = replace(known_rates(REGION, None, TODAY), spot=spot)
+    priced = _priced(plan, Told(rates=rates))
+    first, second = capsys.readouterr().err.splitlines()
+    assert "g5.xlarge at the spot price in eu-central-1: $0.50 an hour" in first
+    assert "without spot capacity, on demand: g5.xlarge in eu-central-1: $1.26 an hour" in second
+    assert priced.prices == {f"g5.xlarge@{REGION}a spot": [0.505, 0.0], f"g5.xlarge@{REGION}a": [1.265, 0.0]}
