@@ -52,8 +52,8 @@ take_limits() {
     take "$folder/settings"
     for home in "${homes[@]}"; do take "$home/limits"; done
     # Of the two that count time, the one that comes first.
-    most=${limit[max_seconds]} most_by=max_hours cost=${limit[cost_seconds]}
-    if [ "$cost" -gt 0 ] && { [ "$most" = 0 ] || [ "$cost" -lt "$most" ]; }; then most=$cost most_by=max_cost; fi
+    most=${limit[max_seconds]} by=max_hours cost=${limit[cost_seconds]}
+    if ((cost && (!most || cost < most))); then most=$cost by=max_cost; fi
 }
 
 # Sessions and commands of ec2tasks hold a lock, shared; the kernel frees it however they end. Who decides by
@@ -62,7 +62,7 @@ in_use() {
     local home
     for home in "${homes[@]}"; do
         [ -f "$home/sessions.lock" ] || continue
-        timeout 5 flock --timeout 4 "$home" flock --exclusive --nonblock "$home/sessions.lock" true || return 0
+        timeout 5 flock -w 4 "$home" flock -xn "$home/sessions.lock" true || return 0
     done
     return 1
 }
@@ -149,7 +149,7 @@ unfetched() {
 moments() {
     first=0 second=0
     [ -f "$1" ] && read -r first second _ <"$1"
-    [[ $first,$second =~ ^[1-9][0-9]{0,8},[1-9][0-9]{0,8}$ ]] || first=0 second=0
+    [[ $first,$second =~ ^[1-9][0-9]{0,8},[1-9][0-9]*$ ]] || first=0 second=0
 } 2>/dev/null
 
 # Since when all commands have been quiet, as `quiet`, by what sampler.sh tells of each; false where one is not,
@@ -158,19 +158,19 @@ stalled() {
     local home path first second
     quiet=0
     for home in "${homes[@]}"; do
-        for path in "$home"/runs/*/started; do
-            path=${path%/started}
-            if [ -s "$path/exit" ] || [ ! -e "$path/started" ]; then continue; fi
+        for path in "$home"/runs/*; do
+            [ -e "$path/started" ] || continue
+            [ ! -s "$path/exit" ] || continue
             moments "$path/quiet"
-            if [ $((now - first)) -gt "$window" ]; then
+            if ((now - first > window)); then
                 # Nobody saw the end of that one.
-                flock --shared --nonblock "$path/alive" true && continue
+                flock -sn "$path/alive" true && continue
                 return 1
             fi
-            [ "$quiet" -gt "$second" ] || quiet=$second
+            ((quiet > second)) || quiet=$second
         done
     done
-    [ "$quiet" -gt 0 ] && [ $(((now - quiet) * 2)) -ge "${limit[stalled_stop]}" ]
+    ((quiet && (now - quiet) * 2 >= limit[stalled_stop]))
 }
 
 # Whether all that is on it was fetched, be it since the moment $1, or nothing ever came.
@@ -242,18 +242,18 @@ foresee() {
     if [ "${limit[idle_stop]}" -gt 0 ]; then
         because="idle_stop counts once nobody is on it and no command runs"
         if [ "$idle" = 1 ] && [ "${limit[spot]}" = 1 ] && ! nothing_to_lose 999999999; then
-            because=$unfetched_spot
+            because=$lost
         elif [ "$idle" = 1 ]; then
             ends_in=$((last + patience - now)) because="idle_stop: $reason"
         fi
     fi
     if [ "$counted" -gt 0 ]; then
         hours_left=$((counted > used ? counted - used : 0))
-        end_in "$hours_left" "$most_by"
+        end_in "$hours_left" "$by"
     fi
-    if [ "${limit[stalled_stop]}" -gt 0 ] && stalled; then
+    if ((limit[stalled_stop])) && stalled; then
         if [ "${limit[spot]}" = 1 ] && ! nothing_to_lose "$quiet"; then
-            [ "$ends_in" != - ] || because=$unfetched_spot
+            [ "$ends_in" != - ] || because=$lost
         else
             end_in $((quiet + limit[stalled_stop] - now)) "stalled_stop: nothing done for $(((now - quiet) / 60)) min"
         fi
@@ -276,7 +276,7 @@ tell_keys() {
 tell() {
     printf '%s\n' "armed $armed" "now $now" "last_active $last" "reason $reason" "ends_in $ends_in" \
         "because $because" "end $end" "idle_stop ${limit[idle_stop]}" "max_seconds $counted" \
-        "hours_left $hours_left" "hours_by $most_by" "version 1" >"$here/state.new" &&
+        "hours_left $hours_left" "hours_by $by" "version 1" >"$here/state.new" &&
         mv -f "$here/state.new" "$here/state"
 } 2>/dev/null
 
@@ -286,7 +286,7 @@ bar_the_door() {
     for home in "${homes[@]}"; do
         [ -f "$home/sessions.lock" ] || continue
         { exec {door}<"$home/sessions.lock"; } 2>/dev/null && doors+=("$door") &&
-            timeout 5 flock --timeout 4 "$home" flock --exclusive --nonblock "$door" && continue
+            timeout 5 flock -w 4 "$home" flock -xn "$door" && continue
         for door in "${doors[@]}"; do exec {door}<&-; done
         return 1
     done
@@ -326,7 +326,7 @@ on_term() {
 }
 
 used=0
-unfetched_spot="a spot instance can't be stopped, only terminated, and what is on it has not been fetched"
+lost="a spot instance can't be stopped, only terminated, and what is on it has not been fetched"
 trap on_term TERM
 uptime_now
 armed=$now last=$now saved=-60 looked_at=-1 work=0 left=1 strangers=0 going='' who='' reason='' traces='' told=''
