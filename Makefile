@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_NATIVE_TLS = 1
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test quick test-vm test-long test-engines check format lint types tests docs coverage bench bench-sync setup clean
+.PHONY: help demo test quick test-vm test-long test-engines check format lint types tests docs coverage bench bench-sync bench-env setup clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -85,6 +85,9 @@ test-engines: $(VENV)/.test-tools ## all runners of docs/runners.md, a real Sphi
 
 bench-sync: setup ## syncs beside bare rsync with the same options (some minutes)
 	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench_sync.py
+
+bench-env: $(VENV)/.test-tools ## what an environment takes there, beside plain uv sync (a minute; needs PyPI)
+	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench_env.py
 
 bench: setup ## the speed of a warm run beside the plain commands it replaces
 	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench.py

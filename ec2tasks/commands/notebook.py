@@ -47,6 +47,11 @@ say() {{ printf 'ec2tasks: %s\\n' "$@" >&2; }}
 environment=${{VIRTUAL_ENV:-${{CONDA_PREFIX:-}}}}
 install='python3 -m venv .venv && .venv/bin/pip install jupyterlab'
 [ -z "$environment" ] || install='pip install jupyterlab'
+if ! jupyter=$(look) && [ -n "${{UV_PROJECT_ENVIRONMENT:-}}" ]; then
+    # One that was built for the project, which need not name what shows it.
+    say 'no Jupyter in the environment: installing JupyterLab into it, once'
+    uv pip install --quiet jupyterlab
+fi
 jupyter=$(look) || {{
     say "there is no Jupyter${{environment:+ in $environment}} on the instance"
     say "to install it: ec2tasks run --leave '$install'"

@@ -11,11 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -34,8 +29,16 @@ class Pyproject:
 
 def read_pyproject(text: str | None) -> Pyproject:
     """What a pyproject.toml says; nothing where there is none, or one that is broken."""
+    if not text:
+        return Pyproject()
+    # Imported where there is one: a run without need not wait for it.
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
-        document = tomllib.loads(text or "")
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return Pyproject()
     project, tool = _table(document, "project"), _table(document, "tool")

@@ -93,7 +93,8 @@ def tell(place: Path, lines: list[str], packages: dict[str, str], image: dict[st
 def venv_lines(prefix: Path, *, layered: bool) -> list[str]:
     """How a shell activates it; where the image's torch is used, `uv run` must not install another."""
     lines = [f". {shlex.quote(str(prefix / 'bin' / 'activate'))}"]
-    lines += [f"export UV_PROJECT_ENVIRONMENT={shlex.quote(str(prefix))}"]
+    # `uv run` takes it, and trusts what the system trusts.
+    lines += [f"export UV_PROJECT_ENVIRONMENT={shlex.quote(str(prefix))} UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1"]
     lines += ["export UV_NO_SYNC=1"] if layered else []
     return [*lines, f"PATH=$PATH:{shlex.quote(str(TOOLS / 'bin'))}"]
 
