@@ -14,7 +14,7 @@ from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.process import in_background
 from ec2tasks.base.waiting import waiting
 from ec2tasks.environment.request import EnvironmentRequest, build_request, environment_request
-from ec2tasks.environment.said import difference_lines, environment_line, plan_line, why_text
+from ec2tasks.environment.said import chosen_text, difference_lines, environment_line, why_text
 from ec2tasks.lifecycle.acquire import connect_running
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.lease import Lease
@@ -96,7 +96,7 @@ def _wait(
 
 def explain(context: CallContext, request: EnvironmentRequest) -> list[str]:
     """Which environment a run takes, why, where it is, what differs from here; nothing is launched for it."""
-    lines = [plan_line(request), f"why: {why_text(request)}"]
+    lines = [f"taken: {chosen_text(request)}", f"why: {why_text(request)}"]
     try:
         host = connect_running(context)
     except Failure as failure:

@@ -8,7 +8,7 @@ from ec2tasks.aws.prices import offer_text, price_of
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.commands.environment import wanted_environment
 from ec2tasks.config.way import VIA_PUBLIC
-from ec2tasks.environment.said import plan_line
+from ec2tasks.environment.said import chosen_text
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.pricing import remembered_rates
 
@@ -68,7 +68,7 @@ def run_lines(context: CallContext, command: str | None, *, sync: bool) -> list[
     return [
         *up_lines(context),
         *([push_line(context)] if sync else []),
-        f"use {plan_line(wanted_environment(context))}",
+        f"use {chosen_text(wanted_environment(context))}",
         f"run in {where}: {command or 'a shell'}",
         *([pull_line(context)] if sync else []),
         end_line(context),

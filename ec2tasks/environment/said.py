@@ -39,15 +39,17 @@ def about_words(about: Mapping[str, str]) -> list[str]:
     return [word for word in (f"Python {python}" if python else "", packages, torch) if word]
 
 
-def plan_line(request: EnvironmentRequest) -> str:
-    """What a run would do about it."""
-    if request.key and request.wanted != "built":
-        return f"environment: {request.label}, built there unless it is ready or a recipe made a .venv there"
+def chosen_text(request: EnvironmentRequest) -> str:
+    """Which one a run would use, before the instance is asked."""
     if request.key:
-        return f"environment: {request.label}, built there unless it is ready"
+        recipe = " or a recipe made a .venv there" if request.wanted != "built" else ""
+        return f"an environment from {request.label}, built there unless it is ready{recipe}"
     if request.wanted == "auto":
-        return "environment: a .venv that a recipe made there, else the image's own"
-    return f"environment: {request.wanted.rstrip('?').partition(':')[2] or request.wanted.rstrip('?')}"
+        return "a .venv that a recipe made there, else the image's own environment"
+    if request.wanted == "none":
+        return "no environment"
+    kind, _, name = request.wanted.removesuffix("?").rpartition(":")
+    return f"the {'conda ' if kind == 'conda' else ''}environment `{name}` there"
 
 
 def why_text(request: EnvironmentRequest) -> str:

@@ -7,7 +7,7 @@ import pytest
 from ec2tasks.environment.files import Source
 from ec2tasks.environment.here import Here
 from ec2tasks.environment.request import EnvironmentRequest
-from ec2tasks.environment.said import difference_lines, environment_line, plan_line, why_text
+from ec2tasks.environment.said import chosen_text, difference_lines, environment_line, why_text
 
 LOCK = Source(kind="uv", label="uv.lock", main="uv.lock")
 BUILT = EnvironmentRequest(wanted="auto", source=LOCK, key="k")
@@ -40,12 +40,25 @@ def test_what_is_not_known_is_not_said(word: str) -> None:
     assert environment_line(BUILT, word, {}) == ""
 
 
-def test_a_plan_says_it() -> None:
-    assert "uv.lock, built there unless it is ready or a recipe" in plan_line(BUILT)
-    assert plan_line(EnvironmentRequest(wanted="built", source=LOCK, key="k")).endswith("unless it is ready")
-    assert "the image's own" in plan_line(EnvironmentRequest(wanted="auto"))
-    for word in ("conda:nlp", "nlp", "nlp?"):
-        assert plan_line(EnvironmentRequest(wanted=word)) == "environment: nlp"
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("auto", "a .venv that a recipe made there, else the image's own environment"),
+        ("none", "no environment"),
+        ("nlp", "the environment `nlp` there"),
+        ("nlp?", "the environment `nlp` there"),
+        ("conda:nlp", "the conda environment `nlp` there"),
+        ("venv:~/there", "the environment `~/there` there"),
+    ],
+)
+def test_a_plan_says_it(word: str, words: str) -> None:
+    assert chosen_text(EnvironmentRequest(wanted=word)) == words
+
+
+def test_a_plan_says_what_would_be_built() -> None:
+    words = "an environment from uv.lock, built there unless it is ready"
+    assert chosen_text(EnvironmentRequest(wanted="built", source=LOCK, key="k")) == words
+    assert chosen_text(BUILT) == f"{words} or a recipe made a .venv there"
 
 
 def test_why() -> None:

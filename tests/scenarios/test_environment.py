@@ -150,6 +150,7 @@ def test_what_a_recipe_made_there_comes_first(clean: ScratchProject) -> None:
     assert "environment: .venv, made there by a recipe" in said.err
 
 
+@LONG
 def test_versions_of_here_are_taken_as_far_as_they_are_there(clean: ScratchProject) -> None:
     site = clean.root / ".venv" / "lib" / "python3.12" / "site-packages"
     for name in ("plain-1.0", "lightning-7.7"):
