@@ -12,6 +12,9 @@ from ec2tasks.environment.pyproject import Pyproject, read_pyproject
         ("[tool.black]\n", Pyproject()),
         ("not toml", Pyproject()),
         ("project = 5\n", Pyproject()),
+        ("[project]\ndynamic = 5\n", Pyproject()),
+        (f"project = {'[' * 3000}", Pyproject()),
+        (f'[project]\nrequires-python = "^{"9" * 5000}"\n', Pyproject(python=f"^{'9' * 5000}")),
         ("[project]\ndependencies = []\n", Pyproject(depends=True)),
         ('[project]\ndynamic = ["dependencies"]\n[build-system]\n', Pyproject(depends=True, package=True)),
         (
