@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from ec2tasks.config.parsers import duration
 from ec2tasks.usage.summary import Curve, GpuSummary, Summary, sparkline
@@ -43,11 +42,16 @@ def fullest(gpus: Sequence[GpuSummary]) -> tuple[float, int] | None:
     return max(known, key=lambda memory: memory[0] / memory[1], default=None)
 
 
+def mean(values: Sequence[float]) -> float:
+    """The mean of some values: Python's own would have every start wait for decimals and fractions."""
+    return sum(values) / len(values)
+
+
 def share_text(name: str, used: Sequence[Curve], *, curves: bool) -> str:
     """A share by its name, curve and mean; of several, the mean of all."""
-    points = [fmean(values) for values in zip(*(one.points for one in used), strict=False)]
+    points = [mean(values) for values in zip(*(one.points for one in used), strict=False)]
     curve = f"{sparkline(points, top=1)} " if curves else ""
-    return f"{name} {curve}{fmean(one.mean for one in used):.0%}".replace("%", " %")
+    return f"{name} {curve}{mean([one.mean for one in used]):.0%}".replace("%", " %")
 
 
 def size_text(used: float, total: float) -> str:
