@@ -131,6 +131,21 @@ def is_silence(error: Exception) -> bool:
     return isinstance(error, exceptions.ConnectTimeoutError | exceptions.ReadTimeoutError)
 
 
+def note_silence(error: Exception, config: Any) -> int | None:
+    """The seconds that were waited for AWS by a client's `config`, which the error tells from then on.
+
+    None for an error that is no silence.
+    """
+    from botocore.exceptions import ConnectTimeoutError
+
+    if not is_silence(error):
+        return None
+    connecting = isinstance(error, ConnectTimeoutError)
+    seconds: int = config.connect_timeout if connecting else config.read_timeout
+    error.seconds = seconds  # type: ignore[attr-defined]
+    return seconds
+
+
 def is_transient(error: Exception) -> bool:
     """Whether to ask again: AWS is busy or broken for the moment, or its answer was lost on the way."""
     from botocore import exceptions

@@ -64,13 +64,7 @@ def plan_launch(
     to_try, arch = _what_to_try(aws, settings)
     vpc, names = to_try[0].subnet.vpc, group_names(settings.security_group, owner)
     known_groups = in_background(lambda: find_groups(aws, names, vpc))
-    if settings.security_group is None and SHARED_GROUP not in known_groups():
-        networks()  # what is wrong with them costs nothing yet
-    # Where it is not reached from the internet, no subnet needs a way in from there.
-    subnets = [*{one.subnet.id: one for one in to_try}] if settings.via == VIA_PUBLIC else []
-    warn_of_way_in = foresee(
-        aws, owner=owner, vpc=vpc, subnets=subnets, groups=known_groups, networks=networks
-    )
+    warn_of_way_in = _look_at_way_in(aws, settings, to_try, known_groups, networks)
     image = choose_image(aws, settings.image, arch=arch, user=settings.user)
     key_pair = ensure_key_pair(aws, owner, settings.key_file, home, tools, known=known_key)
     make = settings.create_security_group
@@ -89,6 +83,25 @@ def plan_launch(
         profile=profile(),
         candidates=tuple(to_try),
     )
+
+
+def _look_at_way_in(
+    aws: Aws,
+    settings: Settings,
+    to_try: Sequence[Candidate],
+    groups: Callable[[], Mapping[str, Any]],
+    networks: Callable[[], Sequence[str]],
+) -> Callable[[], None]:
+    """Begin to look at the way into what is to be launched; the function returned warns of what is not well.
+
+    Raises UsageError, before anything is made, where a group of the user's own can't be opened.
+    """
+    if settings.security_group is None and SHARED_GROUP not in groups():
+        networks()
+    vpc, owner = to_try[0].subnet.vpc, settings.key_name
+    # Where it is not reached from the internet, no subnet needs a way in from there.
+    subnets = [*{one.subnet.id: one for one in to_try}] if settings.via == VIA_PUBLIC else []
+    return foresee(aws, owner=owner, vpc=vpc, subnets=subnets, groups=groups, networks=networks)
 
 
 def _what_to_try(aws: Aws, settings: Settings) -> tuple[list[Candidate], str]:

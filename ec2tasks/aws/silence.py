@@ -7,9 +7,9 @@ https://docs.aws.amazon.com/boto3/latest/guide/retries.html
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from ec2tasks.aws.errors import is_silence, is_transient
+from ec2tasks.aws.errors import is_silence, is_transient, note_silence
 from ec2tasks.base import output
 
 TRIES = 2  # that may end in silence
@@ -22,18 +22,16 @@ def watch_silence(events: Any, silences: list[Exception], config: Any) -> None:
     `silences` holds those of all clients since the last answer: a network that is dead is so for each. How
     long was waited, by the client's `config`, stands in the error from then on.
     """
-    from botocore.exceptions import ConnectTimeoutError
 
     def note(context: dict[str, Any], exception: Exception | None, **_: object) -> None:
-        if exception is None or not is_silence(exception):
+        seconds = note_silence(exception, config) if exception else None
+        if seconds is None:
             silences.clear()
             return
-        connected = not isinstance(exception, ConnectTimeoutError)
-        exception.seconds = config.read_timeout if connected else config.connect_timeout  # type: ignore[attr-defined]
         context[SILENT] = exception
-        silences.append(exception)
+        silences.append(cast(Exception, exception))
         if len(silences) == 1:
-            output.step(f"no answer from AWS in {exception.seconds} s: {exception}")  # type: ignore[attr-defined]
+            output.step(f"no answer from AWS in {seconds} s: {exception}")
 
     def ask_no_more(request: Any, **_: object) -> None:
         if len(silences) >= TRIES and SILENT in request.context:
