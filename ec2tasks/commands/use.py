@@ -55,7 +55,7 @@ class JobUse:
         if outcome.left_running:
             return
         cost = self.lease.cost()
-        if self.summary:
+        if self.summary and self.ran >= TOLD_FROM:
             curves = output.can_show(BLOCKS)
             output.step(use_line(self.summary, seconds=self.ran, cost=cost, curves=curves))
             prices = {name: rate.usd for name, rate in remembered_rates(self.lease.context).by_type.items()}

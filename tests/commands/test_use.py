@@ -119,3 +119,15 @@ def test_kept_samples_that_a_clone_brings_along_are_somebody_else_s(
     watch_use.show_use(cast(CallContext, context), "", follow=False, as_json=True)
     use = json.loads(capsys.readouterr().out)["use"]
     assert (use and use["count"]) == (None if path.is_fifo() else 1)
+
+
+def test_a_short_run_whose_samples_came_before_its_end_has_no_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    says(monkeypatch, LINE.format(20))
+    use = job_use(tmp_path)
+    use.keep()
+    use.fetch(OVER, ran=30)
+    use.say_end(OVER, Timings(seconds={"ran": 30}))
+    assert capsys.readouterr().err == "ec2: ran 30 s · cost ≈ $0.50\n"
+    assert samples_path(tmp_path, "j").read_text() == LINE.format(20)
