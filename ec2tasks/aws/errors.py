@@ -67,21 +67,8 @@ def explain(error: Exception) -> Failure | None:
     """An exception of boto3 as a Failure in the user's words; None for one that a user can't have caused."""
     from botocore import exceptions
 
-    if failure := credentials_error(error):
+    if failure := credentials_error(error) or _unanswered(error):
         return failure
-    if isinstance(error, exceptions.SSLError):
-        return UnreachableError(
-            f"the AWS API can't be trusted from here: {' '.join(str(error).split())}",
-            hint="where your company looks into what is encrypted, name its certificates:"
-            " AWS_CA_BUNDLE=FILE.pem, or ca_bundle = FILE.pem in ~/.aws/config",
-        )
-    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
-        seconds = getattr(error, "seconds", None)
-        waited = f", for {seconds} s each time" if seconds else ""
-        return UnreachableError(
-            f"the AWS API can't be reached: {' '.join(str(error).split())}{waited}",
-            hint="check the network; with --local, `ec2tasks local.up`",
-        )
     if error_code(error) in DENIED_CODES:
         return _denied(error)
     if isinstance(error, exceptions.ClientError):
@@ -90,6 +77,32 @@ def explain(error: Exception) -> Failure | None:
         return kind(_refusal(error, error_text(error)), hint=hint)
     if isinstance(error, exceptions.BotoCoreError):
         return Failure(f"AWS can't be asked: {error}", hint=hint_for("", str(error)))
+    return None
+
+
+def _unanswered(error: Exception) -> UnreachableError | None:
+    """The failure that nothing answered, or somebody else than AWS; None for an answer of its own."""
+    from botocore import exceptions, parsers
+
+    text = " ".join(str(error).split())
+    if isinstance(error, parsers.ResponseParserError):
+        return UnreachableError(
+            f"what answers in the place of the AWS API is not AWS: {text[:200]}",
+            hint="a proxy, or a network that wants a login first? HTTPS_PROXY=URL names the proxy to ask by",
+        )
+    if isinstance(error, exceptions.SSLError):
+        return UnreachableError(
+            f"the AWS API can't be trusted from here: {text}",
+            hint="where your company looks into what is encrypted, name its certificates:"
+            " AWS_CA_BUNDLE=FILE.pem, or ca_bundle = FILE.pem in ~/.aws/config",
+        )
+    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
+        seconds = getattr(error, "seconds", None)
+        waited = f", for {seconds} s each time" if seconds else ""
+        return UnreachableError(
+            f"the AWS API can't be reached: {text}{waited}",
+            hint="check the network; with --local, `ec2tasks local.up`",
+        )
     return None
 
 

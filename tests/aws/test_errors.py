@@ -7,6 +7,7 @@ import pytest
 import yaml
 from botocore import exceptions
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from hypothesis import given
 from hypothesis import strategies as st
 from support.project import ScratchProject
@@ -154,6 +155,7 @@ def test_the_region_that_was_asked_is_known_of_an_error(aws: Aws) -> None:
         (exceptions.ProfileNotFound(profile="work"), "work"),
         (exceptions.EndpointConnectionError(endpoint_url="https://x"), "can't be reached"),
         (exceptions.ReadTimeoutError(endpoint_url="https://x"), "can't be reached"),
+        (ResponseParserError("Unable to parse response, invalid XML:\nb'<html>'"), "is not AWS: Unable"),
     ],
 )
 def test_what_keeps_a_call_from_aws(error: Exception, words: str) -> None:
