@@ -143,7 +143,7 @@ def _remembered(call: Asking, credentials: Credentials, place: str) -> str:
     except Exception as error:
         if (failure := explain(error)) is None:
             raise
-        if call.settings.account and not number:
+        if call.settings.account:
             raise Failure(
                 f"whether these credentials are of account {call.settings.account} can't be seen:"
                 f" {failure.what}",

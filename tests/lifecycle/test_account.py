@@ -161,6 +161,10 @@ def test_where_sts_does_not_answer_only_a_wanted_account_can_t_be_left_open(stat
     assert account_of(asking(state, unable, KEY)) == account_of(asking(state, unable, KEY))
     with pytest.raises(Failure, match="account 123456789012 can't be seen"):
         account_of(asking(state, unable, KEY, account="123456789012"))
+    wanted = {"account": "123456789012"}
+    assert account_of(asking(state, Sts("123456789012"), {}, clock=lambda: 0.0, **wanted))
+    with pytest.raises(Failure, match="can't be seen"):  # they may be another's by now
+        account_of(asking(state, unable, {}, clock=lambda: LIFE, **wanted))
     with pytest.raises(CredentialsError):
         account_of(asking(state, Sts(CredentialsError("none")), KEY))
     with pytest.raises(ZeroDivisionError):
