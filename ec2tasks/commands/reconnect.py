@@ -39,8 +39,8 @@ class JobConnection:
     """The connection to a job on the instance, made again for as long as its instance runs.
 
     `on_begun` is called once the job is known to have begun, `on_printed` with each part of what it prints.
-    `lost`: it was said to be; `ended`: so were the credentials. `looking` asks AWS what became of the
-    instance, and leaves its `answer`.
+    `lost`: it was said to be, and why (`said_why`); `ended`: so were the credentials. `looking` asks AWS what
+    became of the instance, and leaves its `answer`.
     """
 
     lease: Lease
@@ -49,6 +49,7 @@ class JobConnection:
     on_printed: Callable[[bytes], None] = lambda _block: None
     tries: int = 0
     lost: bool = False
+    said_why: bool = False
     ended: bool = False
     looking: threading.Thread | None = None
     answer: Instance | Failure | None = None
@@ -79,7 +80,7 @@ class JobConnection:
         self.on_begun()
         self.tries = 0
         if self.lost:
-            self.lost = False
+            self.lost = self.said_why = False
             output.step("connected again")
 
     def reconnect(self, *, met: bool, begun: bool) -> JobStatus | None:
@@ -98,8 +99,9 @@ class JobConnection:
                 status = self._reach()
             except (InstanceGoneError, ProtocolError, TooMuchError):
                 raise
-            except Failure:
+            except Failure as refusal:
                 self.tries += 1
+                self._say_why(refusal)
                 continue
             if status and status.over:
                 return status
@@ -112,6 +114,12 @@ class JobConnection:
         if not self.lost:
             self.lost = True
             output.step(f"connection lost, trying again{' (the command goes on there)' if met else ''}")
+
+    def _say_why(self, refusal: Failure) -> None:
+        """Say once what ssh says: it may stay so, where a host key was made anew there, say."""
+        if self.tries >= VAIN_LIMIT and not self.said_why:
+            self.said_why = True
+            output.step(f"no connection yet: {(refusal.what.splitlines() or ['no reason given'])[-1]}")
 
     def _last_line_of_ssh(self) -> str:
         with contextlib.suppress(OSError):

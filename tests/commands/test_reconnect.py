@@ -1,0 +1,38 @@
+"""A connection to a job that is lost is tried again for as long as its instance runs, and why is said."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from support.values import JOB
+
+from ec2tasks.commands import reconnect
+from ec2tasks.commands.reconnect import JobConnection
+from ec2tasks.lifecycle.lease import Lease
+from ec2tasks.remote import job as job_module
+from ec2tasks.remote.job import JobStatus
+
+WRONG_KEY = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed."
+
+
+@pytest.mark.parametrize(("refusals", "said"), [(2, 0), (3, 1), (20, 1)])
+def test_what_does_not_pass_by_itself_is_said_once(
+    refusals: int, said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter([*([WRONG_KEY] * refusals), None])
+    job, pauses = cast(JobStatus, SimpleNamespace(over=True)), list[float]()
+    context = SimpleNamespace(tools=None)
+    lease = SimpleNamespace(context=context, host=None, hold_host_key=lambda: None, rejoin=lambda: None)
+    monkeypatch.setattr(reconnect, "open_master", lambda *_: next(answers))
+    monkeypatch.setattr(job_module, "job_status", lambda *_: job)
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(JobConnection, "_look_at_aws", lambda *_, **__: None)
+    connection = JobConnection(lease=cast(Lease, lease), job=JOB)
+    assert connection.reconnect(met=True, begun=True) is job
+    assert len(pauses) == refusals + 1
+    words = capsys.readouterr().err
+    assert words.count("ec2: no connection yet: Host key verification failed.\n") == said
+    assert "IDENTIFICATION" not in words
