@@ -96,7 +96,8 @@ def test_a_program_that_catches_it_gets_it_once_each_time_the_end_comes_near(war
         assert warned.saved("a") == 0
     warned.says("120", "max_cost")
     until(lambda: warned.saved("a") == 1, "saved")
-    assert (warned.job / "noticed").read_text() == "TERM\n"
+    noticed = warned.job / "noticed"
+    until(lambda: noticed.is_file() and noticed.read_text() == "TERM\n", "noted")
     warned.says("3600", "stalled_stop: nothing done for 60 min")
     time.sleep(0.3)
     warned.says("119", "stalled_stop: nothing done for 118 min")
