@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TypedDict
 
 from ec2tasks.aws.examine import Seen, answer_or_failure, examine, identity
+from ec2tasks.aws.instances import UP, Instance
 from ec2tasks.aws.key_pairs import has_private_half
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
@@ -22,6 +23,7 @@ from ec2tasks.commands.trust import Acts, Gate, pass_gate
 from ec2tasks.lifecycle.account import check_account
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
+from ec2tasks.lifecycle.find import find_instance
 from ec2tasks.lifecycle.pricing import ask_rates
 
 TO_MEND = 1  # the exit code where something keeps a run from working
@@ -45,7 +47,11 @@ def check(context: CallContext, gate: Gate) -> list[Finding]:
     told = ask_rates(context, patience=PRICES_PATIENCE)
     seen = examine(context.aws, context.settings, who)
     port, has_key = context.aws.endpoint.ssh_port, _has_key(context, seen)
-    return [*found, *findings(seen, told(), context.settings, port=port, has_key=has_key)]
+    running = _running(context)
+    return [
+        *found,
+        *findings(seen, told(), context.settings, port=port, has_key=has_key, running=running),
+    ]
 
 
 def local_findings(context: CallContext, gate: Gate) -> list[Finding]:
@@ -60,6 +66,12 @@ def local_findings(context: CallContext, gate: Gate) -> list[Finding]:
             "trust", lambda: pass_gate(gate, Acts.PUSH, asks=False), "its files wish nothing that is open"
         ),
     ]
+
+
+def _running(context: CallContext) -> str:
+    """The project's instance, where one is up; empty where none is, or that can't be told."""
+    found = answer_or_failure(lambda: find_instance(context))
+    return found.where if isinstance(found, Instance) and found.state in UP else ""
 
 
 def _account(context: CallContext, number: str) -> Finding:

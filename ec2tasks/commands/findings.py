@@ -56,10 +56,13 @@ def of_failure(name: str, failure: Failure, level: Level = Level.MEND) -> Findin
     return Finding(name=name, level=level, text=text, hint=failure.hint)
 
 
-def findings(seen: Seen, told: Told, settings: Settings, *, port: int, has_key: bool) -> list[Finding]:
+def findings(
+    seen: Seen, told: Told, settings: Settings, *, port: int, has_key: bool, running: str = ""
+) -> list[Finding]:
     """Each thing that AWS was asked about, in the order of a launch.
 
-    `port` is that of SSH; `has_key` says whether the private half of the key pair is here.
+    `port` is that of SSH; `has_key` says whether the private half of the key pair is here; `running` names
+    the project's instance, where one is up that a run would take.
     """
     who = seen.identity
     found = [
@@ -70,7 +73,7 @@ def findings(seen: Seen, told: Told, settings: Settings, *, port: int, has_key: 
         _of("disk", seen.image, lambda image: _disk(image, settings)),
         _key(seen, settings, has_key=has_key),
         _of("role", seen.profile, _role, level=Level.WARNING),
-        _of("quota", seen.usage, lambda _: _quota(seen, settings), level=Level.WARNING),
+        _of("quota", seen.usage, lambda _: _quota(seen, settings, running), level=Level.WARNING),
         _of("network", seen.subnets, lambda _: _network(seen, settings)),
         _of("route", seen.ways, lambda _: _route(seen, settings), level=Level.WARNING),
         _of("own address", seen.address, lambda one: ok("own address", ", ".join(one)), level=Level.WARNING),
@@ -172,7 +175,7 @@ def _role(profile: str | None) -> Finding:
     return ok("role", profile or "none: the instance gets no AWS rights")
 
 
-def _quota(seen: Seen, settings: Settings) -> Finding:
+def _quota(seen: Seen, settings: Settings, running: str) -> Finding:
     assert not isinstance(seen.usage, Failure)
     facts = {} if isinstance(seen.facts, Failure) else seen.facts
     needs = {
@@ -182,6 +185,8 @@ def _quota(seen: Seen, settings: Settings) -> Finding:
     shared = _by_value({name: [_usage_text(seen.usage[name])] for name in needs})
     parts = [f"{usage}; needed: {_needs(needs, names)}" for usage, names in shared.items()]
     text = "; ".join(parts) or "AWS tells of none for these types"
+    if full and running:
+        return ok("quota", f"{text}; a run takes {running}, which is up already")
     if not full:
         return ok("quota", text)
     level = Level.MEND if len(full) == len(needs) else Level.WARNING

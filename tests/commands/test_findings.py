@@ -69,6 +69,16 @@ def found(seen: Seen, *, has_key: bool = True, told: Told = TOLD, **options: obj
     return {one.name: one for one in findings(seen, told, asked, port=22, has_key=has_key)}
 
 
+def test_a_quota_that_the_project_s_own_instance_fills_keeps_no_run_from_working() -> None:
+    seen = replace(WELL, usage=usage(4, 4))
+    assert found(seen)["quota"].level is Level.MEND
+    asked = settings(region=REGION, instance_type=list(TYPES))
+    listed = findings(seen, TOLD, asked, port=22, has_key=True, running="kim-shop (i-1)")
+    (quota,) = (one for one in listed if one.name == "quota")
+    assert (quota.level, quota.hint) == (Level.OK, None)
+    assert quota.text.endswith("a run takes kim-shop (i-1), which is up already")
+
+
 def test_an_account_in_which_all_is_well_has_nothing_to_type() -> None:
     listed = found(WELL)
     assert {one.level for one in listed.values()} == {Level.OK}
