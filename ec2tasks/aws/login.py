@@ -20,6 +20,7 @@ from ec2tasks.aws import credential_errors
 from ec2tasks.aws.credential_errors import CredentialsError, credentials_error
 from ec2tasks.base import output
 from ec2tasks.base.endpoint import Endpoint
+from ec2tasks.base.waiting import waiting
 
 if TYPE_CHECKING:
     import boto3
@@ -49,10 +50,13 @@ class Login:
 
     def session(self, endpoint: Endpoint, region: str) -> boto3.Session:
         """The boto3 session with the endpoint's own credentials, else the user's; the first call makes it."""
-        with self.making, self.explained():
+        with self.making:
+            if "core" not in self._held:
+                with self.explained():
+                    self._held["core"] = _core(endpoint, self.profile)
             if "session" not in self._held:
-                self._held["core"] = core = _core(endpoint, self.profile)
-                self._held["session"] = _session(core, endpoint, region, self._name)
+                with self.explained():
+                    self._held["session"] = _session(self._held["core"], endpoint, region, self._name)
             session: boto3.Session = self._held["session"]
             return session
 
@@ -77,6 +81,11 @@ class Login:
                 with self.alone():
                     credentials.get_frozen_credentials()
 
+    def _program_named(self) -> contextlib.AbstractContextManager[None]:
+        """While inside, a program of the user's that is asked for credentials is waited for with a word."""
+        program = self._section.get("credential_process")
+        return waiting(f"the credentials of `{program}`") if program else contextlib.nullcontext()
+
     @property
     def ends(self) -> datetime | None:
         """When the credentials that are in use end, of those that come anew only from the user.
@@ -99,7 +108,8 @@ class Login:
         What a credential_process or a token's file does wrong, boto3 lets fly as it comes.
         """
         try:
-            yield
+            with self._program_named():
+                yield
         except CredentialsError:
             raise
         except Exception as error:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from botocore import credentials as boto_credentials
 from botocore import exceptions
 
+from ec2tasks.aws import login as login_module
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.credential_errors import CredentialsError, EndedError, credentials_error
 from ec2tasks.aws.errors import explain
@@ -110,6 +111,23 @@ def test_a_profile_without_credentials_is_told_what_to_type(profile: str, says: 
     failure = refused(Login(profile=profile))
     assert says in failure.what
     assert hint in str(failure.hint)
+
+
+def test_a_program_that_is_asked_for_credentials_is_waited_for_with_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+
+    def waiting(what: str) -> nullcontext[None]:
+        said.append(what)
+        return nullcontext()
+
+    monkeypatch.setattr(login_module, "waiting", waiting)
+    refused(Login(profile="chatty"))
+    assert set(said) == {"the credentials of `echo hello`"}
+    said.clear()
+    refused(Login(profile="session"))
+    assert said == []
 
 
 def test_a_login_of_the_console_needs_a_library_or_that_login(monkeypatch: pytest.MonkeyPatch) -> None:
