@@ -66,7 +66,8 @@ def report(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no 
         output.json(answer)
     else:
         output.data(str(path))
-        output.hint(f"`{opener()} {shlex.quote(str(path))}` shows it; it can be sent as it is")
+        shows = f"`{opener()} {shlex.quote(str(path))}` shows it"
+        output.hint(f"{shows}; read it before you send it: it holds commands, changes and output")
 
 
 def opener() -> str:

@@ -47,7 +47,7 @@ def check(context: CallContext, gate: Gate) -> list[Finding]:
     told = ask_rates(context, patience=PRICES_PATIENCE)
     seen = examine(context.aws, context.settings, who)
     port, has_key = context.aws.endpoint.ssh_port, _has_key(context, seen)
-    running = _running(context)
+    running = running_instance(context)
     return [
         *found,
         *findings(seen, told(), context.settings, port=port, has_key=has_key, running=running),
@@ -68,7 +68,7 @@ def local_findings(context: CallContext, gate: Gate) -> list[Finding]:
     ]
 
 
-def _running(context: CallContext) -> str:
+def running_instance(context: CallContext) -> str:
     """The project's instance, where one is up; empty where none is, or that can't be told."""
     found = answer_or_failure(lambda: find_instance(context))
     return found.where if isinstance(found, Instance) and found.state in UP else ""

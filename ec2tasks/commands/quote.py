@@ -10,6 +10,7 @@ from ec2tasks.aws.examine import Seen, examine, identity
 from ec2tasks.aws.prices import Price, dollars
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.commands.check import running_instance
 from ec2tasks.commands.findings import Level, findings, seen_prices
 from ec2tasks.commands.preflight import check_push
 from ec2tasks.commands.runs import read_ledger
@@ -44,13 +45,14 @@ class Past:
 
 @dataclass(frozen=True, kw_only=True)
 class Quote:
-    """What a run would take, and what was looked at for it."""
+    """What a run would take, and what was looked at for it; `running`: the instance that it would find up."""
 
     context: CallContext
     seen: Seen
     told: Told
     files: Mapping[str, Entry]
     past: Sequence[Past]
+    running: str = ""
 
     @property
     def prices(self) -> list[Price]:
@@ -67,7 +69,8 @@ def quote(context: CallContext) -> Quote:
     seen = examine(context.aws, context.settings, who)
     root = context.project.root
     past = past_runs(read_ledger(root).runs)
-    return Quote(context=context, seen=seen, told=told(), files=files_to_push(root, context.tools), past=past)
+    files, running = files_to_push(root, context.tools), running_instance(context)
+    return Quote(context=context, seen=seen, told=told(), files=files, past=past, running=running)
 
 
 def past_runs(runs: Sequence[Run]) -> list[Past]:
@@ -90,7 +93,9 @@ def show(found: Quote) -> None:
     """Print it, a line for each thing, with what to type where something is not well."""
     context = found.context
     port = context.aws.endpoint.ssh_port
-    for one in findings(found.seen, found.told, context.settings, port=port, has_key=True):
+    for one in findings(
+        found.seen, found.told, context.settings, port=port, has_key=True, running=found.running
+    ):
         if one.name in SHOWN:
             output.data(f"  {one.text}", label=f"{one.name:6}")
             if one.level is not Level.OK and one.hint:

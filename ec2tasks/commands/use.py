@@ -12,6 +12,7 @@ from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import Outcome
 from ec2tasks.lifecycle.pricing import remembered_rates
 from ec2tasks.lifecycle.timing import Timings
+from ec2tasks.records.kept import tidy
 from ec2tasks.remote.job_use import fetch_samples
 from ec2tasks.usage.advice import Machine, advise
 from ec2tasks.usage.line import use_line
@@ -74,4 +75,5 @@ def keep_samples(root: Path, job_id: str, text: str) -> None:
     """Keep a job's samples in its project. Raises Failure or OSError."""
     path = samples_path(root, job_id)
     path.parent.mkdir(exist_ok=True)
+    tidy(path.parent, "*.samples")
     path.write_text(sample_lines(text), encoding="utf-8")

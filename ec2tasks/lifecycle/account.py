@@ -137,7 +137,7 @@ def _remembered(call: Asking, credentials: Credentials, place: str) -> str:
         return number
     call.aws.check_region()
     try:
-        asked = call.aws.sts.get_caller_identity()["Account"]
+        asked = call.aws.sts.get_caller_identity().get("Account")
     except CredentialsError:
         raise
     except Exception as error:
@@ -150,6 +150,11 @@ def _remembered(call: Asking, credentials: Credentials, place: str) -> str:
                 hint=failure.hint,
             ) from error
         return number  # a network without a way to STS; what EC2 says is for whoever asks it
+    if not asked:
+        raise Failure(
+            "what answers in the place of the AWS API is not AWS: STS names no account",
+            hint="a proxy, or a network that wants a login first? HTTPS_PROXY=URL names the proxy to ask by",
+        )
     write_cached(call.state, key, {"account": asked, "since": call.clock()})
     return asked
 

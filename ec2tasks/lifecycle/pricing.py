@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -118,6 +119,7 @@ def no_price_error(max_cost: float, whose: str) -> UsageError:
     )
 
 
-def _key(context: CallContext) -> str:
-    """What prices are kept under: the same for all projects and accounts."""
-    return f"prices-{digest(context.aws.endpoint.name, context.aws.region)}"
+def _key(context: CallContext, environ: Mapping[str, str] = os.environ) -> str:
+    """What prices are kept under: the same for all projects and accounts of AWS, or of what stands for it."""
+    place = environ.get("AWS_ENDPOINT_URL", "")
+    return f"prices-{digest(context.aws.endpoint.name, place, context.aws.region)}"

@@ -50,7 +50,7 @@ def keep(root: Path, job_id: str, kind: str, content: bytes) -> None:
     with contextlib.suppress(OSError, Failure):
         folder = make_own_folder(root) / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)
-        _tidy(folder)
+        tidy(folder)
         draft = folder / f".{job_id}.{kind}.{os.getpid()}"
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -83,9 +83,9 @@ def _path(root: Path, job_id: str, kind: str) -> Path:
     return root / OWN_FOLDER / FOLDER / f"{job_id}.{kind}"
 
 
-def _tidy(folder: Path) -> None:
-    """Remove what was kept of the oldest jobs, whose ids sort by time."""
-    for path in _oldest(folder.iterdir()):
+def tidy(folder: Path, pattern: str = "*") -> None:
+    """Remove the files of this pattern that were kept of the oldest jobs, whose ids sort by time."""
+    for path in _oldest(folder.glob(pattern)):
         path.unlink(missing_ok=True)
 
 

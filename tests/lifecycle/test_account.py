@@ -31,14 +31,14 @@ KEY = {"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "x"}
 class Sts:
     """STS that answers with this account, or fails so; how often it was asked."""
 
-    def __init__(self, answer: str | Exception) -> None:
+    def __init__(self, answer: str | Exception | None) -> None:
         self.answer, self.asked = answer, 0
 
     def get_caller_identity(self) -> dict[str, str]:
         self.asked += 1
         if isinstance(self.answer, Exception):
             raise self.answer
-        return {"Account": self.answer}
+        return {"Account": self.answer} if self.answer else {}
 
 
 def asking(state: State, sts: Sts, environ: Mapping[str, str], **rest: Any) -> Asking:
@@ -167,6 +167,8 @@ def test_where_sts_does_not_answer_only_a_wanted_account_can_t_be_left_open(stat
         account_of(asking(state, unable, {}, clock=lambda: LIFE, **wanted))
     with pytest.raises(CredentialsError):
         account_of(asking(state, Sts(CredentialsError("none")), KEY))
+    with pytest.raises(Failure, match="is not AWS: STS names no account"):
+        account_of(asking(state, Sts(None), KEY))
     with pytest.raises(ZeroDivisionError):
         account_of(asking(state, Sts(ZeroDivisionError()), KEY))
 

@@ -78,6 +78,14 @@ def test_what_aws_told_is_asked_for_again_after_a_month_and_counts_for_all_proje
     assert sorted(prices.asked) == ["g5.xlarge", "gp3"]
 
 
+def test_what_stands_for_aws_tells_no_price_of_aws(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:4566")
+    context = asking(state, PriceList(usd="99"))
+    assert told_rates(context, today=lambda: TODAY).rates.by_type["g5.xlarge"].usd == 99
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert remembered_rates(context, today=lambda: TODAY).by_type["g5.xlarge"].usd != 99
+
+
 @pytest.mark.parametrize(
     ("refused", "said"),
     [

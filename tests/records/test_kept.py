@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2tasks.records import kept
-from ec2tasks.records.kept import OUTPUT, TAIL_LIMIT, Tail
+from ec2tasks.records.kept import KEPT, OUTPUT, TAIL_LIMIT, Tail, tidy
 
 JOB = "20261101-120000-1f4abcd"
 
@@ -44,3 +44,13 @@ def test_a_job_is_no_path_and_a_link_no_file(tmp_path: Path) -> None:
     assert kept.kept(tmp_path, JOB, OUTPUT) == b""
     kept.keep(tmp_path, JOB, OUTPUT, b"y")
     assert secret.read_bytes() == b"secret"
+
+
+def test_of_one_kind_of_file_only_the_oldest_go(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    names = [f"{number:04}.samples" for number in range(KEPT + 5)]
+    for name in (*names, "0000.log"):
+        (folder / name).touch()
+    tidy(folder, "*.samples")
+    assert {path.name for path in folder.iterdir()} == {"0000.log", *names[1 - KEPT :]}
