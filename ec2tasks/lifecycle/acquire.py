@@ -35,7 +35,7 @@ from ec2tasks.lifecycle.find import (
     remembered_instance,
     settled_instance,
 )
-from ec2tasks.lifecycle.host_key_check import HostKeyCheck, check_host_key
+from ec2tasks.lifecycle.host_key_check import HostKeyCheck, check_host_key, tell_first_sight
 from ec2tasks.lifecycle.instance_cache import as_json
 from ec2tasks.lifecycle.launching import launch_patiently, taken_back
 from ec2tasks.lifecycle.pricing import Told, ask_rates, check_affordable
@@ -148,6 +148,7 @@ def connect_running(context: CallContext) -> Host:
             f"instance {instance.where} does not answer: {refusal.splitlines()[-1]}",
             hint="`ec2tasks up` waits for it",
         )
+    tell_first_sight(host)
     return host
 
 

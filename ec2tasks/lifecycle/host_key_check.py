@@ -80,14 +80,21 @@ def check_host_key(context: CallContext, host: Host, known: HostKeyCheck | None)
 
     `known` is the comparison that this call has begun before.
     """
-    if known or pin_of(host) is not Pin.FIRST_SIGHT:
+    if known or not tell_first_sight(host):
         return known
-    output.step(
-        f"the host key of {host.instance_id} was taken at first sight: AWS's console has not shown it yet"
-    )
     check = HostKeyCheck(context=context, host=host, met=keys_at_first_sight(host))
     start_thread(_begin, check)
     return check
+
+
+def tell_first_sight(host: Host) -> bool:
+    """Say that a host key was taken at first sight; whether it was."""
+    if pin_of(host) is not Pin.FIRST_SIGHT:
+        return False
+    output.step(
+        f"the host key of {host.instance_id} was taken at first sight: AWS's console has not shown it yet"
+    )
+    return True
 
 
 def _begin(check: HostKeyCheck) -> None:

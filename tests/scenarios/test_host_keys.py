@@ -8,7 +8,7 @@ from support.background import start
 from support.keys import make_key
 from support.local_ec2 import faults
 from support.ports import free_port
-from support.project import ScratchProject
+from support.project import ScratchProject, other_machine
 from support.waiting import until
 
 from ec2tasks.local.layout import Layout
@@ -43,6 +43,8 @@ def test_a_late_console_is_compared_and_another_key_ends_what_goes_on(
     faults(local_project, console_late=3600)
     first = local_project.ec2tasks("run", "--leave", "echo ran")
     assert (first.code, first.out) == (0, "ran\n"), first.err
+    looking = other_machine(local_project, tmp_path / "elsewhere").ec2tasks("jobs")
+    assert looking.code == 0, looking.err
     # One with ports has a connection of its own; each has met the key, whichever compares it first.
     calls = (("-L", f"{free_port()}:localhost:8888"), ())
     again = [start(local_project, "ec2tasks", "run", "--leave", *words, LASTING) for words in calls]
@@ -54,7 +56,7 @@ def test_a_late_console_is_compared_and_another_key_ends_what_goes_on(
         assert done.code == 125
         assert "is not the one on AWS's console: someone may be in between" in done.err
         assert "is the one that AWS's console shows" not in done.err
-    for done in (first, *ended):
+    for done in (first, looking, *ended):
         assert AT_FIRST_SIGHT in done.err
     refused = local_project.ec2tasks("jobs")
     assert (refused.code, refused.out) == (125, "")
