@@ -53,6 +53,7 @@ def test_an_installed_wheel_has_all_it_needs(wheel: Path, project: ScratchProjec
     assert "Traceback" not in said.err
 
 
+@pytest.mark.long
 def test_the_lowest_versions_that_are_promised_do(
     wheel: Path, local_project: ScratchProject, tmp_path: Path
 ) -> None:

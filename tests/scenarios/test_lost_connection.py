@@ -250,7 +250,7 @@ def test_a_terminal_s_command_survives_a_drop(terminal: Terminal, warm: ScratchP
 
 def test_a_command_s_ports_come_back(warm: ScratchProject) -> None:
     port = free_port()
-    serve = f"echo here; exec 2>/dev/null; timeout 60 python3 -m http.server {port} >/dev/null"
+    serve = f"echo here; exec 2>/dev/null; timeout --foreground 60 python3 -m http.server {port} >/dev/null"
     client = begin(warm, "run", "-L", f"{port}", serve)
 
     def answers() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -103,8 +104,12 @@ def interrupted(project: ScratchProject) -> int:
 
 
 def unread(project: ScratchProject) -> int:
-    argv = ["bash", "-c", "set -o pipefail; ec2tasks --help config | true"]
-    return subprocess.run(argv, env=project.environ, cwd=project.root, stderr=subprocess.PIPE).returncode
+    reads, writes = os.pipe()
+    os.close(reads)
+    argv = ["ec2tasks", "--help", "config"]
+    done = subprocess.run(argv, env=project.environ, cwd=project.root, stdout=writes, stderr=subprocess.PIPE)
+    os.close(writes)
+    return done.returncode
 
 
 def ran(command: str) -> Callable[[ScratchProject], int]:
