@@ -33,6 +33,12 @@ def boot_limit(instance_type: str) -> float:
     return next((seconds for form, seconds in SLOW_TO_BOOT if form.match(size)), BOOT_LIMIT)
 
 
+NO_WAY_IN = (
+    "subnet: one with a route to an internet gateway; or another way in: via: private by a VPN, via: eice"
+    " by an EC2 Instance Connect Endpoint, via: HOST by a jump host"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reachability:
     """What AWS says of the way to an instance that does not answer; None for what it does not tell.
@@ -71,7 +77,7 @@ class Reachability:
                 f" --port {port} --cidr {self.own}`, or security_group: one that lets you in"
             )
         if self.way_in in ("", "nat"):
-            return "subnet: one with a route to an internet gateway, or a VPN into this one"
+            return NO_WAY_IN
         return "the console tells how far it came; `ec2tasks up` tries again"
 
 

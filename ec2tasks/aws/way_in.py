@@ -8,7 +8,7 @@ from typing import Any
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import explain
-from ec2tasks.aws.reachability import lets_in, open_to_world, route_tables, way_out
+from ec2tasks.aws.reachability import NO_WAY_IN, lets_in, open_to_world, route_tables, way_out
 from ec2tasks.aws.security_groups import own_group_name
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure, UsageError
@@ -50,7 +50,7 @@ def closed_subnets(ways: Mapping[str, str]) -> Failure | None:
         return None
     return Failure(
         f"no way in from the internet: {', '.join(closed)}",
-        hint="subnet: one with a route to an internet gateway, or a VPN into this one",
+        hint=NO_WAY_IN,
     )
 
 
