@@ -269,10 +269,17 @@ signal() {
     done
     group=$(ps -o tpgid= -p "$(cat "$job_dir/pid")" | tr -d ' ')
     [ "$group" -gt 0 ] || group=$(ps -o pgid= -p "$(cat "$job_dir/pid")" | tr -d ' ')
-    # Its leader first: GNU make loses count where children end before it knows why (`wait: No child processes`).
-    ! kill "-${fields[name]}" "$group" || { told=0 && sleep 0.05; }
-    mapfile -t others < <(pgrep -g "$group" | grep -vx "$group")
-    [ "${#others[@]}" = 0 ] || ! kill "-${fields[name]}" "${others[@]}" || told=0
+    # All at once, as from a terminal: a shell goes on that gets an INT and whose command does not end by it. But
+    # make first, where it leads: it loses count where its children end before it knows why (`wait: No child
+    # processes`).
+    case $(ps -o comm= -p "$group") in
+    make | gmake)
+        ! kill "-${fields[name]}" "$group" || { told=0 && sleep 0.05; }
+        mapfile -t others < <(pgrep -g "$group" | grep -vx "$group")
+        [ "${#others[@]}" = 0 ] || ! kill "-${fields[name]}" "${others[@]}" || told=0
+        ;;
+    *) ! kill "-${fields[name]}" -- "-$group" || told=0 ;;
+    esac
     return "$told"
 }
 

@@ -111,6 +111,20 @@ def test_make_is_told_of_ctrl_c_before_its_recipe_ends_and_says_so(keeper: Keepe
         assert "Interrupt" in err.read_text()
 
 
+def test_ctrl_c_ends_a_loop_of_short_commands_as_on_a_terminal(keeper: Keeper) -> None:
+    """A shell that hears of it before its command does, which then ends well, goes on with the next one."""
+    for number in range(4):
+        job_id = str(number)
+        keeper.begin(
+            replace(PLAIN, job_id=job_id, command="echo begun; while sleep 0.02; do :; done; echo on")
+        )
+        out = keeper.runs / job_id / "out"
+        until(lambda: out.read_text() == "begun\n", "begun")  # noqa: B023  # called at once
+        assert keeper.ask("signal", job_id, name="INT").returncode == 0
+        assert keeper.wait(job_id).code == 130
+        assert out.read_text() == "begun\n"
+
+
 def test_a_failure_with_memory_left_says_nothing_of_it(keeper: Keeper) -> None:
     keeper.begin(replace(PLAIN, command="exit 137"))
     assert keeper.wait("r").code == 137
