@@ -80,16 +80,21 @@ def explain(error: Exception) -> Failure | None:
     return None
 
 
+def not_aws_error(why: str) -> UnreachableError:
+    """The failure that somebody else than AWS answers, and what tells that."""
+    return UnreachableError(
+        f"what answers in the place of the AWS API is not AWS: {why}",
+        hint="a proxy, or a network that wants a login first? HTTPS_PROXY=URL names the proxy to ask by",
+    )
+
+
 def _unanswered(error: Exception) -> UnreachableError | None:
     """The failure that nothing answered, or somebody else than AWS; None for an answer of its own."""
     from botocore import exceptions, parsers
 
     text = " ".join(str(error).split())
     if isinstance(error, parsers.ResponseParserError):
-        return UnreachableError(
-            f"what answers in the place of the AWS API is not AWS: {text[:200]}",
-            hint="a proxy, or a network that wants a login first? HTTPS_PROXY=URL names the proxy to ask by",
-        )
+        return not_aws_error(text[:200])
     if isinstance(error, exceptions.SSLError):
         return UnreachableError(
             f"the AWS API can't be trusted from here: {text}",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.credential_errors import CredentialsError
-from ec2tasks.aws.errors import explain
+from ec2tasks.aws.errors import explain, not_aws_error
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.state import State, digest, read_cached, write_cached
 from ec2tasks.config.settings import Settings
@@ -151,10 +151,7 @@ def _remembered(call: Asking, credentials: Credentials, place: str) -> str:
             ) from error
         return number  # a network without a way to STS; what EC2 says is for whoever asks it
     if not asked:
-        raise Failure(
-            "what answers in the place of the AWS API is not AWS: STS names no account",
-            hint="a proxy, or a network that wants a login first? HTTPS_PROXY=URL names the proxy to ask by",
-        )
+        raise not_aws_error("STS names no account")
     write_cached(call.state, key, {"account": asked, "since": call.clock()})
     return asked
 
