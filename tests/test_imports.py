@@ -234,7 +234,7 @@ def test_the_local_ec2_is_imported_by_the_tasks_and_their_edge_alone() -> None:
         for module, path in MODULES.items()
         if "local" in {package(name) for name in own_imports(path)} and package(module) != "local"
     }
-    assert users == {"cli.task", "cli.tasks", "cli.answers"}
+    assert users == {"cli.context", "cli.tasks", "cli.answers"}
 
 
 @pytest.mark.parametrize(
@@ -254,9 +254,19 @@ def test_the_local_ec2_knows_nothing_of_the_stages() -> None:
     assert known <= {"base.errors", "base.endpoint", "base.output", "base.state"}
 
 
-def test_listing_the_tasks_imports_nothing_that_connects_and_nothing_slow_that_few_tasks_need() -> None:
-    connects = ("boto3", "fabric", "paramiko", "moto")
-    slow = (*connects, "importlib.metadata", "statistics", "tomllib", "tomli", "ec2tasks.commands.check")
-    code = f"import ec2tasks.cli.tasks, sys; print(*(one for one in {slow} if one in sys.modules))"
+def modules_of(statement: str) -> set[str]:
+    """The modules that a fresh Python has once it has run the statement."""
+    code = f"{statement}\nimport sys; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPO)
-    assert said.stdout.split() == []
+    return set(said.stdout.split())
+
+
+def test_a_list_of_tasks_imports_what_invoke_does_and_their_options_alone() -> None:
+    """Every call waits for these: `--list`, completion, and each task before what does its work."""
+    beyond = modules_of("import ec2tasks.cli.program, ec2tasks.cli.tasks") - modules_of(
+        "import invoke.program"
+    )
+    own = {name.removeprefix("ec2tasks.") for name in beyond if name.startswith("ec2tasks.")}
+    assert {package(name) for name in own} <= {"base", "config", "local", "cli"}
+    assert len(own) <= 30
+    assert {name for name in beyond if not name.startswith("ec2tasks")} <= {"__future__", "termios"}

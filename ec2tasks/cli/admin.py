@@ -8,36 +8,8 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.context import Context
 
-from ec2tasks.admin import permission_set
-from ec2tasks.admin import setup as admin
-from ec2tasks.admin.policy import Rights, parse_rights, policy_text
-from ec2tasks.aws.client import partition_of
-from ec2tasks.base import output
-from ec2tasks.base.errors import UsageError
 from ec2tasks.cli.options import POLICY_OPTIONS, SETUP_OPTIONS
-from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings
-from ec2tasks.commands.trust import Acts
-
-
-def _rights(given: Mapping[str, Any], region: str) -> Rights:
-    """The rights that the options mean, in the part of AWS that they, or else the region in use, are in."""
-    regions = given["only_region"]
-    parts = sorted({partition_of(one) for one in regions or [region]})
-    if len(parts) > 1:
-        raise UsageError(
-            f"{' and '.join(f'`{one}`' for one in regions)} are in parts of AWS that share no account:"
-            f" {', '.join(parts)}",
-            hint="one call for each",
-        )
-    return parse_rights(
-        without=given["without"],
-        roles=given["role"],
-        owner=given["owner"],
-        types=given["only_type"],
-        regions=regions,
-        keys=given["kms_key"],
-        partition=parts[0],
-    )
+from ec2tasks.cli.task import ec2_task
 
 
 @ec2_task(*POLICY_OPTIONS)
@@ -47,7 +19,12 @@ def policy(c: Context, given: Mapping[str, Any]) -> None:
     As an inline policy it is for a permission set of IAM Identity Center too. IAM knows no number of
     instances: the account's quota of vCPUs is that limit.
     """
-    output.document(policy_text(_rights(given, make_settings(c, {}).region)))
+    from ec2tasks.admin.policy import policy_text
+    from ec2tasks.base import output
+    from ec2tasks.cli.context import make_settings
+    from ec2tasks.cli.rights import rights
+
+    output.document(policy_text(rights(given, make_settings(c, {}).region)))
 
 
 @ec2_task(*SETUP_OPTIONS)
@@ -58,8 +35,14 @@ def setup(c: Context, given: Mapping[str, Any]) -> None:
     shows what it would change. With --permission-set, called where IAM Identity Center is managed, users get
     their rights by that in place of the group.
     """
+    from ec2tasks.admin import permission_set
+    from ec2tasks.admin import setup as admin
+    from ec2tasks.cli.context import is_dry, make_context
+    from ec2tasks.cli.rights import rights
+    from ec2tasks.commands.trust import Acts
+
     context = make_context(c, given, acts=Acts.LOOK, asks_anyway=True)
-    allowed = _rights(given, context.aws.region)
+    allowed = rights(given, context.aws.region)
     if name := given["permission_set"]:
         permission_set.check_set(name, allowed)
         permission_set.set_up(context.aws, name, allowed, dry=is_dry(c, given))

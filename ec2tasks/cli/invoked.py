@@ -18,8 +18,7 @@ from invoke.program import Program
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import UsageError
-from ec2tasks.config.invoke import KEY
-from ec2tasks.config.schema import KEYS_BY_NAME
+from ec2tasks.config.schema import INVOKE_KEY, KEYS_BY_NAME
 
 PROGRAMS = ("invoke.main", "fabric.main")  # each holds the program that its console script runs
 END = "down"
@@ -80,7 +79,7 @@ def check_lists(config: Config, environ: Mapping[str, str]) -> None:
     Invoke does not read a list from a variable
     (https://docs.pyinvoke.org/en/stable/concepts/configuration.html#env-vars).
     """
-    values = config.get(KEY)
+    values = config.get(INVOKE_KEY)
     for name in values if hasattr(values, "keys") else ():
         key = KEYS_BY_NAME.get(str(name))
         if key and key.invoke_variable in environ and isinstance(values[name], list | tuple):

@@ -7,10 +7,8 @@ from typing import Any
 
 from invoke.context import Context
 
-from ec2tasks.base import output
 from ec2tasks.cli.options import JSON_OPTION, LAUNCH_OPTIONS, REACH_OPTIONS
-from ec2tasks.cli.task import ec2_task, make_context, make_gate
-from ec2tasks.commands.trust import Acts
+from ec2tasks.cli.task import ec2_task
 
 
 @ec2_task(JSON_OPTION, *LAUNCH_OPTIONS, *REACH_OPTIONS)
@@ -22,7 +20,10 @@ def check(c: Context, given: Mapping[str, Any]) -> int:
     run), price. Ends with 0 where nothing keeps a run from working, warnings or not, and with 1 where
     something does.
     """
-    from ec2tasks.commands import check as check_commands  # here: no other task is to wait for it
+    from ec2tasks.base import output
+    from ec2tasks.cli.context import make_context, make_gate
+    from ec2tasks.commands import check as check_commands
+    from ec2tasks.commands.trust import Acts
 
     context = make_context(c, given, acts=Acts.LOOK, asks=False, knows_account=False)
     found = check_commands.check(context, make_gate(c, given))
@@ -39,7 +40,10 @@ def quote(c: Context, given: Mapping[str, Any]) -> None:
 
     Changes nothing. The price is that of the instance, its disk and its public address.
     """
-    from ec2tasks.commands import quote as quote_commands  # here: no other task is to wait for it
+    from ec2tasks.base import output
+    from ec2tasks.cli.context import make_context
+    from ec2tasks.commands import quote as quote_commands
+    from ec2tasks.commands.trust import Acts
 
     found = quote_commands.quote(make_context(c, given, acts=Acts.PUSH, asks=False))
     if given["json"]:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
 from invoke.program import Program
-from invoke.vendor import yaml  # the copy that Invoke reads its own files with
 
 from ec2tasks import __version__
 from ec2tasks.base import output
@@ -181,10 +180,16 @@ def main() -> None:
         # Whoever read the output, say `head`, has gone: no error of ours, and nothing left to say to them.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE_CODE)
-    except yaml.YAMLError as error:
-        # Invoke reads /etc/invoke.* and ~/.invoke.* itself and lets this fly.
+    except Exception as error:  # noqa: BLE001  # the last edge
+        sys.exit(_last_words(error))
+
+
+def _last_words(error: Exception) -> int:
+    """Say what nobody expected, whole; the code that says it was us: 2 where it is Invoke's configuration."""
+    from invoke.vendor import yaml  # the copy that Invoke reads its own files with, and lets their errors fly
+
+    if isinstance(error, yaml.YAMLError):
         output.warning(f"Invoke's own configuration is not YAML: {' '.join(str(error).split())}")
-        sys.exit(USAGE_CODE)
-    except Exception:  # noqa: BLE001  # the last edge: shown whole, with the code that says it was us
-        output.document(traceback.format_exc().rstrip(), sys.stderr)
-        sys.exit(FAILURE_CODE)
+        return USAGE_CODE
+    output.document("".join(traceback.format_exception(error)).rstrip(), sys.stderr)
+    return FAILURE_CODE

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from invoke.context import Context
 
-from ec2tasks.base import output
-from ec2tasks.base.errors import UsageError
-from ec2tasks.base.project import find_project
 from ec2tasks.cli.options import (
     BROWSER_OPTION,
     END_OPTIONS,
@@ -24,67 +16,9 @@ from ec2tasks.cli.options import (
     RUN_OPTIONS,
     SYNC_OPTIONS,
     Option,
-    as_typed,
     is_verbose,
 )
-from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan
-from ec2tasks.commands import attach as attach_commands
-from ec2tasks.commands import history, plan, watch_use
-from ec2tasks.commands.make import read_call, say_environment
-from ec2tasks.commands.notebook import choose_page, has_display, shown
-from ec2tasks.commands.notebook import command as notebook_command
-from ec2tasks.commands.preflight import check_run, foretell
-from ec2tasks.commands.run import RunRequest
-from ec2tasks.commands.run import run as run_command
-from ec2tasks.commands.trust import Acts
-from ec2tasks.lifecycle.context import CallContext
-from ec2tasks.make.database import Targets, unknown_targets
-
-
-def _run(
-    c: Context,
-    given: Mapping[str, Any],
-    command: str | None,
-    targets: Sequence[str] = (),
-    variables: Mapping[str, str] | None = None,
-) -> int:
-    if given["detach"] and command is None:
-        raise UsageError("a shell can't be detached", hint='`ec2tasks run --detach "COMMAND"`')
-    request = _request(given, command, recipe=" ".join(targets), variables=variables or {})
-    context = make_context(c, given, targets, acts=_acts_of(given))
-    if is_dry(c, given):
-        _check_plan(context, request)
-        show_plan(plan.run_lines(context, command, sync=request.sync))
-        return 0
-    return run_command(context, request)
-
-
-def _acts_of(given: Mapping[str, Any]) -> Acts:
-    """What a run acts on: it sends files, or moves none."""
-    return Acts.LAUNCH if given["no_rsync"] else Acts.PUSH
-
-
-def _check_plan(context: CallContext, request: RunRequest) -> None:
-    """Refuse what the run itself would refuse, as far as that costs nothing."""
-    check_run(context, sync=request.sync)
-    foretell(context)
-
-
-def _request(given: Mapping[str, Any], command: str | None, **more: Any) -> RunRequest:
-    sync, verbose = not given["no_rsync"], is_verbose(given)
-    return RunRequest(command=command, sync=sync, verbose=verbose, detach=given["detach"], **more)
-
-
-def _words(text: str, usage: str) -> str:
-    """What to run. Raises UsageError where nothing is, or where Invoke took an unknown option for it."""
-    if not text.strip():
-        raise UsageError("there is nothing to run", hint=usage)
-    if re.fullmatch(r"--?[A-Za-z][\w-]*", text):
-        known = [as_typed(name) for option in RUN_OPTIONS for name in option.names]
-        near = difflib.get_close_matches(text, known, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "`ec2tasks TASK --help` lists the options"
-        raise UsageError(f"no option `{text}`", hint=hint)
-    return text
+from ec2tasks.cli.task import ec2_task
 
 
 @ec2_task(Option(names=("command",), positional=True, help="the command, as one text"), *RUN_OPTIONS)
@@ -94,8 +28,9 @@ def run(c: Context, given: Mapping[str, Any]) -> int:
     The command is one text, as bash reads it: `ec2tasks run "make eval | tee log"`. Ends with the
     command's own exit code: 128 + n where signal n ended it, 130 after Ctrl-C, 125 where ec2tasks failed.
     """
-    command = _words(given["command"], '`ec2tasks run "COMMAND"`, or `ec2tasks shell`')
-    return _run(c, given, command)
+    from ec2tasks.cli.running import run_command
+
+    return run_command(c, given)
 
 
 @ec2_task(
@@ -110,41 +45,17 @@ def make_(c: Context, given: Mapping[str, Any]) -> int:
     Makefile does not have is refused before anything is launched; one that is up to date here needs no
     instance.
     """
-    targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
-    call = read_call(targets, Path.cwd())
-    if call.done is not None:
-        return _say_up_to_date(call.done, ends=given["stop"] or given["terminate"])
-    settings = make_settings(c, given, call.goals)
-    _warn_of_unknown_recipes(settings.recipes, call.known)
-    say_environment(call.environment, forwarded=settings.forward_env)
-    return _run(c, given, call.command, call.goals, call.environment.carried)
+    from ec2tasks.cli.running import run_targets
 
-
-def _say_up_to_date(words: str, *, ends: bool) -> int:
-    """Say what make says; whoever asked for an end of life is told that none was applied."""
-    for line in words.splitlines():
-        output.data(line)
-    if ends:
-        output.hint("no instance was needed; `ec2tasks down` ends one that still runs")
-    return 0
-
-
-def _warn_of_unknown_recipes(recipes: Iterable[str], known: Targets) -> None:
-    """Say which recipes of the settings the Makefile lacks: by a slip in the name they never count."""
-    if find_project(Path.cwd()).below != Path():
-        return  # the Makefile of a folder below; they may be for another
-    for name in unknown_targets(list(recipes), known, lambda name: Path(name).exists()):
-        near = difflib.get_close_matches(name, known.names, n=1)
-        output.warning(
-            f"recipes: the Makefile has no `{name}`, so what stands there never counts",
-            hint=f"did you mean `{near[0]}`?" if near else None,
-        )
+    return run_targets(c, given)
 
 
 @ec2_task(*RUN_OPTIONS)
 def shell(c: Context, given: Mapping[str, Any]) -> int:
     """Open a shell in the project's folder on the instance; afterwards pull and end of life as for `run`."""
-    return _run(c, given, None)
+    from ec2tasks.cli.running import run_shell
+
+    return run_shell(c, given)
 
 
 @ec2_task(BROWSER_OPTION, *RUN_OPTIONS)
@@ -154,21 +65,9 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
     The page is at port 8888 here, or at the next one that is free; `-L 9999:localhost:8888` takes another.
     Afterwards pull and end of life as for `run`.
     """
-    if given["detach"]:
-        raise UsageError("a notebook can't be detached: its port here is open as long as the run")
-    context = make_context(c, given, acts=_acts_of(given))
-    page = choose_page(context.settings.ports)
-    ports = tuple(dict.fromkeys((*context.settings.ports, page.forward)))
-    context = replace(context, settings=replace(context.settings, ports=ports))
-    beside = partial(shown, page, browser=not given["no_browser"] and has_display())
-    request = _request(
-        given, notebook_command(page), recipe="notebook", variables=page.variables, beside=beside
-    )
-    if is_dry(c, given):
-        _check_plan(context, request)
-        show_plan(plan.run_lines(context, f"Jupyter, its page at {page.site}", sync=request.sync))
-        return 0
-    return run_command(context, request)
+    from ec2tasks.cli.running import run_notebook
+
+    return run_notebook(c, given)
 
 
 @ec2_task(
@@ -184,6 +83,10 @@ def attach(c: Context, given: Mapping[str, Any]) -> int:
     tmux, Ctrl-A d in screen). Ends with the command's exit code if it ends meanwhile. In `inv` the job is
     named by --job.
     """
+    from ec2tasks.cli.context import make_context
+    from ec2tasks.commands import attach as attach_commands
+    from ec2tasks.commands.trust import Acts
+
     context = make_context(c, given, acts=Acts.ATTACH)
     return attach_commands.attach(context, given["job"] or "", whole=given["all"])
 
@@ -196,6 +99,10 @@ def finish(c: Context, given: Mapping[str, Any]) -> int:
     The end of life is the one asked for last: now, by a later session, or when the command was started. In
     `inv` the job is named by --job.
     """
+    from ec2tasks.cli.context import make_context
+    from ec2tasks.commands import attach as attach_commands
+    from ec2tasks.commands.trust import Acts
+
     verbose, job = is_verbose(given), given["job"] or ""
     context = make_context(c, given, acts=Acts.ATTACH)
     return attach_commands.finish(context, job, fetches=not given["no_rsync"], verbose=verbose)
@@ -208,6 +115,11 @@ def jobs(c: Context, given: Mapping[str, Any]) -> None:
     Nothing is launched or started for it. `lost` is what a restart of the instance ended, or
     what was killed with the process that kept it.
     """
+    from ec2tasks.base import output
+    from ec2tasks.cli.context import make_context
+    from ec2tasks.commands import history
+    from ec2tasks.commands.trust import Acts
+
     listed = history.all_jobs(make_context(c, given, acts=Acts.LOOK))
     if given["json"]:
         output.json([history.job_json(job) for job in listed])
@@ -227,6 +139,10 @@ def logs(c: Context, given: Mapping[str, Any]) -> None:
 
     Nothing is launched or started for it, and Ctrl-C ends only the looking. In `inv` it is named by --job.
     """
+    from ec2tasks.cli.context import make_context
+    from ec2tasks.commands import history
+    from ec2tasks.commands.trust import Acts
+
     context = make_context(c, given, acts=Acts.LOOK)
     history.show_output(context, given["job"] or "", follow=given["follow"])
 
@@ -245,5 +161,9 @@ def use(c: Context, given: Mapping[str, Any]) -> None:
     on it: beside its power, that tells more. Nothing is launched or started for it: of an instance that is
     gone, it shows what was kept here. In `inv` the job is named by --job.
     """
+    from ec2tasks.cli.context import make_context
+    from ec2tasks.commands import watch_use
+    from ec2tasks.commands.trust import Acts
+
     context = make_context(c, given, acts=Acts.LOOK)
     watch_use.show_use(context, given["job"] or "", follow=given["follow"], as_json=given["json"])

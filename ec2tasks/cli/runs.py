@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invoke.context import Context
 
-from ec2tasks.base import output
-from ec2tasks.base.errors import UsageError
-from ec2tasks.base.project import find_project
 from ec2tasks.cli.options import JOB_OPTION, JSON_OPTION, Option
 from ec2tasks.cli.task import ec2_task
-
-if TYPE_CHECKING:
-    from ec2tasks.base.answers import ReportAnswer
 
 
 @ec2_task(JSON_OPTION)
@@ -28,7 +20,9 @@ def runs(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no se
     ran and runs, as long as it exists. A commit with `+` had changes that were not committed, one with `?`
     may have had.
     """
-    from ec2tasks.commands import runs as run_commands  # nothing else reads the ledger
+    from ec2tasks.base import output
+    from ec2tasks.base.project import find_project
+    from ec2tasks.commands import runs as run_commands
     from ec2tasks.records.run import run_json
 
     found = run_commands.read_ledger(find_project(Path.cwd()).root)
@@ -52,24 +46,6 @@ def report(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no 
     One file, .ec2tasks/report.html, that loads nothing: phases, use of the machine as curves, cost, commit,
     what was not committed, the end of the output. Prints its path. In `inv` the run is named by --job.
     """
-    from ec2tasks.commands import report as pages  # nothing else makes pages
-    from ec2tasks.commands import runs as run_commands
+    from ec2tasks.cli.pages import write_page
 
-    root = find_project(Path.cwd()).root
-    if given["all"] and given["job"]:
-        raise UsageError("--all and a job contradict each other", hint="give one of them")
-    runs = run_commands.read_ledger(root).runs
-    shown = runs if given["all"] else [run_commands.pick_run(runs, given["job"] or "")]
-    path = pages.report_all(root, shown) if given["all"] else pages.report_run(root, shown[0])
-    if given["json"]:
-        answer: ReportAnswer = {"file": str(path), "jobs": [run.job for run in shown]}
-        output.json(answer)
-    else:
-        output.data(str(path))
-        shows = f"`{opener()} {shlex.quote(str(path))}` shows it"
-        output.hint(f"{shows}; read it before you send it: it holds commands, changes and output")
-
-
-def opener() -> str:
-    """The command that shows a file here."""
-    return "open" if sys.platform == "darwin" else "xdg-open"
+    write_page(all_runs=given["all"], job=given["job"] or "", as_json=given["json"])

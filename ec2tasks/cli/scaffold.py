@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER, make_own_folder
 from ec2tasks.cli.existing_tasks import Advice, advice
@@ -51,6 +52,20 @@ def makefile_text() -> str:
         raise Failure(
             "Makefile.inc is missing from this installation", hint="pip install --force-reinstall ec2tasks"
         ) from error
+
+
+def put_files(folder: Path, *, agents: bool) -> None:
+    """Do what `init` does in this folder, and say it, with what to type next."""
+    for line in init_project(folder, agents=agents):
+        if line.startswith(TO_COPY):
+            output.to_copy(line.removeprefix(TO_COPY))
+        else:
+            output.step(line)
+    makes = any((folder / name).is_file() for name in MAKEFILES)
+    first = "" if makes else "a Makefile with `include Makefile.inc`, then "
+    output.hint(
+        f"{first}`make on-ec2-TARGET` runs a target there; `make -n on-ec2-TARGET` shows what it calls"
+    )
 
 
 def init_project(folder: Path, *, agents: bool = False) -> Iterator[str]:

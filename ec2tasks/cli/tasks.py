@@ -1,20 +1,14 @@
-"""The other tasks, and the collection of all: each reads its options, then calls its stages."""
+"""The other tasks, and the collection of all: names, options, help; each imports what does its work."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
 
-from ec2tasks.aws.prices import price_text
-from ec2tasks.base import hints, output
-from ec2tasks.base.errors import UsageError
-from ec2tasks.base.final_state import FinalState
 from ec2tasks.cli import instances as instance_tasks
 from ec2tasks.cli import look as look_tasks
 from ec2tasks.cli import run as run_tasks
@@ -29,34 +23,11 @@ from ec2tasks.cli.options import (
     SYNC_OPTIONS,
     UP_OPTIONS,
     Option,
-    final_state,
-    from_code,
-    is_verbose,
 )
 from ec2tasks.cli.runs import report, runs
-from ec2tasks.cli.scaffold import TO_COPY, init_project, makefile_text
-from ec2tasks.cli.task import ec2_task, is_dry, make_context, make_settings, show_plan, translated
+from ec2tasks.cli.task import ec2_task
 from ec2tasks.cli.trust import trust
-from ec2tasks.commands import environment as environment_commands
-from ec2tasks.commands import plan
-from ec2tasks.commands import sync as sync_commands
-from ec2tasks.commands.down import down as end_instance
-from ec2tasks.commands.preflight import check_push, foretell
-from ec2tasks.commands.trust import Acts
-from ec2tasks.commands.up import up as bring_up
-from ec2tasks.config.json_schema import schema_text
-from ec2tasks.config.settings import settings_rows
-from ec2tasks.lifecycle.acquire import Acquired, acquire_without_session, check_local_tools
-from ec2tasks.lifecycle.host_key_check import held_to_console
 from ec2tasks.local.tasks import ns as local
-from ec2tasks.make.reading import MAKEFILES
-from ec2tasks.ssh.connect import fabric_connection
-from ec2tasks.sync import diff_view as difference
-
-if TYPE_CHECKING:
-    from fabric import Connection
-
-    from ec2tasks.base.answers import SettingAnswer
 
 
 @ec2_task(*UP_OPTIONS)
@@ -65,17 +36,9 @@ def up(c: Context, given: Mapping[str, Any]) -> None:
 
     Prints where it is, what it costs per hour and what to type next.
     """
-    context = make_context(c, given)
-    if is_dry(c, given):
-        check_local_tools(context)
-        foretell(context)
-        return show_plan(plan.up_lines(context))
-    instance = bring_up(context)
-    output.data(
-        f"{instance.where} at {instance.address or instance.private_address}, {price_text(instance.price)}"
-    )
-    output.hint('`ec2tasks run "COMMAND"` runs there, `ec2tasks down` ends it')
-    return None
+    from ec2tasks.cli.moving import bring_up
+
+    bring_up(c, given)
 
 
 @ec2_task(
@@ -93,22 +56,9 @@ def sync(c: Context, given: Mapping[str, Any]) -> None:
     What changed on both sides is kept twice: yours stays, the instance's arrives as NAME.ec2-JOB. Nothing is
     overwritten or deleted without a copy in .ec2tasks/replaced/ of that side.
     """
-    if given["json"] and not given["diff"]:
-        raise UsageError("--json goes with --diff alone", hint="`ec2tasks sync --diff --json`")
-    both = given["push"] == given["pull"]
-    verbose = is_verbose(given)
-    pushes = (both or given["push"]) and not given["diff"]
-    context = make_context(c, given, acts=Acts.PUSH if pushes else Acts.LAUNCH)
-    if given["diff"]:
-        changes = sync_commands.differences(context)
-        return difference.show_json(changes) if given["json"] else difference.show(changes)
-    check_local_tools(context)
-    if both or given["push"]:
-        check_push(context)
-    if is_dry(c, given):
-        return show_plan(plan.sync_lines(context, push=both or given["push"], pull=both or given["pull"]))
-    sync_commands.sync(context, push=both or given["push"], pull=both or given["pull"], verbose=verbose)
-    return None
+    from ec2tasks.cli.moving import move
+
+    move(c, given)
 
 
 @ec2_task(
@@ -123,13 +73,9 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
     With `--no-rsync` what is there and not here is given up. Where the results can't be fetched whole, the
     instance is stopped, not terminated.
     """
-    wanted = FinalState(final_state(given) or "terminate")
-    fetch, verbose = not given["no_rsync"], is_verbose(given)
-    context = make_context(c, given, acts=Acts.LOOK)
-    if is_dry(c, given):
-        show_plan(plan.down_lines(context, wanted, fetch=fetch))
-        return 0
-    return end_instance(context, wanted, fetches=fetch, verbose=verbose)
+    from ec2tasks.cli.moving import end
+
+    return end(c, given)
 
 
 @ec2_task(
@@ -140,26 +86,9 @@ def down(c: Context, given: Mapping[str, Any]) -> int:
 )
 def config(c: Context, given: Mapping[str, Any]) -> None:
     """Show every setting, its value, and where it came from."""
-    if given["schema"]:
-        output.document(schema_text().rstrip("\n"))
-        return
-    rows = settings_rows(make_settings(c, given))
-    if given["json"]:
-        settings: dict[str, SettingAnswer] = {
-            name: {"value": value, "source": source} for name, value, source in rows
-        }
-        output.json(settings)
-        return
-    texts = [(name, _value_text(value), source) for name, value, source in rows]
-    output.table([("SETTING", "VALUE", "FROM"), *texts])
+    from ec2tasks.cli.shown_settings import show
 
-
-def _value_text(value: object) -> str:
-    if value is None or value in ((), {}):
-        return "-"
-    if isinstance(value, tuple):
-        return ", ".join(str(item) for item in value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+    show(c, given)
 
 
 @ec2_task(Option(names=("agents",), kind=bool, help="AGENTS.md too: how a coding agent uses ec2tasks safely"))
@@ -171,16 +100,9 @@ def init(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no se
     ec2.yaml, by which editors complete and check it, goes into .ec2tasks/ each time. With `--agents`,
     AGENTS.md gets a section at its end, unless it has one.
     """
-    for line in init_project(Path.cwd(), agents=given["agents"]):
-        if line.startswith(TO_COPY):
-            output.to_copy(line.removeprefix(TO_COPY))
-        else:
-            output.step(line)
-    makes = any((Path.cwd() / name).is_file() for name in MAKEFILES)
-    first = "" if makes else "a Makefile with `include Makefile.inc`, then "
-    output.hint(
-        f"{first}`make on-ec2-TARGET` runs a target there; `make -n on-ec2-TARGET` shows what it calls"
-    )
+    from ec2tasks.cli.scaffold import put_files
+
+    put_files(Path.cwd(), agents=given["agents"])
 
 
 @ec2_task(
@@ -194,6 +116,11 @@ def env(c: Context, given: Mapping[str, Any]) -> None:
 
     Nothing is launched or started for it.
     """
+    from ec2tasks.base import output
+    from ec2tasks.cli.context import make_context
+    from ec2tasks.commands import environment as environment_commands
+    from ec2tasks.commands.trust import Acts
+
     context = make_context(c, given, acts=Acts.LOOK)
     request = environment_commands.wanted_environment(context)
     if given["rebuild"]:
@@ -209,28 +136,10 @@ def env(c: Context, given: Mapping[str, Any]) -> None:
 @ec2_task()
 def makefile(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # it has no options
     """Print Makefile.inc, the rules that make `make on-ec2-TARGET` work."""
+    from ec2tasks.base import output
+    from ec2tasks.cli.scaffold import makefile_text
+
     output.document(makefile_text().rstrip("\n"))
-
-
-@contextmanager
-def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
-    """A Fabric Connection to the project's running instance, for tasks of your own.
-
-    `options` are those of the tasks, or their settings, by name (`region="eu-west-1"`). Starts a stopped
-    instance and launches none. Raises Failure where there is none, UsageError for a name that no option has
-    or where the project's own files wish what the user has not agreed to.
-    https://docs.fabfile.org/en/stable/api/connection.html
-
-        with connect() as there:
-            there.run("nvidia-smi")
-    """
-    with hints.scope():
-        context = make_context(c or Context(), from_code(options), asks=False)
-        check_local_tools(context)
-        acquired = Acquired()
-        host = translated(lambda: acquire_without_session(context, acquired, may_launch=False))
-    with fabric_connection(host) as remote, held_to_console(acquired.key_check, remote.close):
-        yield remote
 
 
 ec2 = Ec2Collection(

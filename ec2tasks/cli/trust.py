@@ -7,11 +7,8 @@ from typing import Any
 
 from invoke.context import Context
 
-from ec2tasks.base import output
 from ec2tasks.cli.options import Option
-from ec2tasks.cli.task import ec2_task, make_gate
-from ec2tasks.commands.trust import all_wishes, settle
-from ec2tasks.config.trust_store import revoke
+from ec2tasks.cli.task import ec2_task
 
 
 @ec2_task(
@@ -25,6 +22,11 @@ def trust(c: Context, given: Mapping[str, Any]) -> None:
     What you agree to is kept on this machine, for this folder and exactly that; without a yes, no task acts
     on it. Links into stores of keys or tokens are refused, whatever you say.
     """
+    from ec2tasks.base import output
+    from ec2tasks.cli.context import make_gate
+    from ec2tasks.commands.trust import all_wishes, settle
+    from ec2tasks.config.trust_store import revoke
+
     gate = make_gate(c, given)
     if given["revoke"]:
         taken = revoke(gate.state, gate.root)

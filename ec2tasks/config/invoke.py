@@ -14,13 +14,12 @@ from typing import Any
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.config.layers import Kind, Layer, Source, file_content, merge, relative_files
-from ec2tasks.config.schema import INVOKE_PREFIX, KEYS_BY_NAME, closest
+from ec2tasks.config.schema import INVOKE_KEY, INVOKE_PREFIX, KEYS_BY_NAME, closest
 
 INVOKE_FILE = "invoke.yaml"
-KEY = "ec2"
 SWITCH = "invoke_settings"
-IN_FILE = f"{INVOKE_FILE}, key `{KEY}`"
-IN_CONFIGURATION = f"Invoke's configuration, key `{KEY}`"
+IN_FILE = f"{INVOKE_FILE}, key `{INVOKE_KEY}`"
+IN_CONFIGURATION = f"Invoke's configuration, key `{INVOKE_KEY}`"
 LEFT_ALONE = f"`{SWITCH}: no` in ec2.yaml leaves it alone"
 MAPPINGS = tuple(
     f"{INVOKE_PREFIX}{name.upper()}_" for name in ("tags", "recipes")
@@ -39,7 +38,7 @@ def invoke_layers(
         return []
     check_variables(environ)
     # The console script would not read the file otherwise.
-    in_file = own_values(file_content(root / INVOKE_FILE, INVOKE_FILE).get(KEY), IN_FILE)
+    in_file = own_values(file_content(root / INVOKE_FILE, INVOKE_FILE).get(INVOKE_KEY), IN_FILE)
     # A variable stands there as it was converted by the kind of what it replaced: `no` as True.
     in_others = {
         name: value

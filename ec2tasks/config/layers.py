@@ -9,9 +9,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import yaml
-from dotenv import dotenv_values
-
 from ec2tasks.base.errors import UsageError
 from ec2tasks.config.parsers import flag
 from ec2tasks.config.schema import (
@@ -119,16 +116,23 @@ def file_content(path: Path, name: str) -> Mapping[str, object]:
             text = file.read(LONGEST_FILE + 1)
         if len(text) > LONGEST_FILE:
             raise UsageError(f"{name}: holds more than {LONGEST_FILE // 1_000_000} MB")
-        content = yaml.safe_load(text)
     except FileNotFoundError:
-        content = None
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{name}: can't be read: {error}") from error
+    content = _yaml_content(text, name)
+    return checked_mapping({} if content is None else content, name)
+
+
+def _yaml_content(text: str, name: str) -> object:
+    import yaml  # here, as dotenv below: most calls read no such file
+
+    try:
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise UsageError(f"{name}{line}: not YAML: {getattr(error, 'problem', error)}") from error
-    return checked_mapping({} if content is None else content, name)
 
 
 def checked_mapping(value: object, place: str) -> Mapping[str, object]:
@@ -186,8 +190,12 @@ def dotenv_layer(path: Path) -> Layer:
 
 def dotenv_content(path: Path) -> dict[str, str]:
     """The variables of a .env, none where there is no file. Raises UsageError for one that can't be read."""
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
     try:
-        values = dotenv_values(path, interpolate=False) if path.is_file() else {}
+        values = dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f".env: can't be read: {error}") from error
     return {name: value for name, value in values.items() if value is not None}

@@ -17,6 +17,7 @@ DEFAULT_REGION = "eu-central-1"
 DEFAULT_TYPES = ("g4dn.xlarge", "g6.xlarge", "g5.xlarge")
 MULTIPLEXERS = ("tmux", "screen", "none")
 ENDPOINTS = ("aws", "local")
+INVOKE_KEY = "ec2"  # under which Invoke's configuration holds settings
 INVOKE_PREFIX = "INVOKE_EC2_"  # Invoke names a variable after the keys that lead to its value
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
 from ec2tasks.base import output
-from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.base.errors import UsageError
-from ec2tasks.local import control
+
+if TYPE_CHECKING:
+    from ec2tasks.base.endpoint import Endpoint
+    from ec2tasks.local.control import LocalStatus
 
 
 def export_lines(endpoint: Endpoint) -> str:
@@ -43,7 +45,7 @@ def read_faults(texts: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def status_rows(status: control.LocalStatus) -> list[list[str]]:
+def status_rows(status: LocalStatus) -> list[list[str]]:
     """The instances as a table, its heading first."""
     rows = [["INSTANCE", "NAME", "STATE", "TYPE", "REGION", "SSH"]]
     for instance in status.instances:
@@ -59,6 +61,8 @@ def up(_c: Context, port: int | None = None) -> None:
     It prints the lines that let other programs see it: eval "$(ec2tasks local.up)", then for
     example aws ec2 describe-instances --region eu-central-1.
     """
+    from ec2tasks.local import control
+
     output.document(export_lines(control.up(port=int(port) if port else None)))
     output.hint("ec2tasks local.status, local.down")
 
@@ -66,6 +70,8 @@ def up(_c: Context, port: int | None = None) -> None:
 @task
 def down(_c: Context) -> None:
     """End the local EC2, all its instances and their disks."""
+    from ec2tasks.local import control
+
     output.step("the local EC2 has ended" if control.down() else "there was no local EC2 to end")
 
 
@@ -76,6 +82,8 @@ def status(_c: Context, json: bool = False) -> None:
     The lines that let other programs see it are on stdout, the instances on stderr; with --json
     all is on stdout.
     """
+    from ec2tasks.local import control
+
     local_ec2 = control.status()
     if json:
         output.json(dataclasses.asdict(local_ec2) if local_ec2 else None)
@@ -110,6 +118,8 @@ def faults(_c: Context, set: Sequence[str] | None = None, clear: bool = False) -
 
     What is set replaces all that was set before.
     """
+    from ec2tasks.local import control
+
     if clear or set:
         control.set_faults(None if clear else read_faults(set or ()))
     output.json(control.current_faults())

@@ -12,8 +12,9 @@ from ec2tasks.base import hints, output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import in_background
 from ec2tasks.base.project import Project
-from ec2tasks.cli.task import told_once
-from ec2tasks.cli.tasks import connect, ec2
+from ec2tasks.cli.connection import connect
+from ec2tasks.cli.context import told_once
+from ec2tasks.cli.tasks import ec2
 from ec2tasks.config.settings import read_settings
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from support.values import INSTANCE
 
-from ec2tasks.cli.instances import _show_table
+from ec2tasks.cli.listing import show_table
 from ec2tasks.commands.status import instance_json, status_lines
 
 
@@ -16,7 +16,7 @@ def test_time_and_cost_are_those_since_the_start(capsys: pytest.CaptureFixture[s
     now = datetime.now(timezone.utc)
     runs = replace(INSTANCE, state="running", launched=now - timedelta(hours=2), price=0.5)
     stopped = replace(runs, state="stopped", stopped=now - timedelta(hours=1), disk_price=0.0089)
-    _show_table([runs, stopped, replace(stopped, stopped=None, disk_price=None)])
+    show_table([runs, stopped, replace(stopped, stopped=None, disk_price=None)])
     heading, *rows = capsys.readouterr().out.splitlines()
     assert "SINCE START" in heading
     assert "2.0 h" in rows[0]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from ec2tasks.base.errors import UsageError
+from ec2tasks.cli.connection import connect
 from ec2tasks.cli.options import RUN_OPTIONS, final_state, from_code, is_verbose, setting_values, typed
-from ec2tasks.cli.tasks import connect
 from ec2tasks.config.schema import KEYS_BY_NAME
 
 

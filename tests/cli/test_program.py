@@ -39,8 +39,8 @@ def test_a_reader_that_goes_away_is_no_error_of_ours(project: ScratchProject) ->
 
 def test_a_bug_of_ours_ends_with_125_and_its_traceback(project: ScratchProject) -> None:
     code = (
-        "import ec2tasks.cli.task, ec2tasks.cli.program as p, sys;"
-        "ec2tasks.cli.task.find_project = lambda cwd: 1 / 0;"
+        "import ec2tasks.cli.context, ec2tasks.cli.program as p, sys;"
+        "ec2tasks.cli.context.find_project = lambda cwd: 1 / 0;"
         "sys.argv = ['ec2tasks', 'config'];"
         "p.main()"
     )
