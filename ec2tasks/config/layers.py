@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2tasks.base.errors import UsageError
-from ec2tasks.config.parsers import flag
+from ec2tasks.config.parsers import flag, in_home
 from ec2tasks.config.schema import (
     ENVIRONMENT_NAMES,
     KEYS,
@@ -146,10 +146,10 @@ def relative_files(values: Mapping[str, object], folder: Path) -> dict[str, obje
     """The same values, paths in them resolved against the folder of the file that names them."""
     resolved = dict(values)
     if isinstance(resolved.get("key_file"), str):
-        resolved["key_file"] = str(folder / Path(str(resolved["key_file"])).expanduser())
+        resolved["key_file"] = str(folder / in_home(str(resolved["key_file"])))
     script = resolved.get("user_data")
     if isinstance(script, str) and script.startswith("file://"):
-        resolved["user_data"] = f"file://{folder / Path(script.removeprefix('file://')).expanduser()}"
+        resolved["user_data"] = f"file://{folder / in_home(script.removeprefix('file://'))}"
     return resolved
 
 
@@ -230,7 +230,7 @@ def profile_layer(home: Path, environ: Mapping[str, str], profile: str) -> Layer
     Read here rather than by botocore, whose import would double the time of `ec2tasks config`
     (https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html).
     """
-    path = Path(environ.get("AWS_CONFIG_FILE") or home / ".aws" / "config").expanduser()
+    path = in_home(environ.get("AWS_CONFIG_FILE") or str(home / ".aws" / "config"))
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read(path)

@@ -255,10 +255,18 @@ def instance_type(value: object) -> str:
     return name
 
 
+def in_home(path: str) -> Path:
+    """The path, `~` and `~user` replaced by that home; as it is where nobody here is called so."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 @parser(text.pattern, *text.others)
 def file_path(value: object) -> Path:
     """A file that exists."""
-    path = Path(text(value)).expanduser()
+    path = in_home(text(value))
     if not path.is_file():
         raise ValueError(f"no file `{path}`")
     return path

@@ -18,6 +18,7 @@ from ec2tasks.aws.credential_errors import CredentialsError
 from ec2tasks.aws.errors import explain, not_aws_error
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.state import State, digest, read_cached, write_cached
+from ec2tasks.config.parsers import in_home
 from ec2tasks.config.settings import Settings
 
 ACCOUNT = re.compile(r"arn:[\w-]+:(?:iam|sts)::(?P<of_arn>\d{12}):.+|(?P<alone>\d{12})", re.ASCII)
@@ -81,7 +82,7 @@ def profile_lines(home: Path, environ: Mapping[str, str], profile: str) -> dict[
     ):
         parser = configparser.RawConfigParser(strict=False)
         try:
-            parser.read(Path(environ.get(variable) or home / ".aws" / name).expanduser())
+            parser.read(in_home(environ.get(variable) or str(home / ".aws" / name)))
         except (configparser.Error, UnicodeDecodeError, OSError):
             continue  # whoever needs its credentials tells of it
         if parser.has_section(section):

@@ -126,6 +126,7 @@ TEXTS = LIKELY | LETTERS | SPACED.map("".join)
 @example("tags", {"x" * 129: "too long"})
 @example("ports", [8888, "127.0.0.1:6006:localhost:6006"])
 @example("forward_env", "A, B,C")
+@example("key_file", "~nobody of that name/key")
 @example("instance_type", [])
 def test_a_value_fits_where_its_parser_takes_it(name: str, value: Any) -> None:
     if name == "tags" and isinstance(value, list) and not all(isinstance(item, str) for item in value):
