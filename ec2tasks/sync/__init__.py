@@ -11,6 +11,7 @@ Start with `engine.sync_files`, which moves them, and `engine.differences`, whic
     ignore        what never moves
     transfer      one transfer: its folders, its job, its direction
     rsync         rsync, run and understood
+    patterns      which names no ignore pattern can fit
     travelling    which of the paths that somebody named travel at all
     progress      what gets a bar, the biggest items
     environments  which folders fit one machine only

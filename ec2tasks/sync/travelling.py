@@ -1,14 +1,14 @@
 """Tells which paths travel at all, by the ignore patterns: also those that are named from elsewhere.
 
-Rsync alone reads its patterns, and reads them of what stands in a folder. So the paths in question are laid
-out empty in a folder of our own, and rsync says which of them it would send.
+Rsync alone reads its patterns, and reads them of what stands in a folder. So the paths that one of them may
+fit are laid out empty in a folder of our own, and rsync says which of them it would send.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ec2tasks.base.errors import Failure
@@ -16,6 +16,7 @@ from ec2tasks.base.process import Tools
 from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.base.writable import FULL, unwritable_error
 from ec2tasks.sync.entries import EntryKind, parents
+from ec2tasks.sync.patterns import may_fit
 from ec2tasks.sync.rsync import Items, run_rsync
 
 LAYOUT = "names"  # the folder in .ec2tasks/ in which paths are laid out
@@ -31,7 +32,9 @@ def travelling(
     Raises Failure where they can't be laid out.
     """
     shapes = {(path, kind): (path, kind is EntryKind.FOLDER) for path, kind in named}
-    left, allowed = set(shapes.values()), set[Shape]()
+    fits, fitting = may_fit(filters), dict[str, bool]()
+    left = {shape for shape in shapes.values() if _any_fits(shape[0], fits, fitting)}
+    allowed = set(shapes.values()) - left
     layout = root / OWN_FOLDER / LAYOUT
     while left:
         try:
@@ -45,6 +48,14 @@ def travelling(
             shutil.rmtree(layout, ignore_errors=True)
         left -= laid_out | impossible
     return {named for named, shape in shapes.items() if shape in allowed}
+
+
+def _any_fits(path: str, fits: Callable[[str], object], fitting: dict[str, bool]) -> bool:
+    """Whether a pattern may fit a path or a folder above it; `fitting` remembers folders."""
+    folder, _, name = path.rpartition("/")
+    if folder and folder not in fitting:
+        fitting[folder] = _any_fits(folder, fits, fitting)
+    return bool(fits(name)) or (bool(folder) and fitting[folder])
 
 
 def _lay_out(layout: Path, shapes: Iterable[Shape]) -> tuple[set[Shape], set[Shape]]:

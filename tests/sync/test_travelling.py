@@ -15,9 +15,27 @@ from ec2tasks.sync.entries import EntryKind
 from ec2tasks.sync.ignore import filter_argv
 from ec2tasks.sync.travelling import listed, travelling
 
-NAMES = ("a", "b.ckpt", "Data", "data", ".env", ".git", ".GIT", "venv")
+NAMES = ("a", "b.ckpt", "Data", "data", ".env", ".git", ".GIT", "venv", "a]b", "a\\b", "-a")
 PATHS = ["/".join(parts) for n in (1, 2) for parts in itertools.product(NAMES, repeat=n)]
 PATTERNS = ["*.ckpt", "/data/", "data", "/a/*", "+ /a/b.ckpt", ".env", "a/data", "**/venv", "- *", "Data/***"]
+# What rsync reads in ways of its own: classes, backslashes, two stars, other line ends, no prefix.
+ODD = [
+    "[ab]*",
+    "[a/b]",
+    "a[]]b",
+    "a\\b",
+    "[a\\]*",
+    "\\[a]",
+    "d**a/*",
+    "a**",
+    "/**/a/**",
+    "?env",
+    "# a\rvenv",
+    "-a",
+    "[[:alpha:]]",
+    "v[",
+    "[.]*",
+]
 
 
 def _project(root: Path, patterns: list[str]) -> list[str]:
@@ -28,7 +46,8 @@ def _project(root: Path, patterns: list[str]) -> list[str]:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.lists(st.sampled_from(PATTERNS), max_size=3, unique=True), st.sets(st.sampled_from(PATHS), max_size=12)
+    st.lists(st.sampled_from(PATTERNS + ODD), max_size=3, unique=True),
+    st.sets(st.sampled_from(PATHS), max_size=12),
 )
 def test_named_paths_travel_as_rsync_would_send_them(
     tmp_path_factory: pytest.TempPathFactory, patterns: list[str], paths: set[str]
@@ -73,8 +92,34 @@ def test_a_name_that_can_t_stand_here_travels_and_fails_where_it_is_put(tmp_path
     assert travelling(tmp_path, _project(tmp_path, []), named, Tools()) == named
 
 
+@pytest.mark.parametrize(
+    ("patterns", "asked"),
+    [
+        ([], {"a.ec2-20260101-000000-ab", "x/node_modules/y", ".Git/config"}),
+        (["# *", "; *", "+ *", "- *.tmp", "/data/**"], {"a.tmp", "data/x", "a.ec2-1-"}),
+        (["[a/b]"], {"anything"}),
+        (["*"], {"anything"}),
+    ],
+)
+def test_only_what_a_pattern_may_fit_is_laid_out_for_rsync(
+    tmp_path: Path, patterns: list[str], asked: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid_out = set[str]()
+
+    def make(path: Path, *, is_folder: bool) -> None:
+        laid_out.add(f"{path.relative_to(tmp_path / '.ec2tasks/names')}")
+        assert not is_folder
+
+    monkeypatch.setattr("ec2tasks.sync.travelling._make", make)
+    named = {(path, EntryKind.FILE) for path in {*asked, "out/model.pt", "tmp", "-", "été/数"}}
+    if asked == {"anything"}:
+        asked = {path for path, _ in named}
+    travelling(tmp_path, _project(tmp_path, patterns), named, Tools())
+    assert laid_out == asked
+
+
 def test_a_disk_that_takes_nothing_is_named(tmp_path: Path) -> None:
     filters = _project(tmp_path, [])
     (tmp_path / ".ec2tasks/names").write_text("in the way")
     with pytest.raises(Failure, match="names"):
-        travelling(tmp_path, filters, {("a", EntryKind.FILE)}, Tools())
+        travelling(tmp_path, filters, {(".git", EntryKind.FILE)}, Tools())
