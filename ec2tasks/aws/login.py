@@ -56,7 +56,7 @@ class Login:
                     self._held["core"] = _core(endpoint, self.profile)
             if "session" not in self._held:
                 with self.explained():
-                    self._held["session"] = _session(self._held["core"], endpoint, region, self._name)
+                    self._held["session"] = _session(self._held["core"], endpoint, region, self.name)
             session: boto3.Session = self._held["session"]
             return session
 
@@ -114,7 +114,7 @@ class Login:
             raise
         except Exception as error:
             process = self._section.get("credential_process", "")
-            failure = credentials_error(error, self._name, process)
+            failure = credentials_error(error, self.name, process)
             if failure is None and process and isinstance(error, OSError | ValueError):
                 failure = credential_errors.process_error(str(error), self._of_profile, process)
             if failure is None and isinstance(error, OSError):
@@ -130,13 +130,13 @@ class Login:
             return session.get_credentials()
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
         """The profile in use; empty for the default one, as long as nobody has named it."""
         return self.profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or ""
 
     @property
     def _of_profile(self) -> str:
-        return f" of profile `{self._name}`" if self._name else ""
+        return f" of profile `{self.name}`" if self.name else ""
 
     @property
     def _section(self) -> dict[str, str]:
@@ -145,7 +145,7 @@ class Login:
             config: Any = self._held["core"].full_config
         except Exception:  # noqa: BLE001  # none yet, or a broken file, which is told by whoever needs it
             config = {}
-        section: dict[str, str] = config.get("profiles", {}).get(self._name or "default", {})
+        section: dict[str, str] = config.get("profiles", {}).get(self.name or "default", {})
         return section
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base.errors import Failure
@@ -39,7 +41,10 @@ def proxy_argv(via: str, instance_id: str, address: str, aws: Aws) -> tuple[str,
         return ("ssh", *patience, "-W", f"{address}:{endpoint.ssh_port}", via)
     tunnel = ("aws", "ec2-instance-connect", "open-tunnel", "--instance-id", instance_id)
     url = ("--endpoint-url", endpoint.api_url) if endpoint.api_url else ()
-    return (*tunnel, "--remote-port", str(endpoint.ssh_port), "--region", aws.region, *url)
+    # The AWS CLI reads no ec2.yaml; named to it, a profile would count before keys in the environment.
+    by_key = endpoint.is_own or os.environ.get("AWS_ACCESS_KEY_ID")
+    profile = () if by_key or not aws.login.name else ("--profile", aws.login.name)
+    return (*tunnel, "--remote-port", str(endpoint.ssh_port), "--region", aws.region, *profile, *url)
 
 
 def missing_aws_cli() -> Failure:

@@ -8,7 +8,8 @@ import pytest
 from support.values import AWS_NOWHERE, INSTANCE, call_context, ssh_host
 
 from ec2tasks.aws.client import Aws
-from ec2tasks.base.endpoint import Endpoint
+from ec2tasks.aws.login import Login
+from ec2tasks.base.endpoint import AWS, Endpoint
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.state import State
 from ec2tasks.lifecycle.acquire import check_local_tools
@@ -41,6 +42,16 @@ def test_each_way_has_its_address_and_its_program(via: str, address: str, progra
 def test_an_endpoint_of_one_s_own_is_asked_for_its_tunnels() -> None:
     own = Aws(endpoint=Endpoint(api_url="http://127.0.0.1:5000"), region="eu-central-1")
     assert proxy_argv("eice", "i-1", "10.0.0.7", own)[-2:] == ("--endpoint-url", "http://127.0.0.1:5000")
+
+
+def test_the_aws_cli_is_told_the_profile_where_no_keys_count_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    aws = Aws(endpoint=AWS, region="eu-central-1", login=Login(profile="work"))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    assert proxy_argv("eice", "i-1", "10.0.0.7", aws)[-2:] == ("--profile", "work")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    assert "--profile" not in proxy_argv("eice", "i-1", "10.0.0.7", aws)
 
 
 def test_ssh_rsync_and_fabric_go_the_same_way(tmp_path: Path) -> None:
