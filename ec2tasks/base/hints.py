@@ -17,7 +17,20 @@ from contextvars import ContextVar
 WHERE = {"region": "--region", "endpoint": "--local"}
 WHICH = {**WHERE, "name": "--name"}
 REACHED = {**WHICH, "user": "--user", "key_file": "-i", "remote_dir": "--remote-dir"}
-REACHING = ("run", "make", "shell", "notebook", "up", "sync", "attach", "finish", "jobs", "logs", "down")
+REACHING = (
+    "run",
+    "make",
+    "shell",
+    "notebook",
+    "up",
+    "sync",
+    "attach",
+    "finish",
+    "jobs",
+    "logs",
+    "down",
+    "ssh-config",
+)
 TAKEN = {
     **dict.fromkeys(REACHING, REACHED),
     **dict.fromkeys(("status", "reap"), WHICH),
@@ -28,7 +41,7 @@ VARIABLES = {"profile": "AWS_PROFILE", "key_name": "AWS_KEY_NAME"}
 # The profile that AWS is asked with, whoever said it: the AWS CLI reads no ec2.yaml.
 CLI_PROFILE = "cli_profile"
 CLI_CALL = re.compile(r"`aws (?!configure)(?P<words>[^`]*)`")
-CALL = re.compile(r"`ec2tasks (?P<task>[a-z][a-z.]*)(?P<rest>[^`]*)`")
+CALL = re.compile(r"`ec2tasks (?P<task>[a-z][a-z.-]*)(?P<rest>[^`]*)`")
 Reference = Mapping[str, str]
 _reference: ContextVar[Reference | None] = ContextVar("the instance that a hint names", default=None)
 

@@ -37,6 +37,11 @@ class State:
         """The pinned host keys, by instance id."""
         return self.folder / "known_hosts"
 
+    @property
+    def ssh_config(self) -> Path:
+        """What ~/.ssh/config includes of ec2tasks; it is there once the user has asked for it."""
+        return self.folder / "ssh_config"
+
 
 def open_state(environ: Mapping[str, str] = os.environ) -> State:
     """Make the state folders where they are missing. Raises Failure where that can't be done."""

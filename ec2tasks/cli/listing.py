@@ -18,7 +18,7 @@ from ec2tasks.commands.status import guard_json, instance_json, price_cell, stat
 from ec2tasks.commands.trust import Acts
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle.context import CallContext
-from ec2tasks.lifecycle.find import find_instance, host_of
+from ec2tasks.lifecycle.find import find_instance, forget_gone, host_of
 from ec2tasks.lifecycle.reap import all_regions, begun
 from ec2tasks.remote.guard_status import GuardStatus, ask_guard, last_words
 
@@ -62,7 +62,9 @@ def list_all(c: Context, given: Mapping[str, Any]) -> None:
     regions = all_regions(context.aws) if given["all_regions"] else [context.aws.region]
 
     def ask(region: str) -> list[Instance]:
-        return instances.list_instances(context.aws.in_region(region), owner=context.settings.key_name)
+        found = instances.list_instances(context.aws.in_region(region), owner=context.settings.key_name)
+        forget_gone(context, region, found)
+        return found
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         listed = [instance for some in pool.map(ask, regions) for instance in some]

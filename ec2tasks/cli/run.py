@@ -52,7 +52,10 @@ def make_(c: Context, given: Mapping[str, Any]) -> int:
 
 @ec2_task(*RUN_OPTIONS)
 def shell(c: Context, given: Mapping[str, Any]) -> int:
-    """Open a shell in the project's folder on the instance; afterwards pull and end of life as for `run`."""
+    """Open a shell in the project's folder on the instance; afterwards pull and end of life as for `run`.
+
+    For editors, scp and an ssh of your own beside it: `ec2tasks ssh-config`.
+    """
     from ec2tasks.cli.running import run_shell
 
     return run_shell(c, given)

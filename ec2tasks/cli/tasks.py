@@ -25,6 +25,7 @@ from ec2tasks.cli.options import (
     Option,
 )
 from ec2tasks.cli.runs import report, runs
+from ec2tasks.cli.ssh_config import ssh_config
 from ec2tasks.cli.task import ec2_task
 from ec2tasks.cli.trust import trust
 from ec2tasks.local.tasks import ns as local
@@ -165,6 +166,7 @@ ec2 = Ec2Collection(
     look_tasks.check,
     look_tasks.quote,
     env,
+    ssh_config,
     trust,
     init,
     makefile,

@@ -19,7 +19,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import TooMuchError
 from ec2tasks.base.process import Tools, start_thread
-from ec2tasks.lifecycle.find import host_of
+from ec2tasks.lifecycle.find import host_of, keep_entry
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import InstanceGoneError
 from ec2tasks.lifecycle.spot import taken_error, was_taken
@@ -162,6 +162,7 @@ class JobConnection:
             raise self._gone(answer)
         elif answer.address_by(self.lease.context.settings.via):
             self.lease.move_to(answer, host_of(self.lease.context, answer))
+            keep_entry(self.lease.context, self.lease.host)
 
     def _gone(self, instance: Instance | None) -> InstanceGoneError:
         """The failure that the instance no longer runs; AWS may not know it any more."""

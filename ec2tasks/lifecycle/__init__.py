@@ -12,6 +12,7 @@ meanwhile, `Outcome` how the work went. In order:
     credentials_end   what to say of credentials that end before the run can, or have
     instance_cache    an instance as this machine remembers it
     drift             in which way an instance differs from what was asked for
+    ssh_entries       the instances that run, as entries for the user's own ssh
     find              the project's instance, in AWS or remembered
     pricing           what it will cost, asked beside the launch and remembered
     launching         asked for until it is granted, written down before

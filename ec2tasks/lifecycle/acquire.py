@@ -21,7 +21,7 @@ from ec2tasks.base.process import check_tools, in_background
 from ec2tasks.base.project import project_identity
 from ec2tasks.base.project_dir import store_identity, stored_identity
 from ec2tasks.base.signals import deferred
-from ec2tasks.base.state import lock, write_cached
+from ec2tasks.base.state import lock
 from ec2tasks.base.waiting import waiting
 from ec2tasks.config.way import VIA_EICE
 from ec2tasks.lifecycle import launch_journal
@@ -32,11 +32,11 @@ from ec2tasks.lifecycle.find import (
     find_instance,
     host_of,
     no_instance_error,
+    remember,
     remembered_instance,
     settled_instance,
 )
 from ec2tasks.lifecycle.host_key_check import HostKeyCheck, check_host_key, tell_first_sight
-from ec2tasks.lifecycle.instance_cache import as_json
 from ec2tasks.lifecycle.launching import launch_patiently, taken_back
 from ec2tasks.lifecycle.pricing import Told, ask_rates, check_affordable
 from ec2tasks.remote.usage_mark import mark
@@ -111,7 +111,7 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
         _get_ready(context, acquired.instance, host)
     if acquired.launched and _gave_way(context, acquired):
         return acquire(context, acquired, may_launch=may_launch)
-    write_cached(context.state, context.key, as_json(acquired.instance))
+    remember(context, acquired.instance, host)
     _adopt(context, acquired.instance)
     if may_launch:
         tell_of_end(context)

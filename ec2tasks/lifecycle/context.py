@@ -55,8 +55,11 @@ class CallContext:
             name=self.settings.name,
         )
 
+    def scope_of(self, region: str) -> str:
+        """The user's instances in a region, and the key pair there, among all that this machine knows."""
+        return digest(self.aws.endpoint.name, self.account, region, self.settings.key_name)
+
     @property
     def public_key(self) -> Path:
         """Where the public key of the user's key pair in this region is kept, so that ssh offers no other."""
-        name = digest(self.aws.endpoint.name, self.account, self.aws.region, self.settings.key_name)
-        return self.state.folder / "keys" / f"{name}.pub"
+        return self.state.folder / "keys" / f"{self.scope_of(self.aws.region)}.pub"

@@ -14,10 +14,10 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.project import project_identity
 from ec2tasks.base.project_dir import stored_identity
 from ec2tasks.base.retry import ticks
-from ec2tasks.base.state import read_cached
+from ec2tasks.base.state import read_cached, write_cached
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
-from ec2tasks.lifecycle.instance_cache import from_json
+from ec2tasks.lifecycle.instance_cache import as_json, from_json
 from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.keys import keys_to_offer
 from ec2tasks.ssh.way import no_address, proxy_argv
@@ -33,7 +33,11 @@ def find_instance(context: CallContext) -> Instance | None:
 
 def _instances_of_that_name(context: CallContext) -> list[Instance]:
     context.aws.check_region()
-    return instances.list_instances(context.aws, owner=context.settings.key_name, name=context.settings.name)
+    name = context.settings.name
+    found = instances.list_instances(context.aws, owner=context.settings.key_name, name=name)
+    if not any(instance.state in instances.UP for instance in found):
+        forget_entry(context, name)
+    return found
 
 
 def _chosen(context: CallContext, candidates: Sequence[Instance]) -> Instance | None:
@@ -112,6 +116,40 @@ def host_of(context: CallContext, instance: Instance) -> Host:
         sockets=context.state.sockets,
         console_first=settings.strict_host_keys,
     )
+
+
+def remember(context: CallContext, instance: Instance, host: Host) -> None:
+    """Keep where the instance is: for the next call, and for the user's own ssh where that was asked for."""
+    write_cached(context.state, context.key, as_json(instance))
+    keep_entry(context, host)
+
+
+def keep_entry(context: CallContext, host: Host) -> None:
+    """Keep how the instance is reached for the user's own ssh, where `ec2tasks ssh-config` asked for that."""
+    if context.state.ssh_config.is_file():
+        from ec2tasks.lifecycle import ssh_entries  # few have asked
+
+        ssh_entries.keep(context, host)
+
+
+def forget_entry(context: CallContext, name: str, *, instance_id: str = "") -> None:
+    """Take the entry of an instance that has ended away from the user's own ssh, where one was kept.
+
+    With `instance_id`, only where it is that one's: another may have its name by now.
+    """
+    if context.state.ssh_config.is_file():
+        from ec2tasks.lifecycle import ssh_entries  # few have asked
+
+        ssh_entries.drop(context, name, instance_id)
+
+
+def forget_gone(context: CallContext, region: str, listed: Sequence[Instance]) -> None:
+    """Take the entries of a region away from the user's own ssh but those of what runs of all that it has."""
+    if context.state.ssh_config.is_file():
+        from ec2tasks.lifecycle import ssh_entries  # few have asked
+
+        running = {instance.id for instance in listed if instance.state in instances.UP}
+        ssh_entries.drop_gone(context, region, running)
 
 
 def remembered_instance(context: CallContext) -> Instance | None:

@@ -21,7 +21,7 @@ from ec2tasks.base.state import lock, read_cached, write_cached
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
-from ec2tasks.lifecycle.find import host_of
+from ec2tasks.lifecycle.find import forget_entry, host_of
 from ec2tasks.lifecycle.launch_journal import Entry
 from ec2tasks.remote.usage_mark import was_used
 
@@ -195,6 +195,7 @@ def end_forgotten(forgotten: Forgotten, *, force: bool) -> bool:
         if decision is None or not decision.ends:
             return False
         start_and_end.end(context.aws, instance, FinalState.TERMINATE)
+        forget_entry(context, instance.name, instance_id=instance.id)
         for entry in begun(context):
             if entry.asked_for(instance.token):
                 launch_journal.finish(context.state, entry.place.key)

@@ -18,7 +18,7 @@ from ec2tasks.base.signals import uninterrupted
 from ec2tasks.base.state import lock
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.credentials_end import ended_words
-from ec2tasks.lifecycle.find import host_of
+from ec2tasks.lifecycle.find import forget_entry, host_of
 from ec2tasks.lifecycle.ignored import with_ignored_files
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
@@ -151,6 +151,7 @@ def _forget(lease: Lease) -> None:
     """Forget an instance that is gone: there is nothing left to end."""
     context = lease.context
     launch_journal.finish(context.state, context.key)
+    _forget_entry(lease)
     if lease.acquired.host:
         forget_host(lease.acquired.host, context.tools)
 
@@ -211,9 +212,16 @@ def apply(lease: Lease, decision: Decision, *, fetched: bool = False) -> FinalSt
             output.hint(decision.hint)
     if decision.final_state is FinalState.TERMINATE:
         _forget(lease)
-    elif lease.acquired.host and decision.final_state is FinalState.STOP:
-        close_master(lease.host, lease.context.tools)
+    elif decision.final_state is FinalState.STOP:
+        _forget_entry(lease)
+        if lease.acquired.host:
+            close_master(lease.host, lease.context.tools)
     return decision.final_state
+
+
+def _forget_entry(lease: Lease) -> None:
+    """Take its entry away from the user's own ssh, before anything that may fail."""
+    forget_entry(lease.context, lease.context.settings.name, instance_id=lease.instance.id)
 
 
 def _carried_out(lease: Lease, instance: Instance, decision: Decision, *, fetched: bool) -> Decision:

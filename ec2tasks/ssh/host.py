@@ -63,7 +63,7 @@ def ssh_options(host: Host) -> list[str]:
         "UserKnownHostsFile": _quoted(str(host.known_hosts)),
     }
     if host.proxy:
-        options["ProxyCommand"] = _proxy_command(host)
+        options["ProxyCommand"] = proxy_command(host)
     if host.only_these:
         options["IdentitiesOnly"] = "yes"
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
@@ -72,7 +72,7 @@ def ssh_options(host: Host) -> list[str]:
     return ["-F", "none", *words, *(word for path in named for word in ("-i", str(path)))]
 
 
-def _proxy_command(host: Host, *, log: Path | None = None) -> str:
+def proxy_command(host: Host, *, log: Path | None = None) -> str:
     """The program that connects, as ssh has a shell run it; what it says goes to `log` where there is one."""
     said = f" 2>{shlex.quote(str(log))}" if log else ""
     return f"{shlex.join(host.proxy)}{said}".replace("%", "%%")
@@ -112,7 +112,7 @@ def master_argv(host: Host, *, strict: bool) -> list[str]:
     """
     checking = [] if strict else ["-o", "StrictHostKeyChecking=accept-new"]
     # ssh itself would drop what the program says that connects, for a connection that is kept.
-    way = ["-o", f"ProxyCommand={_proxy_command(host, log=host.way_log)}"] if host.proxy else []
+    way = ["-o", f"ProxyCommand={proxy_command(host, log=host.way_log)}"] if host.proxy else []
     kept = ["-o", "ControlMaster=auto", "-o", f"ControlPersist={KEPT_SECONDS}"]
     # The first value of an option counts, so these stand before the host's own.
     return ["ssh", *checking, *way, *kept, *ssh_options(host), "-f", "-N", host.login]
