@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from invoke.exceptions import ParseError
+from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.program import Program
 
@@ -18,6 +18,7 @@ from ec2tasks import __version__
 from ec2tasks.base import output
 from ec2tasks.base.errors import FAILURE_CODE, USAGE_CODE, UsageError
 from ec2tasks.cli import invoked
+from ec2tasks.cli.typed_words import flags, options_end
 
 BROKEN_PIPE_CODE = 141  # 128 + SIGPIPE, as a shell says it
 OPTION = re.compile(r"--[a-z][\w-]*(=.*)?", re.DOTALL)
@@ -57,6 +58,30 @@ class Ec2Program(Program):
         assert self.namespace is not None
         end = options_end(words, {**core, **flags(self.namespace[task].get_arguments())})
         return [*words[:end], *(["--job"] if end < len(words) else []), *words[end:]]
+
+    def parse_core_args(self) -> None:
+        """Read the options before the task's name; a shell that completes words is answered at once."""
+        super().parse_core_args()
+        shell = self.args["print-completion-script"].value
+        if self.args.complete.value or shell:
+            from ec2tasks.cli import completion
+
+            assert self.namespace is not None
+            core = flags([*self.core_args(), *self.task_args()])
+            words = completion.typed(self.argv)
+            completion.print_script(shell) if shell else completion.answer(words, self.namespace, core)
+            raise Exit
+
+    def print_help(self) -> None:
+        """Show the tasks by what they are for, then what Invoke takes before a task's name."""
+        from ec2tasks.cli.grouped_help import groups
+
+        output.document(f"Usage: {self.binary} TASK [OPTIONS]; `{self.binary} TASK --help` for its options\n")
+        for title, rows in groups():
+            output.document(f"{title}:\n")
+            self.print_columns(rows)
+        output.document("Invoke's own options, before the task's name:\n")
+        self.print_columns(self.initial_context.help_tuples())
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Read the options before the task's name."""
@@ -113,36 +138,6 @@ def meant(word: str, known: Iterable[str]) -> str | None:
     """The question whether the nearest of these was meant; None where none is near."""
     near = difflib.get_close_matches(word.split("=")[0], known, n=1, cutoff=0.75 if word[0:1] == "-" else 0.6)
     return f"did you mean `{near[0]}`?" if near else None
-
-
-def flags(arguments: Iterable[Argument]) -> dict[str, Argument]:
-    """These arguments of Invoke's by the words that give them."""
-    return {
-        f"{'--' if len(name) > 1 else '-'}{name}": argument
-        for argument in arguments
-        for name in argument.names
-    }
-
-
-def options_end(words: Sequence[str], known: Mapping[str, Argument]) -> int:
-    """How many of these words are options, with the values that stand apart from them."""
-    end = 0
-    while end < len(words) and words[end].startswith("-") and words[end] != "--":
-        end += 2 if _takes_next(words[end], known) else 1
-    return min(end, len(words))
-
-
-def _takes_next(word: str, known: Mapping[str, Argument]) -> bool:
-    """Whether an option's value is the word after it: `-L 8888`, `-sL 8888`; not `--type=X`, `-L8888`."""
-    if "=" in word:
-        return False
-    if not word.startswith("--") and len(word) > 2:
-        first = known.get(word[:2])
-        if first is not None and first.takes_value:
-            return False
-        word = f"-{word[-1]}"
-    flag = known.get(word)
-    return flag is not None and flag.takes_value
 
 
 def one_command(words: Sequence[str], known: Mapping[str, Argument]) -> list[str]:

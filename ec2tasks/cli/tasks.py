@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
+from invoke.tasks import Task
 
 from ec2tasks.cli import instances as instance_tasks
 from ec2tasks.cli import look as look_tasks
@@ -143,34 +144,16 @@ def makefile(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # i
     output.document(makefile_text().rstrip("\n"))
 
 
-ec2 = Ec2Collection(
-    "ec2",
-    up,
-    run_tasks.run,
-    run_tasks.make_,
-    run_tasks.shell,
-    run_tasks.notebook,
-    run_tasks.attach,
-    run_tasks.finish,
-    run_tasks.jobs,
-    run_tasks.logs,
-    run_tasks.use,
-    runs,
-    report,
-    sync,
-    down,
-    instance_tasks.status,
-    instance_tasks.ls,
-    instance_tasks.reap,
-    config,
-    look_tasks.check,
-    look_tasks.quote,
-    env,
-    ssh_config,
-    trust,
-    init,
-    makefile,
-    local,
-    admin,
+Tasks = Sequence[Task[Any] | Collection]
+# All tasks, by what they are for: the one place that says it.
+GROUPS: Sequence[tuple[str, Tasks]] = (
+    ("Run", (run_tasks.run, run_tasks.make_, run_tasks.shell, run_tasks.notebook)),
+    ("Come back to what runs", (run_tasks.attach, run_tasks.finish, run_tasks.jobs, run_tasks.logs)),
+    ("Bring up, move files, end", (up, sync, down, instance_tasks.reap)),
+    ("Look", (instance_tasks.status, instance_tasks.ls, run_tasks.use, runs, report, look_tasks.quote, env)),
+    ("Set up", (init, makefile, look_tasks.check, config, trust, ssh_config)),
+    ("For administrators", (admin,)),
+    ("The local EC2", (local,)),
 )
+ec2 = Ec2Collection("ec2", *(task for _, tasks in GROUPS for task in tasks))
 ns = Collection(ec2)

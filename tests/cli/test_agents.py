@@ -7,9 +7,9 @@ import re
 import pytest
 from support.project import ScratchProject
 
-from ec2tasks.cli.program import flags
 from ec2tasks.cli.scaffold import agents_text
 from ec2tasks.cli.tasks import ec2
+from ec2tasks.cli.typed_words import flags
 
 CALLS = re.findall(r"`(?:EC2_LOCAL=1 )?ec2tasks ([a-z.]+)([^`]*)`", agents_text())
 
