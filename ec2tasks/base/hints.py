@@ -26,6 +26,7 @@ REACHING = (
     "sync",
     "attach",
     "finish",
+    "cancel",
     "jobs",
     "logs",
     "down",

@@ -169,7 +169,8 @@ SETUP_OPTIONS = (
     *(option for option in PLACE_OPTIONS if option.names[0] != "name"),
 )
 JOB_OPTION = Option(
-    names=("job",), help="the job: its id, or the beginning of it; the newest if it is not given"
+    names=("job",),
+    help="the job: as `jobs` names it (0912), the beginning of its id, or a word of its command",
 )
 JSON_OPTION = Option(names=("json",), kind=bool, help="as JSON")
 

@@ -25,7 +25,14 @@ OPTION = re.compile(r"--[a-z][\w-]*(=.*)?", re.DOTALL)
 HINT = "`ec2tasks --list` lists the tasks, `ec2tasks TASK --help` its options"
 
 
-TAKE_JOB = ("attach", "finish", "logs", "use", "report")  # tasks of one argument that may be left out
+TAKE_JOB = (
+    "attach",
+    "finish",
+    "cancel",
+    "logs",
+    "use",
+    "report",
+)  # tasks of one argument that may be left out
 
 
 class Ec2Program(Program):

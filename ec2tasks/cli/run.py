@@ -111,6 +111,23 @@ def finish(c: Context, given: Mapping[str, Any]) -> int:
     return attach_commands.finish(context, job, fetches=not given["no_rsync"], verbose=verbose)
 
 
+@ec2_task(JOB_OPTION, *SYNC_OPTIONS, *REACH_OPTIONS)
+def cancel(c: Context, given: Mapping[str, Any]) -> int:
+    """End a command on the instance, politely and then hard, and fetch its results: `cancel [JOB]`.
+
+    As Ctrl-C does, to all that it started; what goes on for 30 s is told to end (SIGTERM), 10 s later it is
+    killed. The instance's end of life is the one that the run was started with, as with `finish`. Without JOB
+    it is the only one that runs. In `inv` the job is named by --job.
+    """
+    from ec2tasks.cli.context import make_context
+    from ec2tasks.commands import cancel as cancel_commands
+    from ec2tasks.commands.trust import Acts
+
+    verbose, job = is_verbose(given), given["job"] or ""
+    context = make_context(c, given, acts=Acts.ATTACH)
+    return cancel_commands.cancel(context, job, fetches=not given["no_rsync"], verbose=verbose)
+
+
 @ec2_task(JSON_OPTION, *REACH_OPTIONS)
 def jobs(c: Context, given: Mapping[str, Any]) -> None:
     """List what ran and runs on the instance: job, state, exit code, times, command.

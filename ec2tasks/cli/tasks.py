@@ -148,7 +148,10 @@ Tasks = Sequence[Task[Any] | Collection]
 # All tasks, by what they are for: the one place that says it.
 GROUPS: Sequence[tuple[str, Tasks]] = (
     ("Run", (run_tasks.run, run_tasks.make_, run_tasks.shell, run_tasks.notebook)),
-    ("Come back to what runs", (run_tasks.attach, run_tasks.finish, run_tasks.jobs, run_tasks.logs)),
+    (
+        "Come back to what runs",
+        (run_tasks.attach, run_tasks.finish, run_tasks.cancel, run_tasks.jobs, run_tasks.logs),
+    ),
     ("Bring up, move files, end", (up, sync, down, instance_tasks.reap)),
     ("Look", (instance_tasks.status, instance_tasks.ls, run_tasks.use, runs, report, look_tasks.quote, env)),
     ("Set up", (init, makefile, look_tasks.check, config, trust, ssh_config)),

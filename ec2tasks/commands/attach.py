@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -28,10 +29,10 @@ from ec2tasks.remote.job import Job, JobStatus, LostJobError
 from ec2tasks.remote.session import SessionMode
 
 
-def attach(context: CallContext, job_prefix: str = "", *, whole: bool = False) -> int:
+def attach(context: CallContext, wanted: str = "", *, whole: bool = False) -> int:
     """Come back to a job that runs on the instance; returns its exit code, or that of leaving it again.
 
-    `job_prefix` is the beginning of its id; empty for the job that was left last. Its output goes on from
+    `wanted` is a form that names it; empty for the job that was left last. Its output goes on from
     where it was left on this machine; it is shown from its start where it is wanted `whole`.
     """
     check_local_tools(context)
@@ -39,7 +40,7 @@ def attach(context: CallContext, job_prefix: str = "", *, whole: bool = False) -
     record = Record(lease=lease, timings=timings, fetches=False, comes_back=True)
 
     def work() -> Outcome:
-        job = job_left_running(lease, job_prefix)
+        job = job_left_running(lease, wanted)
         record.came_back_to(job)
         if not whole and shown(context.state, job.job_id) != START:
             output.step(
@@ -54,20 +55,36 @@ def attach(context: CallContext, job_prefix: str = "", *, whole: bool = False) -
     return record.of(lambda: with_instance(lease, work, timings)).code
 
 
-def finish(context: CallContext, job_prefix: str = "", *, fetches: bool, verbose: bool) -> int:
+def finish(context: CallContext, wanted: str = "", *, fetches: bool, verbose: bool) -> int:
     """Attach, wait for the end, pull, release: to the final state asked for now, else the one asked for then.
 
     What a restart of the instance ended has results, too: they are fetched, and the code is 125.
     """
     check_local_tools(context)
     asked = FinalState(context.settings.final_state) if context.settings.by_option("final_state") else None
+    outcome = see_to_its_end(
+        context, wanted, fetches=fetches, verbose=verbose, until=_supervise_again, asked=asked
+    )
+    return outcome.exit_code(fetches=fetches)
+
+
+def see_to_its_end(
+    context: CallContext,
+    wanted: str,
+    *,
+    fetches: bool,
+    verbose: bool,
+    until: Callable[[Record, JobStatus], Outcome],
+    asked: FinalState | None = None,
+) -> Outcome:
+    """See a job `until` its end, pull, release, to the state `asked` for now, else then; how it went."""
     lease = Lease(operation=Operation(context=context, final_state=asked, fetches=fetches))
     timings, use = Timings(), JobUse(lease=lease)
     record = Record(lease=lease, timings=timings, fetches=fetches, comes_back=True)
 
     def work() -> Outcome:
         with timings.time("ran"):
-            outcome = _seen_to_its_end(record, job_prefix, use)
+            outcome = _seen_to_its_end(record, wanted, use, until)
         outcome = replace(outcome, results=lease.operation.results_at_first)
         if outcome.left_running:
             return replace(outcome, final_state=None)
@@ -79,30 +96,32 @@ def finish(context: CallContext, job_prefix: str = "", *, fetches: bool, verbose
 
     outcome = record.of(lambda: with_instance(lease, work, timings))
     use.say_end(outcome, timings)
-    return outcome.exit_code(fetches=fetches)
+    return outcome
 
 
-def _seen_to_its_end(record: Record, prefix: str, use: JobUse) -> Outcome:
-    """Wait for the job's end, with the final state asked for at its start; 125 for one that never began."""
+def _seen_to_its_end(
+    record: Record, wanted: str, use: JobUse, until: Callable[[Record, JobStatus], Outcome]
+) -> Outcome:
+    """See the job to its end, with the final state asked for at its start; 125 for one that never began."""
     lease = record.lease
     try:
-        job = job_left_running(lease, prefix)
+        job = job_left_running(lease, wanted)
     except NeverBegunError as never:
         output.warn_of(never)
         record.never_began(never)
         return Outcome(code=FAILURE_CODE, final_state=never.final_state)
     record.came_back_to(job)
-    end, use.job_id = partial(_wait_for_end, record, job), job.job_id
+    end, use.job_id = partial(_unless_lost, until, record, job), job.job_id
     outcome = while_fetching(lease, end, beside=use.keep) if lease.operation.fetches else end()
     record.seen(outcome)
     use.fetch(outcome, ran=(job.ended or time.time()) - job.started)
     return replace(outcome, final_state=job.final_state)
 
 
-def _wait_for_end(record: Record, job: JobStatus) -> Outcome:
-    """Supervise the job until its end; one that a restart ended counts as ended with 125, which is said."""
+def _unless_lost(until: Callable[[Record, JobStatus], Outcome], record: Record, job: JobStatus) -> Outcome:
+    """See the job to its end; one that a restart ended counts as ended with 125, which is said."""
     try:
-        return _supervise_again(record, job)
+        return until(record, job)
     except LostJobError as lost:
         output.warn_of(lost)
         return Outcome(code=FAILURE_CODE)

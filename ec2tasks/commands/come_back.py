@@ -27,11 +27,11 @@ class NeverBegunError(Failure):
         self.final_state = job.final_state
 
 
-def job_left_running(lease: Lease, prefix: str) -> JobStatus:
+def job_left_running(lease: Lease, wanted: str) -> JobStatus:
     """The job to come back to. Raises NeverBegunError where the last one that was wanted has not begun."""
     host, tools = lease.host, lease.context.tools
-    if prefix:
-        return pick_job(jobs.list_jobs(host, tools), prefix)
+    if wanted:
+        return pick_job(jobs.list_jobs(host, tools), wanted)
     job, unbegun = jobs.job_to_come_back_to(host, tools)
     unbegun = later(unbegun, _wanted_here(lease, job))
     if unbegun and not (job and job.state == "running"):

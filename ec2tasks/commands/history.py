@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from ec2tasks.base.errors import Failure, UsageError
+from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import TooMuchError
 from ec2tasks.base.retry import ticks
+from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle.acquire import connect_running
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.remote.follow import View, follow_argv
 from ec2tasks.remote.job import BROKEN, JobStatus, job_status, list_jobs
+from ec2tasks.remote.job_name import Named, pick, short_forms, short_title, title_of
 from ec2tasks.remote.protocol import ProtocolError
 from ec2tasks.ssh.connect import close_master
 from ec2tasks.ssh.host import Host
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from ec2tasks.base.answers import JobAnswer
 
 PAUSE = 2.0  # seconds between attempts to come back
-COMMAND_LIMIT = 60  # characters of a command in the table
 OPTIONS = ("-T", "-o", "LogLevel=QUIET")
 
 
@@ -38,22 +39,26 @@ def all_jobs(context: CallContext) -> list[JobStatus]:
         return list_jobs(connect_running(context), context.tools)
 
 
-def pick_job(jobs: Sequence[JobStatus], prefix: str) -> JobStatus:
-    """The job whose id begins so, else the newest. Raises Failure for none, UsageError for several."""
+def pick_job(jobs: Sequence[JobStatus], wanted: str) -> JobStatus:
+    """The job that is named so, else the newest. Raises Failure where nothing ran, UsageError for several."""
     if not jobs:
         raise Failure("nothing has run on the instance yet", hint='`ec2tasks run "COMMAND"` runs something')
-    fitting = [job for job in jobs if job.job_id.startswith(prefix)]
-    if not fitting:
-        raise UsageError(f"no job `{prefix}` on the instance", hint="`ec2tasks jobs` lists them")
-    if prefix and len(fitting) > 1:
-        ids = ", ".join(job.job_id for job in fitting[:3])
-        raise UsageError(f"`{prefix}` is the beginning of {len(fitting)} jobs: {ids}", hint="give more of it")
-    return fitting[0]
+    if not wanted:
+        return jobs[0]
+    job_id = pick(named(jobs), wanted).job_id
+    return next(job for job in jobs if job.job_id == job_id)
 
 
-def show_output(context: CallContext, prefix: str, *, follow: bool) -> None:
+def named(jobs: Sequence[JobStatus]) -> list[Named]:
+    """These jobs as far as they can be named."""
+    return [
+        Named(job_id=job.job_id, title=title_of(job.command), running=job.state == "running") for job in jobs
+    ]
+
+
+def show_output(context: CallContext, wanted: str, *, follow: bool) -> None:
     """Show a job's output as it was printed, its two streams on ours; with `follow`, until it ends."""
-    job = pick_job(all_jobs(context), prefix)
+    job = pick_job(all_jobs(context), wanted)
     view = View(tools=context.tools, on_unread=_hang_up)
     for _ in ticks(every=PAUSE):
         host = connect_running(context)
@@ -86,19 +91,18 @@ def _is_complete(context: CallContext, host: Host, job: JobStatus, view: View) -
     return status is None or status.lost or (status.over and status.kept == shown)
 
 
-def table_rows(jobs: Sequence[JobStatus]) -> list[tuple[str, ...]]:
-    """Jobs as a table, its heading first."""
-    heading = ("JOB", "STATE", "CODE", "STARTED", "ENDED", "COMMAND")
-    return [heading, *(_row(job) for job in jobs)]
+def table_rows(jobs: Sequence[JobStatus], now: datetime | None = None) -> list[tuple[str, ...]]:
+    """Jobs as a table, its heading first; each by the shortest form that names it alone."""
+    heading, names = ("JOB", "STATE", "CODE", "SINCE", "RAN", "COMMAND"), short_forms(named(jobs))
+    moment = (now or datetime.now(timezone.utc)).timestamp()
+    return [heading, *(_row(job, names[job.job_id], moment) for job in jobs)]
 
 
-def _row(job: JobStatus) -> tuple[str, ...]:
+def _row(job: JobStatus, name: str, now: float) -> tuple[str, ...]:
     code = "-" if job.code is None else str(job.code)
-    ended = "-" if job.ended is None else _local_time(job.ended)
-    command = "(shell)" if job.command is None else " ".join(job.command.split())
-    if len(command) > COMMAND_LIMIT:
-        command = f"{command[: COMMAND_LIMIT - 1]}…"
-    return (job.job_id, job.state, code, _local_time(job.started), ended, command)
+    until = now if job.state == "running" else job.ended
+    ran = "-" if until is None else duration(max(0.0, until - job.started))
+    return (name, job.state, code, _local_time(job.started), ran, short_title(title_of(job.command)))
 
 
 def _local_time(seconds: int) -> str:

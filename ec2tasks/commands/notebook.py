@@ -32,7 +32,7 @@ STATUS_LIMIT = 1024  # bytes of its first line
 
 # Runs there, in the environment that job.sh has activated. Exit codes as a shell's: 127, not found.
 SCRIPT = """\
-# Jupyter on port {port}
+# notebook
 # The environment comes first in PATH: its own Jupyter has its kernel, JupyterLab where it has both.
 look() {{
     local folder kind IFS=:

@@ -24,6 +24,7 @@ from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import InstanceGoneError
 from ec2tasks.lifecycle.spot import taken_error, was_taken
 from ec2tasks.remote import job as jobs
+from ec2tasks.remote.end_job import send_signal
 from ec2tasks.remote.job import Job, JobStatus
 from ec2tasks.remote.protocol import ProtocolError
 from ec2tasks.ssh.connect import close_master, open_master
@@ -72,7 +73,7 @@ class JobConnection:
     def interrupt(self) -> None:
         """Send Ctrl-C to the command; where the connection is about to break, once more over another."""
         for _ in range(3):
-            if jobs.send_signal(self.host, self.job.job_id, "INT", self.tools):
+            if send_signal(self.host, self.job.job_id, "INT", self.tools):
                 return
 
     def connected(self) -> None:

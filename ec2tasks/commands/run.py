@@ -16,6 +16,7 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.terminal import has_input, on_terminal, terminal_size
 from ec2tasks.commands.environment import begin, wanted_environment
 from ec2tasks.commands.fetch import fetch, move_files, while_fetching
+from ec2tasks.commands.left_behind import tell_left_behind
 from ec2tasks.commands.preflight import check_run
 from ec2tasks.commands.reconnect import JobConnection
 from ec2tasks.commands.record import Record
@@ -112,10 +113,10 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
     }
     record = Record(lease=lease, timings=timings, fetches=request.sync, asked=asked)
     use = JobUse(lease=lease, job_id=operation.job_id)
-    job = _job(context, request, environ, job_id=operation.job_id, resumed=resumed)
-    job = replace(job, environment=environment)
+    job = replace(_job(context, request, environ, operation.job_id, resumed), environment=environment)
 
     def work() -> Outcome:
+        tell_left_behind(lease.session.running if lease.session else ())
         prepared = begin(lease, environment, job.variables)
         with timings.time("synced"):
             _push(lease, request)
@@ -209,7 +210,7 @@ def _run_job(lease: Lease, request: RunRequest, job: Job, record: Record) -> Out
 
 
 def _job(
-    context: CallContext, request: RunRequest, environ: Mapping[str, str], *, job_id: str, resumed: int
+    context: CallContext, request: RunRequest, environ: Mapping[str, str], job_id: str, resumed: int
 ) -> Job:
     settings, multi = context.settings, multiplexer(context, request)
     # What a command may look at that knows how to go on where it was.

@@ -11,8 +11,7 @@ from ec2tasks.config.parsers import duration
 from ec2tasks.records.ledger import LEDGER
 from ec2tasks.records.reading import Ledger, read
 from ec2tasks.records.run import Run
-
-COMMAND_LIMIT = 60  # characters of a command in the table
+from ec2tasks.remote.job_name import Named, pick, short_forms, short_title
 
 
 def read_ledger(root: Path) -> Ledger:
@@ -24,28 +23,32 @@ def read_ledger(root: Path) -> Ledger:
     return found
 
 
-def pick_run(runs: Sequence[Run], prefix: str) -> Run:
-    """The run whose job's id begins so, else the newest. Raises UsageError for none or several."""
-    fitting = [run for run in runs if run.job.startswith(prefix)]
-    if not fitting:
-        what = f"no run `{prefix}` of this project" if prefix else "nothing has run for this project yet"
-        raise UsageError(what, hint="`ec2tasks runs` lists them")
-    if prefix and len(fitting) > 1:
-        ids = ", ".join(run.job for run in fitting[:3])
-        raise UsageError(f"`{prefix}` is the beginning of {len(fitting)} runs: {ids}", hint="give more of it")
-    return fitting[0]
+def pick_run(runs: Sequence[Run], wanted: str) -> Run:
+    """The run of the job that is named so, else the newest. Raises UsageError for none or several."""
+    if not runs:
+        raise UsageError(
+            "nothing has run for this project yet", hint='`ec2tasks run "COMMAND"` runs something'
+        )
+    if not wanted:
+        return runs[0]
+    job_id = pick(_named(runs), wanted, what="run", task="runs").job_id
+    return next(run for run in runs if run.job == job_id)
+
+
+def _named(runs: Sequence[Run]) -> list[Named]:
+    return [Named(job_id=run.job, title=run.title) for run in runs]
 
 
 def table_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     """Runs as a table, its heading first."""
     heading = ("JOB", "BEGAN", "STATE", "CODE", "TYPE", "RAN", "COST", "COMMIT", "COMMAND")
-    return [heading, *(_row(run) for run in runs)]
+    names = short_forms(_named(runs))
+    return [heading, *(_row(run, names[run.job]) for run in runs)]
 
 
-def _row(run: Run) -> tuple[str, ...]:
-    command = run.title if len(run.title) <= COMMAND_LIMIT else f"{run.title[: COMMAND_LIMIT - 1]}…"
+def _row(run: Run, name: str) -> tuple[str, ...]:
     return (
-        run.job,
+        name,
         f"{run.began.astimezone():%Y-%m-%d %H:%M:%S}",
         run.state,
         "-" if run.code is None else str(run.code),
@@ -53,7 +56,7 @@ def _row(run: Run) -> tuple[str, ...]:
         "-" if run.seconds is None else duration(run.seconds),
         cost_text(run),
         commit_text(run),
-        command,
+        short_title(run.title),
     )
 
 

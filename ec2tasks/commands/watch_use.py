@@ -16,6 +16,7 @@ from ec2tasks.lifecycle.acquire import connect_running
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.records import kept
 from ec2tasks.remote.job import JobStatus, job_status
+from ec2tasks.remote.job_name import Named, pick, short_title, title_of
 from ec2tasks.remote.job_use import fetch_samples
 from ec2tasks.remote.protocol import JOB_ID, ProtocolError
 from ec2tasks.ssh.connect import close_master
@@ -29,17 +30,17 @@ NEWEST = 60  # lines that are asked for again
 NONE_YET = "no samples yet: the first comes about 15 s after a command's start"
 
 
-def show_use(context: CallContext, prefix: str, *, follow: bool, as_json: bool) -> None:
+def show_use(context: CallContext, wanted: str, *, follow: bool, as_json: bool) -> None:
     """Show what a job uses, the newest if none is named; with `follow`, again and again until it ends.
 
     Of an instance that runs no longer, what was kept here. Raises Failure or UsageError for no such job.
     """
     try:
-        job = pick_job(all_jobs(context), prefix)
+        job = pick_job(all_jobs(context), wanted)
     except (ProtocolError, TooMuchError):
         raise
     except Failure:
-        known = kept_job(context, prefix)
+        known = kept_job(context, wanted)
         if not known:
             raise
         output.step(f"job {known}, as it was kept here")
@@ -47,15 +48,21 @@ def show_use(context: CallContext, prefix: str, *, follow: bool, as_json: bool) 
         return _show(known, read_samples(content), as_json=as_json)
     if follow:
         return _follow(context, job, as_json=as_json)
-    output.step(f"job {job.job_id} (`{' '.join((job.command or 'a shell').split())[:60]}`): {job.state}")
+    output.step(f"job {job.job_id} (`{short_title(title_of(job.command))}`): {job.state}")
     return _show(job.job_id, _samples(context, job.job_id), as_json=as_json)
 
 
-def kept_job(context: CallContext, prefix: str) -> str:
-    """The newest job whose id begins so among those whose samples are kept here; empty for none."""
+def kept_job(context: CallContext, wanted: str) -> str:
+    """The job that is named so, else the newest, of those whose samples are kept here; empty for none.
+
+    Raises UsageError where several are, or none of those that are kept.
+    """
     folder = make_own_folder(context.project.root) / "logs"
     names = [path.stem for path in folder.glob("*.samples")] if folder.is_dir() else []
-    return max((name for name in names if JOB_ID.fullmatch(name) and name.startswith(prefix)), default="")
+    known = sorted((name for name in names if JOB_ID.fullmatch(name)), reverse=True)
+    if not known or not wanted:
+        return next(iter(known), "")
+    return pick([Named(job_id=name) for name in known], wanted).job_id
 
 
 def _show(job_id: str, samples: Sequence[Sample], *, as_json: bool) -> None:

@@ -26,6 +26,7 @@ from ec2tasks.lifecycle.release_decision import ENDS, Decision, Facts, decide
 from ec2tasks.records import ledger
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.job import JobStatus
+from ec2tasks.remote.job_name import short_title, title_of
 from ec2tasks.remote.session import Departure, EndReason, SessionMode
 from ec2tasks.remote.usage_mark import was_used
 from ec2tasks.ssh.connect import close_master, forget_host
@@ -125,12 +126,12 @@ def _tell_unseen_ends(lease: Lease, job_ids: Sequence[str]) -> None:
         folder.mkdir(exist_ok=True)
         for job in unseen:
             ledger.append(root, unseen_values(job))
-            command = " ".join((job.command or "a shell").split())
+            title = short_title(title_of(job.command))
             path = jobs.save_output(
                 lease.host, job.job_id, folder, context.tools, log_mb=context.settings.log_mb
             )
             output.warning(
-                f"job {job.job_id} (`{command[:60]}`) ended with {job.code} while nobody was there",
+                f"job {job.job_id} (`{title}`) ended with {job.code} while nobody was there",
                 hint=f"what it printed is in {path.relative_to(root)}",
             )
     except (Failure, OSError) as error:

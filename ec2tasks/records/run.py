@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 
 from ec2tasks.records.ledger import FIRST, LAST, TEXT_LIMIT, as_json
+from ec2tasks.remote.job_name import asked_at, title_of
 from ec2tasks.remote.protocol import JOB_ID
 
 # How far a run is known to have come: `begun` is the last word of a client that was killed, or is there yet.
@@ -51,7 +52,7 @@ class Run:
     @property
     def title(self) -> str:
         """What ran, in one line."""
-        return "(shell)" if self.command is None else " ".join(self.command.split())
+        return title_of(self.command)
 
     @property
     def seconds(self) -> float | None:
@@ -176,14 +177,9 @@ def fold(lines: Iterable[Mapping[str, Any]]) -> list[Run]:
 
 
 def began_by_id(job_id: str) -> datetime | None:
-    """When a job was wanted, as its id tells (`new_job_id`); None for an id of another form."""
-    try:
-        moment = datetime.strptime(job_id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=timezone.utc)
-        milliseconds = int(job_id[16:19], 16)
-    except ValueError:
-        return None
-    moment += timedelta(milliseconds=milliseconds)
-    return moment if FIRST <= moment <= LAST else None
+    """When a job was asked for, as its id tells; None for an id of another form."""
+    moment = asked_at(job_id)
+    return moment if moment and FIRST <= moment <= LAST else None
 
 
 def run_json(run: Run) -> dict[str, object]:

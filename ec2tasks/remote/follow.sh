@@ -74,6 +74,13 @@ kept() {
     exec tail -c "+$((first + 1))" "$job_dir/$stream"
 }
 
+# While this process is there, somebody sees the job: sessions tell of those that nobody sees, and a shell that was
+# left at its prompt ends.
+be_seen() {
+    exec 5>>"$job_dir/watched"
+    flock --shared 5
+}
+
 # What the client says: `keys count=N text=OCTAL`, `data count=N` and N bytes, `eof`, `size rows= columns=`, `alive`.
 #
 # What has been taken is counted first and then handed on, by this process, even where its client goes: a client
@@ -81,10 +88,7 @@ kept() {
 follow_client() {
     local verb count taken owner silence=0
     trap '' PIPE
-    if [ ! -f "$job_dir/command" ]; then
-        exec 5>>"$job_dir/watched"
-        flock --shared 5
-    fi
+    be_seen
     if [ -e "$job_dir/in" ]; then
         # An earlier client's input may still wait for the command to read it.
         exec 9>>"$job_dir/feeding"
@@ -236,6 +240,7 @@ attach() {
     need job
     read_job
     if [ ! -s "$job_dir/exit" ]; then
+        be_seen
         # A terminal that nobody here has heard of is taken for the usual one.
         infocmp "$TERM" >/dev/null 2>&1 || export TERM=xterm-256color
         (sleep 0.3; : >"$job_dir/go") &
@@ -256,31 +261,6 @@ attach() {
         tail -n 20 "$job_dir/out"
     fi
     true
-}
-
-# `signal job= name=`: to all that runs in the foreground there. One that comes early waits for the command.
-signal() {
-    local group others told=1
-    need job name
-    for _ in {1..200}; do
-        [ ! -s "$job_dir/exit" ] || return 0
-        [ ! -s "$job_dir/pid" ] || break
-        sleep 0.05
-    done
-    group=$(ps -o tpgid= -p "$(cat "$job_dir/pid")" | tr -d ' ')
-    [ "$group" -gt 0 ] || group=$(ps -o pgid= -p "$(cat "$job_dir/pid")" | tr -d ' ')
-    # All at once, as from a terminal: a shell goes on that gets an INT and whose command does not end by it. But
-    # make first, where it leads: it loses count where its children end before it knows why (`wait: No child
-    # processes`).
-    case $(ps -o comm= -p "$group") in
-    make | gmake)
-        ! kill "-${fields[name]}" "$group" || { told=0 && sleep 0.05; }
-        mapfile -t others < <(pgrep -g "$group" | grep -vx "$group")
-        [ "${#others[@]}" = 0 ] || ! kill "-${fields[name]}" "${others[@]}" || told=0
-        ;;
-    *) ! kill "-${fields[name]}" -- "-$group" || told=0 ;;
-    esac
-    return "$told"
 }
 
 # `state [job=]`: a line on that job, else on the one to come back to: the newest that runs, else the newest

@@ -1,4 +1,4 @@
-"""A job, which is one command on the instance: started, asked after, signalled, its output saved."""
+"""A job, which is one command on the instance: started, asked after, its output saved."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from ec2tasks.ssh.packages import install_missing
 BROKEN = 255  # ssh's own exit code, and possibly the command's
 MISSING = 127
 ANSWERING = Limits(seconds=60.0)
-SIGNALLING = Limits(seconds=20.0)  # a command that is being started is waited for there
 
 SCRIPTS = {
     **{name: (name,) for name in ("runner.sh", "job.sh", "environment.sh", "sampler.sh")},
@@ -269,12 +268,6 @@ def not_started(reason: str) -> Failure:
 def release(host: Host, job_id: str, tools: Tools) -> None:
     """Let a job in a multiplexer begin although nobody looks at its terminal."""
     tools.capture(script_argv(host, "follow.sh", "release", job=job_id), limits=ANSWERING)
-
-
-def send_signal(host: Host, job_id: str, name: str, tools: Tools) -> bool:
-    """Send a signal, say INT, to all that runs in the foreground of a job; whether it arrived."""
-    argv = script_argv(host, "follow.sh", "signal", job=job_id, name=name)
-    return tools.capture(argv, limits=SIGNALLING).returncode == 0
 
 
 def save_output(host: Host, job_id: str, folder: Path, tools: Tools, *, log_mb: int) -> Path:

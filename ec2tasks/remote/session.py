@@ -19,7 +19,9 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import MEBIBYTE, ExceededError, Limits
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import PIPE, Tools, end_quietly
+from ec2tasks.remote.job_name import Named, title_of
 from ec2tasks.remote.protocol import (
+    JOB_ID,
     Message,
     ProtocolError,
     Value,
@@ -34,6 +36,7 @@ HEARTBEAT = 5.0  # seconds; the instance forgets a client that says nothing for 
 ANSWER_LIMIT = 60.0  # seconds for an answer; joining waits while a last client decides
 TALKING = Limits(out=MEBIBYTE, seconds=ANSWER_LIMIT)  # by a login, by the instance as long as it is held
 GUARD_LIMIT = 90.0  # seconds more for joining, where the guard is not armed yet
+RUNNING_TOLD = 50  # jobs; as many are kept there
 UNGUARDED = "the instance's guard does not answer: nothing will end it when it is idle"
 
 
@@ -152,11 +155,32 @@ def _few_seconds(text: str) -> int:
     return int(text)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunningJob:
+    """A job that runs on the instance; `seen`: some client is with it."""
+
+    name: Named
+    seen: bool
+
+
+def read_running(text: str) -> tuple[RunningJob, ...]:
+    """The jobs that an instance says run on it, as far as that can be understood."""
+    found = []
+    for line in text.splitlines()[:RUNNING_TOLD]:
+        job_id, _, rest = line.partition(" ")
+        seen, _, command = rest.partition(" ")
+        if JOB_ID.fullmatch(job_id):
+            name = Named(job_id=job_id, title=title_of(command or None), running=True)
+            found.append(RunningJob(name=name, seen=seen == "yes"))
+    return tuple(found)
+
+
 @dataclass(kw_only=True)
 class Session:
     """A client's session on the instance; it ends with the process that holds it.
 
     `home`: the login user's there. `environment`: which one the job will take, as environment.sh tells it.
+    `running`: the jobs that run there.
     `empty`: nothing of the project is there; `clean`: what is there had all been fetched before. `notice`:
     that the instance is about to end, if it has said so.
     """
@@ -164,6 +188,7 @@ class Session:
     channel: Channel
     home: str = ""
     environment: str = ""
+    running: tuple[RunningJob, ...] = ()
     empty: bool = False
     clean: bool = False
     leaving: threading.Event = field(default_factory=threading.Event)
@@ -266,6 +291,7 @@ def join(host: Host, tools: Tools, request: SessionRequest, files: Mapping[str, 
         joined = _answer(host, channel)
         session.home = joined.need("home", str)
         session.environment = joined.get("environment", str, "")
+        session.running = read_running(joined.get("running", str, ""))
         session.empty = joined.get("used", str, "") != "yes"
         session.clean = joined.get("fetched", str, "") == "yes"
         if joined.get("guarded", str, "") != "yes":

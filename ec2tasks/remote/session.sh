@@ -17,7 +17,8 @@
 # now and then, `fetching` when it begins to fetch everything, `pulling` and `pulled` around each fetch beside a
 # command, and in the end `leave`, with fetched=yes where it has. It is told `joined`, with home=, used=yes where
 # something of the project is there, guarded=yes, fetched=yes where all there had been fetched before, and
-# environment=, the one that the job will take, as environment.sh tells it; `notice` with reason=spot and time=
+# environment=, the one that the job will take, as environment.sh tells it, and running=, the jobs that run there, a
+# line each: its id, yes where some client sees it, and the first line of its command but for a shell; `notice` with reason=spot and time=
 # where AWS takes the instance back, with reason=max_hours, max_cost or stalled_stop and seconds= where that ends
 # it soon, with no reason where no longer; `stalled` with seconds= and minutes= long before, where its commands
 # have done nothing for so many; and in the end
@@ -114,9 +115,26 @@ tell_environment() (
     # shellcheck disable=SC1091
     . "$job_dir/environment.sh" && . "$job_dir/job" && tell_choice
 )
+# A command that runs, and its client: the one that began it, or who follows it (follow.sh).
+list_running() {
+    local path first seen pid
+    for path in "$home"/runs/*/; do
+        path=${path%/}
+        runs "$path" || continue
+        seen=no first=
+        if read -r pid 2>/dev/null <"$path/session" && grep -qs session.sh "/proc/$pid/cmdline"; then seen=yes; fi
+        flock --exclusive --nonblock "$path/watched" true || seen=yes
+        [ ! -e "$path/command" ] || read -r first <"$path/command"
+        printf '%s %s %.200s\n' "${path##*/}" "$seen" "$first"
+    done
+}
+runs() {
+    [ -e "$1/started" ] && [ ! -s "$1/exit" ] && ! flock --shared --nonblock "$1/alive" true
+}
 environment=
 [ ! -e "$job_dir/environment.sh" ] || environment=$(tell_environment)
-say joined home "$HOME" used "${used:+yes}" guarded "$guard" fetched "$before" environment "$environment"
+say joined home "$HOME" used "${used:+yes}" guarded "$guard" fetched "$before" environment "$environment" \
+    running "$(list_running)"
 
 # Whether a command ended only after this client began to fetch.
 came_later() {
@@ -155,8 +173,7 @@ untold() {
 running() {
     local path
     for path in "$home"/runs/*/; do
-        if [ ! -e "$path/started" ] || [ -s "$path/exit" ]; then continue; fi
-        flock --shared --nonblock "$path/alive" true || { basename "$path"; return; }
+        ! runs "$path" || { basename "$path"; return; }
     done
     return 1
 }

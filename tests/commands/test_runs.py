@@ -34,7 +34,7 @@ def row(**values: object) -> tuple[str, ...]:
 
 def test_a_run_in_the_table() -> None:
     job, _began, *rest = row()
-    assert job == RUN.job
+    assert job == f"{NOON.astimezone():%H%M}"
     assert rest == ["ended", "0", "g5.xlarge", "12 min", "$0.13", "012345678", "make train"]
 
 
@@ -57,9 +57,9 @@ def test_a_beginning_names_one_run() -> None:
     other = Run(**{**vars(RUN), "job": "20261101-130000-1f4abcd"})
     assert pick_run([other, RUN], "") is other
     assert pick_run([other, RUN], "20261101-12") is RUN
-    for prefix in ("2026", "2027"):
+    for wanted in ("202611", "2027"):
         with pytest.raises(UsageError):
-            pick_run([other, RUN], prefix)
+            pick_run([other, RUN], wanted)
 
 
 def test_they_are_listed_with_no_aws_and_no_settings_that_can_be_read(project: ScratchProject) -> None:
@@ -71,7 +71,7 @@ def test_they_are_listed_with_no_aws_and_no_settings_that_can_be_read(project: S
     project.write("ec2.yaml", "instance_typ: [x\n")
     said = project.ec2tasks("runs")
     assert said.code == 0, said.err
-    assert RUN.job in said.out
+    assert f"{NOON.astimezone():%H%M}  " in said.out
     assert said.err == "ec2: warning: a line of .ec2tasks/runs.jsonl can't be read: skipped, and left there\n"
     (one,) = json.loads(project.ec2tasks("runs", "--json").out)
     assert (one["job"], one["cost"], one["phases"]) == (RUN.job, 0.126, {"ran": 720.0})

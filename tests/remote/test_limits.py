@@ -15,7 +15,7 @@ from ec2tasks.base import exchange
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import KIBIBYTE, ExceededError, Limits, TooLongError, TooMuchError
 from ec2tasks.base.process import Tools
-from ec2tasks.remote import cloud_init, folder, follow, job, job_use, session, usage_mark
+from ec2tasks.remote import cloud_init, end_job, folder, follow, job, job_use, session, usage_mark
 from ec2tasks.remote.folder import ask_tree, remote_folder
 from ec2tasks.remote.follow import View
 from ec2tasks.remote.session import SessionRequest, join
@@ -33,10 +33,11 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each limit is a short one: none is waited for."""
     monkeypatch.setattr(exchange, "ENDING", 0.2)
     limits = (
-        *((job, name) for name in ("ANSWERING", "SIGNALLING")),
+        *((end_job, name) for name in ("SIGNALLING", "CANCELLING")),
         *((packages, name) for name in ("PROBING", "INSTALLING")),
         *(
             (cloud_init, "ANSWERING"),
+            (job, "ANSWERING"),
             (job_use, "ASKING"),
             (usage_mark, "ASKING"),
             (folder, "TREE"),
@@ -78,6 +79,7 @@ ASKED: dict[str, Callable[[Host], object]] = {
     "packages": lambda host: packages.install_missing(host, TOOLS),
     "session": joined,
     "tree": look,
+    "cancel": lambda host: end_job.cancel_job(host, "j", TOOLS),
     "kept output": lambda host: job.save_output(host, "j", host.sockets, TOOLS, log_mb=1),
 }
 
@@ -93,7 +95,7 @@ def test_who_needs_an_answer_fails_in_words(asked: str, host: Host) -> None:
 
 def test_who_can_do_without_an_answer_goes_on(host: Host) -> None:
     assert cloud_init.boot_status(host, TOOLS) is None
-    assert not job.send_signal(host, "j", "INT", TOOLS)
+    assert not end_job.send_signal(host, "j", "INT", TOOLS)
     assert not connect.is_connected(host, TOOLS)
     usage_mark.mark(host, TOOLS)
     job.release(host, "j", TOOLS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class Keeper:
         path.chmod(0o755)
 
     def ask(self, verb: str, job: str = "", **fields: Value) -> subprocess.CompletedProcess[str]:
-        argv = instance_script_argv("follow.sh", verb, job=job, **fields)
+        script = "end_job.sh" if verb in ("signal", "cancel") else "follow.sh"
+        argv = instance_script_argv(script, verb, job=job, **fields)
         environ = {"HOME": str(self.home), "PATH": f"{self.home}/bin:/usr/bin:/bin", "TERM": "dumb"}
         return subprocess.run(
             argv, env=environ, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
@@ -247,3 +249,60 @@ def test_the_sampler_ends_with_its_job(keeper: Keeper, tmp_path: Path) -> None:
     (tmp_path / "over").touch()
     keeper.wait("r")
     until(lambda: subprocess.run(sampler, capture_output=True).returncode == 1, "no sampler")
+
+
+def cancelled(keeper: Keeper, job_id: str = "r") -> str:
+    """What ended a job that is cancelled with little patience."""
+    answer = keeper.ask("cancel", job_id, grace="0.4", hard="0.4")
+    message = read_message(answer.stdout.strip(), "cancelled")
+    assert message, answer
+    return message.get("by", str, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "by", "code"),
+    [
+        ("echo begun; sleep 600", "INT", 130),
+        ("trap 'exit 3' INT; echo begun; sleep 600", "INT", 3),
+        ("trap '' INT; echo begun; sleep 600", "TERM", 143),
+        ("trap '' INT TERM; echo begun; sleep 600 & wait", "KILL", 137),
+        ("echo begun; exit 4", "", 4),
+    ],
+)
+def test_a_command_is_ended_politely_then_hard(command: str, by: str, code: int, keeper: Keeper) -> None:
+    keeper.begin(replace(PLAIN, command=command))
+    until(lambda: (keeper.runs / "r" / "out").read_text() == "begun\n", "begun")
+    if not by:
+        keeper.wait("r")
+    assert cancelled(keeper) == by
+    assert keeper.wait("r").code == code
+    until(lambda: not processes_in(keeper.home), "nothing of it left")
+
+
+def processes_in(home: Path) -> list[str]:
+    """The processes that a job with this home has started."""
+    found = subprocess.run(
+        ["grep", "-lsaz", f"^HOME={home}$", *map(str, Path("/proc").glob("[0-9]*/environ"))],
+        capture_output=True,
+        text=True,
+    )
+    return [path for path in found.stdout.split() if "EC2TASKS_RUN=" in environment(path)]
+
+
+def environment(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""  # it has ended meanwhile
+
+
+def test_what_a_command_does_on_its_way_out_is_disturbed_by_no_second_cancel(keeper: Keeper) -> None:
+    saving = "trap 'echo told; sleep 0.3 & wait $!; echo saved; exit 3' INT; echo begun; sleep 600 & wait"
+    keeper.begin(replace(PLAIN, command=saving))
+    out = keeper.runs / "r" / "out"
+    until(lambda: out.read_text() == "begun\n", "begun")
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda _: keeper.ask("cancel", "r", grace=20, hard=20).stdout, range(2)))
+    assert sorted("by=INT" in answer for answer in answers) == [False, True]
+    assert keeper.state("r").code == 3
+    assert out.read_text() == "begun\ntold\nsaved\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import time
@@ -22,6 +23,7 @@ from ec2tasks.remote.session import (
     Notice,
     read_departure,
     read_notice,
+    read_running,
     say_stalled,
     scripts_text,
 )
@@ -95,8 +97,14 @@ class ClientMaker:
         self.count += 1
         client = Client(self.home, end, f"run{self.count}")
         self.stack.callback(client.end)
-        assert client.join(**files).startswith("joined ")
+        self.answer = client.join(**files)
+        assert self.answer.startswith("joined ")
         return client
+
+    def joined(self) -> str:
+        """What one more client is told when it joins."""
+        self()
+        return self.answer.replace("joined", "joined version=1")
 
 
 def test_alone_a_client_is_the_last(clients: ClientMaker) -> None:
@@ -264,6 +272,53 @@ def test_a_command_whose_end_nobody_saw_is_named(clients: ClientMaker, home: Pat
         if told:
             (folder / "told").touch()
     assert client.leave() == "last final_state=terminate untold=b,c"
+
+
+def test_what_runs_is_told_with_whether_anybody_sees_it(clients: ClientMaker, home: Path) -> None:
+    clients()  # whose job `run1` runs, and is seen by it
+    runs = home / ".ec2tasks" / "runs"
+    with ExitStack() as held:
+        for name, held_files in {
+            "run1": ["alive"],
+            "left": ["alive"],
+            "followed": ["alive", "watched"],
+            "lost": [],
+            "over": ["alive"],
+            "shell": ["alive"],
+        }.items():
+            (runs / name).mkdir(exist_ok=True)
+            (runs / name / "started").touch()
+            (runs / name / "alive").touch()
+            if name != "shell":
+                (runs / name / "command").write_text("make serve\nsecond line")
+            for file in held_files:
+                kind = fcntl.LOCK_EX if file == "alive" else fcntl.LOCK_SH
+                fcntl.flock(held.enter_context((runs / name / file).open("w")), kind)
+        (runs / "over" / "exit").write_text("0\n")
+        told = read_message(clients.joined(), "joined")
+    assert told
+    found = {job.name.job_id: job for job in read_running(told.get("running", str, ""))}
+    assert {name: job.seen for name, job in found.items()} == {
+        "run1": True,
+        "left": False,
+        "followed": True,
+        "shell": False,
+    }
+    assert (found["left"].name.title, found["shell"].name.title) == ("make serve", "(shell)")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", []),
+        ("a no make serve", ["make serve"]),
+        ("a no", ["(shell)"]),
+        ("../x no make serve\n\nb yes # notebook", ["notebook"]),
+        ("\n".join(f"j{number} no" for number in range(200)), ["(shell)"] * 50),
+    ],
+)
+def test_what_is_no_job_is_not_told_of(text: str, names: list[str]) -> None:
+    assert [job.name.title for job in read_running(text)] == names
 
 
 def test_who_watches_is_nobody_that_others_wait_for(clients: ClientMaker) -> None:

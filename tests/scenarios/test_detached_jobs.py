@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -174,3 +175,25 @@ def test_a_shell_is_not_detached(project: ScratchProject) -> None:
     said = project.ec2tasks("shell", "--detach", "--local")
     assert said.code == 2
     assert "can't be detached" in said.err
+
+
+def test_a_cancelled_command_is_ended_fetched_and_written_down_and_its_instance_stays(
+    warm: ScratchProject,
+) -> None:
+    saving = "trap 'echo saved > saved; exit 3' INT; echo begun; sleep 300 & wait"
+    assert warm.ec2tasks("run", "--detach", "--leave", saving).code == 0
+    beside = warm.ec2tasks("run", "--leave", "true")
+    assert "still runs on the instance, left by its client" in beside.err
+    assert "hint: `ec2tasks cancel " in beside.err
+    said = warm.ec2tasks("cancel", "wait")
+    assert said.code == 0, said.err
+    assert "has ended, as by Ctrl-C" in said.err
+    assert "left running" in said.err
+    assert warm.read("saved") == "saved\n"
+    runs = json.loads(warm.ec2tasks("runs", "--json").out)
+    ended = next(run for run in runs if run["command"] == saving)
+    assert (ended["state"], ended["code"], ended["released"]) == ("ended", 3, "leave")
+    again = warm.ec2tasks("cancel", "wait")
+    assert (again.code, "has ended already, with 3" in again.err) == (0, True), again.err
+    none = warm.ec2tasks("cancel")
+    assert (none.code, none.err) == (0, "ec2: no command runs on the instance\n")
