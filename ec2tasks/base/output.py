@@ -64,9 +64,17 @@ def line_end(stream: TextIO) -> str:
     return "\r\n" if raw else "\n"
 
 
+def shows_moving(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether what changes in place, a bar, is for stderr: a terminal, but none of CI's and no `make -s`."""
+    flags = environ.get("MAKEFLAGS", "").split(" ")[0]  # the short ones, without a dash
+    silent = "s" in flags and "=" not in flags and not flags.startswith("-")
+    in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
+    return sys.stderr.isatty() and environ.get("TERM") != "dumb" and not silent and not in_ci
+
+
 def passing(text: str) -> bool:
-    """Show a line on the terminal that the next one takes the place of; False where stderr is no terminal."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    """Show a line on the terminal that the next one takes the place of; False where none is shown."""
+    if not shows_moving():
         return False
     with _LINES:
         if text or _passing:
@@ -194,8 +202,11 @@ def ask_text(question: str, *, patience: float) -> str | None:
 
 
 @contextlib.contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar of `total` bytes while inside; call what is yielded with the bytes moved so far."""
+def progress_bar(title: str, total: int, files: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar while inside, of so many bytes in so many files.
+
+    Call what is yielded with how many bytes and files have moved so far.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -217,7 +228,13 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     passing("")
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(shown(title), total=total)
-        yield lambda moved: progress.update(task, completed=min(moved, total))
+
+        def show(moved: int, done: int) -> None:
+            words = f"{title}, {min(done, files)} of {files} files"
+            progress.update(task, completed=min(moved, total), description=shown(words))
+
+        show(0, 0)
+        yield show
 
 
 @contextlib.contextmanager

@@ -93,6 +93,7 @@ def make_context(
         state=gate.state,
         tools=gate.tools,
         home=gate.home,
+        reuse=bool(given.get("reuse")),
         whose=functools.cache(lambda: translated(lambda: account_of(asking)) if knows_account else ""),
     )
 

@@ -115,7 +115,10 @@ JOB_OPTIONS = (
 BROWSER_OPTION = Option(names=("no_browser",), kind=bool, help="say where Jupyter is, and open no browser")
 FOLDER_OPTION = Option(names=("remote_dir",), setting="remote_dir")
 REACH_OPTIONS = (*PLACE_OPTIONS, *KEY_OPTIONS, FOLDER_OPTION)
-UP_OPTIONS = (*LAUNCH_OPTIONS, *GUARD_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
+REUSE_OPTION = Option(
+    names=("reuse",), kind=bool, help="use the instance that is there, also where --type names another type"
+)
+UP_OPTIONS = (*LAUNCH_OPTIONS, REUSE_OPTION, *GUARD_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
 RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
 CONNECT_OPTIONS = tuple(option for option in RUN_OPTIONS if option.setting or option.names == ("echo",))
 ADMIN_OPTIONS = (

@@ -81,7 +81,8 @@ def _wait(
     """Wait for the environment; over another connection where this one broke, for it is built on there."""
     for left in range(RECONNECTS, -1, -1):
         try:
-            with waiting(f"the environment from {request.label}"):
+            usual = lease.context.usual(f"environment {request.key}", lease.instance.type)
+            with waiting(f"the environment from {request.label}", usual=usual):
                 choice = answer()
             break
         except BrokenConnectionError:

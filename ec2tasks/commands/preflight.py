@@ -11,7 +11,7 @@ from ec2tasks.base.state import check_state
 from ec2tasks.config.layers import dotenv_content
 from ec2tasks.lifecycle.acquire import check_local_tools
 from ec2tasks.lifecycle.context import CallContext
-from ec2tasks.lifecycle.drift import warn_of_drift
+from ec2tasks.lifecycle.drift import settle_drift
 from ec2tasks.lifecycle.find import host_of, remembered_instance
 from ec2tasks.ssh.connect import is_connected
 from ec2tasks.ssh.ports import check_ports_free
@@ -63,7 +63,7 @@ def _travels(context: CallContext, name: str) -> bool:
 def foretell(context: CallContext) -> None:
     """Say in a plan what AWS would, as far as this machine knows it: a plan needs no credentials.
 
-    Raises UsageError for a region that AWS does not have.
+    Raises UsageError for a region that AWS does not have, and for an instance of another type than is named.
     """
     settings = context.settings
     if settings.given("region"):
@@ -77,4 +77,4 @@ def foretell(context: CallContext) -> None:
                 )
     seen = remembered_instance(context)
     if seen and is_connected(host_of(context, seen), context.tools):
-        warn_of_drift(seen, settings)
+        settle_drift(seen, settings, reuse=context.reuse, ask=lambda _question: None)

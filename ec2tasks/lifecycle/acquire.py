@@ -27,7 +27,7 @@ from ec2tasks.config.way import VIA_EICE
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.credentials_end import tell_of_end
-from ec2tasks.lifecycle.drift import warn_of_drift
+from ec2tasks.lifecycle.drift import settle_drift
 from ec2tasks.lifecycle.find import (
     find_instance,
     host_of,
@@ -53,7 +53,7 @@ class Acquired:
     """The instance as far as it is acquired; kept by the caller, so that a failure half way loses nothing.
 
     `launched`, `started`: by this call. `memory_tried`: what this machine remembers has been tried, and AWS
-    is to be asked the next time. `drift_told`: where the instance is not as asked for has been said.
+    is to be asked the next time. `drift_told`: that it is not as asked for has been said, or asked.
     `key_check`: the comparison of its host key with AWS's console, where that is not settled.
     """
 
@@ -91,13 +91,13 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
     """
     remembered = remembered_instance(context)
     if remembered and not acquired.memory_tried and is_usable(host_of(context, remembered), context.tools):
-        acquired.instance = remembered
+        _take(context, acquired, remembered, compare=may_launch)
         acquired.memory_tried = True
-        return _connected(context, acquired, host_of(context, remembered), compare=may_launch)
+        return _connected(context, acquired, host_of(context, remembered))
     # AWS's answer takes longer than a connection: both at once, and the answer decides.
     answer = in_background(lambda: settled_instance(context))
     early = _head_start(context, remembered)
-    acquired.instance = answer()
+    _take(context, acquired, answer(), compare=may_launch)
     if not may_start and acquired.instance and acquired.instance.state in instances.HALTED:
         raise Failure(
             f"{acquired.instance.where} is {acquired.instance.state}: no command runs on it",
@@ -111,11 +111,12 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
         _get_ready(context, acquired.instance, host)
     if acquired.launched and _gave_way(context, acquired):
         return acquire(context, acquired, may_launch=may_launch)
+    _take(context, acquired, acquired.instance, compare=may_launch)  # another client may have launched it
     remember(context, acquired.instance, host)
     _adopt(context, acquired.instance)
     if may_launch:
         tell_of_end(context)
-    return _connected(context, acquired, host, compare=may_launch)
+    return _connected(context, acquired, host)
 
 
 def _gave_way(context: CallContext, acquired: Acquired) -> bool:
@@ -152,12 +153,17 @@ def connect_running(context: CallContext) -> Host:
     return host
 
 
-def _connected(context: CallContext, acquired: Acquired, host: Host, *, compare: bool) -> Host:
+def _take(context: CallContext, acquired: Acquired, instance: Instance | None, *, compare: bool) -> None:
+    """Take down the instance that was found, settled where it is not as asked for. Raises UsageError."""
+    if instance and compare and not acquired.launched and not acquired.drift_told:
+        settle_drift(instance, context.settings, reuse=context.reuse)
+        acquired.drift_told = True
+    acquired.instance = instance
+
+
+def _connected(context: CallContext, acquired: Acquired, host: Host) -> Host:
     acquired.host = host
     acquired.key_check = check_host_key(context, host, acquired.key_check)
-    if compare and not acquired.launched and not acquired.drift_told and acquired.instance:
-        acquired.drift_told = True
-        warn_of_drift(acquired.instance, context.settings)
     return host
 
 
@@ -180,7 +186,8 @@ def _get_ready(context: CallContext, instance: Instance, host: Host) -> None:
     settings = context.settings
     limit = boot_limit(instance.type)
     shown = "AWS's console to show its host key, and " if host.console_first else ""
-    with waiting(f"{shown}SSH to answer on the instance, at most {limit:.0f} s"):
+    what = f"{shown}SSH to answer on the instance, at most {limit:.0f} s"
+    with waiting(what, usual=context.usual("ssh", instance.type)):
         wait_ready(
             host,
             context.aws,
@@ -242,8 +249,12 @@ def _bring_up(context: CallContext, acquired: Acquired, *, may_launch: bool) -> 
         start_and_end.start(context.aws, instance)
         acquired.started = True
 
+    there = acquired.instance
+    usual = context.usual(
+        "start" if there else "launch", there.type if there else context.settings.instance_type[0]
+    )
     # Of several clients of this machine at once, one launches and the others find what it launched.
-    with lock(context.state, f"launch-{context.key}"), waiting("AWS to bring it up"):
+    with lock(context.state, f"launch-{context.key}"), waiting("AWS to bring it up", usual=usual):
         instance = start_and_end.bring_up(
             find=lambda: settled_instance(context),
             launch=launches.launch,

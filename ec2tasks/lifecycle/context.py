@@ -10,6 +10,7 @@ from ec2tasks.aws.client import Aws
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project
 from ec2tasks.base.state import State, digest
+from ec2tasks.base.waits import Usual
 from ec2tasks.config.settings import Settings
 from ec2tasks.lifecycle import launch_journal
 
@@ -18,8 +19,9 @@ from ec2tasks.lifecycle import launch_journal
 class CallContext:
     """What one call of ec2tasks knows before it asks AWS anything.
 
-    `whose` tells one AWS account's credentials here from another's, and may ask AWS: once, for whatever first
-    needs to know it.
+    `reuse`: an instance is used also where it is of another type than this call names. `whose` tells one
+    AWS account's credentials here from another's, and may ask AWS: once, for whatever first needs to know
+    it.
     """
 
     settings: Settings
@@ -28,6 +30,7 @@ class CallContext:
     state: State
     tools: Tools
     home: Path
+    reuse: bool = False
     whose: Callable[[], str] = str
 
     @property
@@ -58,6 +61,11 @@ class CallContext:
     def scope_of(self, region: str) -> str:
         """The user's instances in a region, and the key pair there, among all that this machine knows."""
         return digest(self.aws.endpoint.name, self.account, region, self.settings.key_name)
+
+    def usual(self, what: str, instance_type: str) -> Usual:
+        """How long such a wait takes for instances of that type here, as this machine remembers it."""
+        words = (what, self.aws.endpoint.name, self.aws.region, instance_type)
+        return Usual(state=self.state, kind=" ".join(words))
 
     @property
     def public_key(self) -> Path:

@@ -1,9 +1,15 @@
-"""Tells in which way the instance that is there already differs from what this call asks for."""
+"""Settles what becomes of a call whose instance is there already, and is another than it asks for."""
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Callable, Mapping
+
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
+from ec2tasks.base.errors import UsageError
+from ec2tasks.config.layers import Kind
 from ec2tasks.config.settings import Settings
 
 
@@ -26,8 +32,43 @@ def drift_of(instance: Instance, settings: Settings) -> str | None:
     return f"{instance.name} is {actual}, not {asked} as asked"
 
 
-def warn_of_drift(instance: Instance, settings: Settings) -> None:
-    """Say in which way it differs; it is used all the same."""
+def is_another_type(instance: Instance, settings: Settings) -> bool:
+    """Whether an instance is not of the type that this very call names, by an option or a variable."""
+    named = settings.sources["instance_type"].kind in (Kind.OPTION, Kind.VARIABLE)
+    return named and instance.type not in settings.instance_type
+
+
+def type_refusal(instance: Instance, settings: Settings, *, in_make: bool) -> UsageError:
+    """The error that the instance there is of another type than the call names, with both ways on."""
+    wanted, beside = " or ".join(settings.instance_type), f"{settings.name}-{settings.instance_type[0]}"
+    named = f"--name {shlex.quote(beside)}"
+    reuse, other = (
+        (f"EC2_FLAGS={words}" for words in ("--reuse", shlex.quote(named))) if in_make else ("--reuse", named)
+    )
+    return UsageError(
+        f"{instance.where} is {instance.state}, and this call asks for a {wanted}",
+        hint=f"`{reuse}` uses it all the same, `{other}` another one beside it; `ec2tasks down` ends it",
+    )
+
+
+def settle_drift(
+    instance: Instance,
+    settings: Settings,
+    *,
+    reuse: bool,
+    ask: Callable[[str], bool | None] = output.ask,
+    environ: Mapping[str, str] = os.environ,
+) -> None:
+    """Say in which way the instance differs from what was asked for; it is used all the same.
+
+    Where this very call names another type, only after a yes, on the terminal or by `reuse`. Raises
+    UsageError for none.
+    """
     drift = drift_of(instance, settings)
-    if drift:
-        output.warning(drift, hint="`ec2tasks down` first: the next run launches what you asked for")
+    if drift is None:
+        return
+    if is_another_type(instance, settings) and not reuse:
+        if not ask(f"{drift}: use it all the same?"):
+            raise type_refusal(instance, settings, in_make="MAKELEVEL" in environ)
+        return
+    output.warning(drift, hint="`ec2tasks down` first: the next run launches what you asked for")

@@ -74,7 +74,8 @@ def _acquire_and_join(lease: Lease, files: Callable[[], Mapping[str, str]], *, m
         with lock(context.state, f"arriving-{context.key}", shared=True):
             host = acquire(context, lease.acquired, may_launch=may_launch, may_start=may_start)
             try:
-                with waiting("the instance to let this client in, once its guard is armed"):
+                usual = context.usual("guard", lease.instance.type)
+                with waiting("the instance to let this client in, once its guard is armed", usual=usual):
                     session = lease.join(host, files())
             except Failure:
                 if attempts_left == 0:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import heapq
-import os
-import sys
 from collections.abc import Mapping
 
+from ec2tasks.base import output
 from ec2tasks.sync.entries import Entry, parents
 
 WORTH_A_BAR = 2_000_000  # bytes
@@ -17,7 +16,7 @@ MOST_OF = 0.9  # of a folder's bytes, where naming what holds them says more tha
 
 def shows_bar(total: int) -> bool:
     """Whether a transfer of so many bytes gets a bar: on a terminal, where it takes a moment."""
-    return total >= WORTH_A_BAR and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return total >= WORTH_A_BAR and output.shows_moving()
 
 
 def size_text(count: float) -> str:

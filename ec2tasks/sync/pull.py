@@ -194,7 +194,11 @@ def _stage(transfer: Transfer, items: list[PullItem]) -> RsyncResult:
     total = sum(item.remote.size for item in wanted)
     progress = not transfer.quiet and not transfer.verbose and shows_bar(total)
     result = RsyncResult(code=0, errors="")
-    with output.progress_bar("pull", total) if progress else contextlib.nullcontext(_ignore) as moved:
+    with (
+        output.progress_bar("pull", total, len(wanted))
+        if progress
+        else contextlib.nullcontext(_ignore) as moved
+    ):
         for behind_links, altered in itertools.product((False, True), repeat=2):
             sources = [
                 item.source for item in wanted if (item.behind_link, item.altered) == (behind_links, altered)
@@ -202,11 +206,11 @@ def _stage(transfer: Transfer, items: list[PullItem]) -> RsyncResult:
             if sources and result.complete:
                 argv = pull_argv(transfer, behind_links=behind_links, altered=altered, progress=progress)
                 paths = encode_paths(f"./{source}" for source in sources)
-                result = run_rsync(argv, transfer.tools, stdin=paths, on_bytes=moved)
+                result = run_rsync(argv, transfer.tools, stdin=paths, on_moved=moved)
     return result
 
 
-def _ignore(_count: int) -> None:
+def _ignore(_bytes: int, _files: int) -> None:
     pass
 
 

@@ -100,18 +100,18 @@ def push_argv(transfer: Transfer, *, progress: bool, round_: int = 0) -> list[st
 def _send(
     transfer: Transfer,
     argv: list[str],
-    total: int,
+    size: tuple[int, int],
     reason_of: Callable[[str], str | None],
     *,
     stdin: bytes | None = None,
     round_: int = 0,
     on_path: Callable[[str], None] = lambda _path: None,
 ) -> tuple[list[str], RsyncResult]:
-    """Run a push of `total` bytes, showing how far it has got; the paths sent, and all of rsync's messages.
+    """Run a push of so many bytes and files, and show how far it is; what was sent, all of rsync's messages.
 
     Raises Failure where not everything that can travel arrived.
     """
-    progress = not transfer.quiet and not transfer.verbose and shows_bar(total)
+    progress = not transfer.quiet and not transfer.verbose and shows_bar(size[0])
     sent: list[str] = []
     messages: list[str] = []
     items = Items()
@@ -129,8 +129,8 @@ def _send(
     argv = [*push_argv(transfer, progress=progress, round_=round_), items.option, *argv]
     argv += ["--", f"{transfer.root}/", transfer.remote.rsync_path]
     said = contextlib.nullcontext() if progress else waiting("the push")
-    with said, output.progress_bar("push", total) if progress else contextlib.nullcontext(_ignore) as moved:
-        result = run_rsync(argv, transfer.tools, stdin=stdin, on_line=take, on_bytes=moved)
+    with said, output.progress_bar("push", *size) if progress else contextlib.nullcontext(_ignore) as moved:
+        result = run_rsync(argv, transfer.tools, stdin=stdin, on_line=take, on_moved=moved)
     if not result.complete and not result.explained_by(left_out_text):
         raise rsync_failure(Direction.PUSH, result, hint=HINT)
     result = RsyncResult(code=result.code, errors="\n".join([*messages, result.errors]))
@@ -155,7 +155,7 @@ def say_nowhere(root: Path, links: Iterable[str]) -> None:
         )
 
 
-def _ignore(_count: int) -> None:
+def _ignore(_bytes: int, _files: int) -> None:
     pass
 
 
@@ -203,9 +203,9 @@ def _send_listed(transfer: Transfer, changes: dict[str, Change], round_: int) ->
     if any(change.altered for change in changes.values()):
         argv.append("--ignore-times")
     reasons = {path: change.reason for path, change in changes.items()}
-    total = sum(change.local.size for change in changes.values() if change.local)
+    sizes = [change.local.size for change in changes.values() if change.local]
     paths = encode_paths(f"./{path}" for path in changes)
-    sent, result = _send(transfer, argv, total, reasons.get, stdin=paths, round_=round_)
+    sent, result = _send(transfer, argv, (sum(sizes), len(sizes)), reasons.get, stdin=paths, round_=round_)
     return set(changes) if result.complete else set(changes).intersection(sent)
 
 
@@ -215,11 +215,11 @@ def first_push(transfer: Transfer, baseline: Baseline) -> bool:
     filters = filter_argv(root)
     baseline.environments = local_environments(root, filters, tools)
     filters += environment_filters(baseline.environments)
-    total = _first_push_size(transfer, filters)
+    size = _first_push_size(transfer, filters)
     start = file_system_time(root)
     argv = ["--recursive", "--keep-dirlinks", "--ignore-existing", "--info=skip1", *filters]
     announce = _announcer(root, baseline)
-    sent, result = _send(transfer, argv, total, lambda _: "nothing there yet", on_path=announce)
+    sent, result = _send(transfer, argv, size, lambda _: "nothing there yet", on_path=announce)
     say_environments(transfer, baseline.environments - environments_in(sent), result)
     entries = [(path, _untouched_since(root, path, start)) for path in sent]
     baseline.record_new((path, entry) for path, entry in entries if entry)
@@ -229,15 +229,15 @@ def first_push(transfer: Transfer, baseline: Baseline) -> bool:
     return not is_shared and all(entry for _, entry in entries)
 
 
-def _first_push_size(transfer: Transfer, filters: Sequence[str]) -> int:
-    """The bytes of a first push, where that matters: for the bar, or for naming the biggest items."""
+def _first_push_size(transfer: Transfer, filters: Sequence[str]) -> tuple[int, int]:
+    """The bytes and files of a first push, where they matter: for the bar, or to name the biggest items."""
     words = transfer.tools.capture(["du", "-sk", f"{transfer.root}"]).stdout.split()
     at_most = int(words[0]) * 1024 if words and words[0].isdigit() else WORTH_A_WORD
     if at_most < WORTH_A_WORD and not shows_bar(at_most):
-        return 0
+        return 0, 0
     entries = _local_files(transfer.root, filters, transfer.tools)
     say_biggest(entries)
-    return total_size(entries)
+    return total_size(entries), len(entries)
 
 
 def _local_files(root: Path, filters: Sequence[str], tools: Tools) -> dict[str, Entry]:

@@ -54,7 +54,7 @@ OBSTRUCTED = re.compile(
     r'|rsync: \[generator\] recv_generator: failed to stat "(?P<stat>.*)": [\w ]+ \(\d+\)$'
 )
 ITEM = re.compile(rb"(?P<what>\*deleting  |[<>ch.][fdLDS][.+ ?a-zA-Z]{9}) (?P<name>.+)", re.DOTALL)
-PROGRESS = re.compile(rb"^\s*([\d,]+)\s+\d+%\s")
+PROGRESS = re.compile(rb"^\s*([\d,]+)\s+\d+%\s(?:[^(]*\(xfr#(\d+))?")
 # Times to the nanosecond; not those of folders, which change with what is put into them.
 COMPARING = ("--links", "--perms", "--times", "--omit-dir-times", "--copy-unsafe-links", "--modify-window=-1")
 
@@ -206,9 +206,9 @@ def run_rsync(
     *,
     stdin: bytes | None = None,
     on_line: Callable[[bytes], None] = lambda _line: None,
-    on_bytes: Callable[[int], None] = lambda _count: None,
+    on_moved: Callable[[int, int], None] = lambda _bytes, _files: None,
 ) -> RsyncResult:
-    """Run rsync to its end, handing on each line of its output and how many bytes have moved so far.
+    """Run rsync to its end, handing on each line of its output, and how many bytes and files have moved.
 
     Raises ExceededError where it, or a login there, prints without end.
     """
@@ -216,7 +216,7 @@ def run_rsync(
 
     def take(line: bytes) -> None:
         if line[:1] == b" " and (progress := PROGRESS.match(line)):
-            on_bytes(int(progress[1].replace(b",", b"")))
+            on_moved(int(progress[1].replace(b",", b"")), int(progress[2] or 0))
         elif line:
             on_line(line)
 

@@ -183,9 +183,36 @@ def test_a_title_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
-    with output.progress_bar("[red]push[/red]\x1b[2J", 10) as moved:
-        moved(10)
-    assert "[red]push[/red]\\x1b[2J" in re.sub(r"\x1b\[[\d;]*m", "", screen.getvalue())
+    with output.progress_bar("[red]push[/red]\x1b[2J", 10, 3) as moved:
+        moved(10, 2)
+    shown = re.sub(r"\x1b\[[\d;]*m", "", screen.getvalue())
+    assert "[red]push[/red]\\x1b[2J, 2 of 3 files" in shown
+
+
+@pytest.mark.parametrize(
+    ("environ", "moving"),
+    [
+        ({}, True),
+        ({"TERM": "dumb"}, False),
+        ({"CI": "true"}, False),
+        ({"CI": "false"}, True),
+        ({"CI": ""}, True),
+        ({"MAKEFLAGS": "s"}, False),
+        ({"MAKEFLAGS": "ks -j2 --jobserver-auth=3,4"}, False),
+        ({"MAKEFLAGS": " -j2 --jobserver-auth=3,4"}, True),
+        ({"MAKEFLAGS": "kw"}, True),
+        ({"MAKEFLAGS": "NAMES=s"}, True),
+        ({"MAKEFLAGS": " -- NAMES=s"}, True),
+        ({"MAKEFLAGS": "--silent-not"}, True),
+    ],
+)
+def test_where_what_changes_in_place_is_shown(
+    environ: dict[str, str], moving: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Screen())
+    assert output.shows_moving(environ) is moving
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert not output.shows_moving(environ)
 
 
 def test_an_error_that_the_work_goes_on_after_is_said_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,14 @@ import io
 import re
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from ec2tasks.base import output
+from ec2tasks.base.state import State
 from ec2tasks.base.waiting import waiting
+from ec2tasks.base.waits import Usual
 
 
 class Screen(io.StringIO):
@@ -46,7 +49,7 @@ def test_on_a_terminal_it_is_one_line_that_others_take_the_place_of(monkeypatch:
         time.sleep(0.1)
         output.step("the port is opened")
         time.sleep(0.1)
-    assert stream.getvalue().count("waiting for SSH: ") > 2
+    assert len(re.findall("waiting [0-9]+ s for SSH", stream.getvalue())) > 2
     lines = shown(stream.getvalue())
     assert lines[0] == "ec2: the port is opened"
     assert re.fullmatch(r"ec2: waited \d+ s for SSH", lines[1])
@@ -67,3 +70,27 @@ def test_where_it_fails_the_error_alone_is_left(terminal: bool, monkeypatch: pyt
         wait_in_vain()
     assert "waited" not in stream.getvalue()
     assert [line for line in shown(stream.getvalue()) if terminal] == []
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_how_long_it_usually_takes_is_said_once_it_is_known(
+    terminal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Usual(state=State(folder=tmp_path, sockets=tmp_path), kind="SSH here")
+    for words in ("", " (usually 0 s)"):
+        stream = Screen() if terminal else io.StringIO()
+        monkeypatch.setattr(sys, "stderr", stream)
+        with waiting("it", usual=usual, worth_a_word=0.02, renewed=0.01):
+            time.sleep(0.1)
+        # What is no real terminal here is 20 columns wide.
+        said = f"waiting 0 s{words} for it"[:20] if terminal else f"waiting for it{words}\n"
+        assert said in stream.getvalue()
+
+
+def test_what_is_quick_or_fails_is_no_wait_to_remember(tmp_path: Path) -> None:
+    usual = Usual(state=State(folder=tmp_path, sockets=tmp_path), kind="SSH here")
+    with waiting("it", usual=usual, worth_a_word=600):
+        pass
+    with pytest.raises(ZeroDivisionError), waiting("it", usual=usual, worth_a_word=0.0):
+        _ = 1 / 0
+    assert usual.words() == ""

@@ -139,8 +139,8 @@ def test_variables_from_the_environment(scratch: Scratch) -> None:
 def test_variables_from_the_makefile(scratch: Scratch, *, first: bool) -> None:
     include, rest = "include Makefile.inc\n", "EC2_TYPE ?= g5.xlarge\non-ec2-b: EC2_TYPE = g6.xlarge\n"
     scratch.write(include + rest if first else rest + include)
-    assert scratch.called("on-ec2-a") == ["make", *LEAVE, "--type", "g5.xlarge", "a"]
-    assert scratch.called("on-ec2-b") == ["make", *LEAVE, "--type", "g6.xlarge", "b"]
+    assert scratch.called("on-ec2-a") == ["make", *LEAVE, "--type", "g5.xlarge", "--reuse", "a"]
+    assert scratch.called("on-ec2-b") == ["make", *LEAVE, "--type", "g6.xlarge", "--reuse", "b"]
 
 
 @pytest.mark.parametrize(
