@@ -13,10 +13,12 @@ from botocore.session import get_session
 from support.repository import REPO
 
 from ec2tasks.commands import fetch
+from ec2tasks.commands.first_push import WORTH_A_LOOK
 from ec2tasks.commands.use import TOLD_FROM
 from ec2tasks.config import schema
 from ec2tasks.config.parsers import USER_DATA_LIMIT
 from ec2tasks.lifecycle.ignored import WORTH_ASKING
+from ec2tasks.remote.end_job import GRACE, HARD
 from ec2tasks.sync import engine as sync
 from ec2tasks.sync import pull as incoming
 
@@ -72,6 +74,9 @@ NUMBERS = [
     ("reliability.md", "every `pull_every` (60 s)", 60, DEFAULTS["pull_every"]),
     ("user.md", "every `pull_every` (a minute)", 60, DEFAULTS["pull_every"]),
     ("user.md", "Over 100 MB that nobody", 100_000_000, WORTH_ASKING),
+    ("user.md", "whose first push is over 200 MB", 200_000_000, WORTH_A_LOOK),
+    ("user.md", "goes on for 30 s gets SIGTERM", 30, GRACE),
+    ("user.md", "and 10 s later SIGKILL", 10, HARD),
     ("user.md", "`reap_after` (7 days)", 7 * 86400, DEFAULTS["reap_after"]),
     ("user.md", "no command runs for 30 minutes", 1800, DEFAULTS["idle_stop"]),
     ("user.md", "the last 50 jobs", 50, word("runner.sh", "KEPT_JOBS")),

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 
 from ec2tasks.aws.capacity import NoCapacityError
 from ec2tasks.base import output
@@ -16,6 +16,7 @@ from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.terminal import has_input, on_terminal, terminal_size
 from ec2tasks.commands.environment import begin, wanted_environment
 from ec2tasks.commands.fetch import fetch, move_files, while_fetching
+from ec2tasks.commands.first_push import look_at_first_push
 from ec2tasks.commands.left_behind import tell_left_behind
 from ec2tasks.commands.preflight import check_run
 from ec2tasks.commands.reconnect import JobConnection
@@ -71,6 +72,8 @@ def run(context: CallContext, request: RunRequest, *, environ: Mapping[str, str]
     """
     settings = context.settings
     check_run(context, sync=request.sync)
+    if request.sync:
+        context = replace(context, before_launch=cache(partial(look_at_first_push, context)))
     used = spent = 0.0
     for resumed in itertools.count():
         began = time.monotonic()

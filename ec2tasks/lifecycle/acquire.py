@@ -103,6 +103,8 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
             f"{acquired.instance.where} is {acquired.instance.state}: no command runs on it",
             hint="`ec2tasks finish` starts it, fetches the results and ends it",
         )
+    if acquired.instance is None and may_launch:
+        context.before_launch()
     if next_step(acquired.instance, context.settings.via) is not NextStep.USE:
         _bring_up(context, acquired, may_launch=may_launch)
     assert acquired.instance is not None

@@ -15,13 +15,17 @@ from ec2tasks.config.settings import Settings
 from ec2tasks.lifecycle import launch_journal
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CallContext:
     """What one call of ec2tasks knows before it asks AWS anything.
 
-    `reuse`: an instance is used also where it is of another type than this call names. `whose` tells one
-    AWS account's credentials here from another's, and may ask AWS: once, for whatever first needs to know
-    it.
+    `reuse`: an instance is used also where it is of another type than this call names. `before_launch` is
+    called, outside of all locks, where one is about to be launched. `whose` tells one AWS account's
+    credentials here from another's, and may ask AWS: once, for whatever first needs to know it.
     """
 
     settings: Settings
@@ -31,6 +35,7 @@ class CallContext:
     tools: Tools
     home: Path
     reuse: bool = False
+    before_launch: Callable[[], None] = nothing
     whose: Callable[[], str] = str
 
     @property

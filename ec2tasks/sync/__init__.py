@@ -14,6 +14,7 @@ Start with `engine.sync_files`, which moves them, and `engine.differences`, whic
     patterns      which names no ignore pattern can fit
     travelling    which of the paths that somebody named travel at all
     progress      what gets a bar, the biggest items
+    caches        which folders look like what need not travel
     environments  which folders fit one machine only
     links         the project's links that lead out of it
     touched       what was changed there, whatever its time says
