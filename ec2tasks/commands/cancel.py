@@ -68,8 +68,14 @@ def job_to_cancel(listed: Sequence[JobStatus], wanted: str) -> JobStatus | None:
 def _cancelled(record: Record, job: JobStatus) -> Outcome:
     """End it, and tell how. Raises Failure where it goes on all the same, LostJobError as for any other."""
     host, tools, what = record.lease.host, record.lease.context.tools, words(named([job])[0])
-    with waiting(f"{what} to end, after {GRACE:.0f} s by force"):
-        by = cancel_job(host, job.job_id, tools)
+    output.step(f"ending {what}")
+    try:
+        with waiting(f"its end, by force after {GRACE:.0f} s"):
+            by = cancel_job(host, job.job_id, tools)
+    except KeyboardInterrupt:
+        output.step("it is being ended there all the same")
+        output.hint(f"`ec2tasks finish {job.job_id}` waits for that and fetches its results")
+        raise
     if by is EndedBy.NOTHING:
         raise Failure(
             f"{what} goes on although it was killed: its process does not react",

@@ -109,6 +109,7 @@ def _stopped(facts: Facts, reason: str | None) -> Decision:
 FOUND = "it was found {state}, and no option or setting asks for another end; {}"
 ENDS = "`ec2tasks down` ends it"
 GIVES_UP = "`ec2tasks down --no-rsync` gives it up"
+COMES_BACK = "`ec2tasks attach` comes back to it, `ec2tasks cancel` ends it"
 FINISHES = "`ec2tasks finish` waits for its end, fetches its results and applies its end of life"
 
 
@@ -117,9 +118,9 @@ def _next_command(facts: Facts, decision: Decision) -> str | None:
     if decision.final_state is FinalState.TERMINATE:
         return None
     if facts.end is End.LEFT_BY_INTERRUPT:
-        return f"it was sent Ctrl-C and may end; `ec2tasks attach` comes back to it, {FINISHES}"
+        return f"it was sent Ctrl-C and may end; {COMES_BACK}, {FINISHES}"
     if facts.end is End.DETACHED:
-        return f"the command goes on there: `ec2tasks attach` comes back to it, {FINISHES}"
+        return f"the command goes on there: {COMES_BACK}, {FINISHES}"
     if facts.others and facts.job and decision.reason:
         gives_up = f", {GIVES_UP}" if facts.explicit else ""
         return f"{FINISHES}; `ec2tasks sync --pull` fetches what there is now{gives_up}"

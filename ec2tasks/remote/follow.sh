@@ -77,8 +77,8 @@ kept() {
 # While this process is there, somebody sees the job: sessions tell of those that nobody sees, and a shell that was
 # left at its prompt ends.
 be_seen() {
-    exec 5>>"$job_dir/watched"
-    flock --shared 5
+    # A full disk keeps nobody from it.
+    { exec 5>>"$job_dir/watched"; } 2>/dev/null && flock --shared 5
 }
 
 # What the client says: `keys count=N text=OCTAL`, `data count=N` and N bytes, `eof`, `size rows= columns=`, `alive`.

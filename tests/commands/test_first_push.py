@@ -36,7 +36,7 @@ def test_the_biggest_and_the_caches_are_named(
 ) -> None:
     look_at_first_push(context, ask=lambda _question: None, environ={})
     said = capsys.readouterr().err
-    assert "3.0 kB in 2 files to push to a new instance; the biggest: model.bin (2.0 kB), mlruns" in said
+    assert "3.0 kB in 2 files to push to a new instance; the biggest: model.bin (2.0 kB), mlruns/a" in said
     assert "mlruns (1.0 kB) need not travel: MLflow's records of earlier runs" in said
     assert "hint: `ec2tasks init` writes .rsyncignore; then `echo /mlruns/ >> .rsyncignore`" in said
 
