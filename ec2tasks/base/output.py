@@ -26,6 +26,7 @@ from ec2tasks.base.shown import shown, shown_lines
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
+LEAST_CELL = 20  # columns that a cell which is cut must have
 CLEARED = "\r\033[K"
 _LINES = threading.RLock()  # one line at a time, whichever thread has it to say
 _passing: list[str] = []  # the line on the terminal that the next one takes the place of
@@ -156,10 +157,24 @@ def document(text: str, stream: TextIO | None = None) -> None:
     _put(shown_lines(text), stream or sys.stdout)
 
 
-def table(rows: Sequence[Sequence[str]], stream: TextIO | None = None) -> None:
-    """Put rows on stdout, or on this stream, as a table; the first row is the heading."""
+def table(rows: Sequence[Sequence[str]], stream: TextIO | None = None, *, cuts: bool = False) -> None:
+    """Put rows on stdout, or on this stream, as a table; the first row is the heading.
+
+    With `cuts` the last column is cut where a terminal has no room for all of it.
+    """
     stream = stream or sys.stdout
-    _put(columns(rows, room=_width(stream)), stream)
+    room = _width(stream)
+    _put(columns(with_last_cut(rows, room) if cuts and room else rows, room=room), stream)
+
+
+def with_last_cut(rows: Sequence[Sequence[str]], room: int) -> Sequence[Sequence[str]]:
+    """The same rows, the last cell of each cut to what so many columns leave for it, where that is enough."""
+    left = room - sum(max(len(shown(row[i])) for row in rows) + 2 for i in range(len(rows[0]) - 1))
+    if left < LEAST_CELL:
+        return rows
+    return [
+        [*row[:-1], row[-1] if len(shown(row[-1])) <= left else f"{row[-1][: left - 1]}…"] for row in rows
+    ]
 
 
 def can_ask() -> bool:

@@ -144,7 +144,7 @@ def jobs(c: Context, given: Mapping[str, Any]) -> None:
     if given["json"]:
         output.json([history.job_json(job) for job in listed])
     elif listed:
-        output.table(history.table_rows(listed))
+        output.table(history.table_rows(listed), cuts=True)
     else:
         output.step("nothing has run on the instance yet")
 

@@ -29,7 +29,7 @@ def runs(c: Context, given: Mapping[str, Any]) -> None:  # noqa: ARG001  # no se
     if given["json"]:
         output.json([run_json(run) for run in found.runs])
     elif found.runs:
-        output.table(run_commands.table_rows(found.runs))
+        output.table(run_commands.table_rows(found.runs), cuts=True)
     else:
         output.step("nothing has run for this project yet")
         output.hint('`ec2tasks run "COMMAND"` runs something')

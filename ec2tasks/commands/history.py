@@ -94,19 +94,21 @@ def _is_complete(context: CallContext, host: Host, job: JobStatus, view: View) -
 def table_rows(jobs: Sequence[JobStatus], now: datetime | None = None) -> list[tuple[str, ...]]:
     """Jobs as a table, its heading first; each by the shortest form that names it alone."""
     heading, names = ("JOB", "STATE", "CODE", "SINCE", "RAN", "COMMAND"), short_forms(named(jobs))
-    moment = (now or datetime.now(timezone.utc)).timestamp()
+    moment = now or datetime.now(timezone.utc)
     return [heading, *(_row(job, names[job.job_id], moment) for job in jobs)]
 
 
-def _row(job: JobStatus, name: str, now: float) -> tuple[str, ...]:
+def _row(job: JobStatus, name: str, now: datetime) -> tuple[str, ...]:
     code = "-" if job.code is None else str(job.code)
-    until = now if job.state == "running" else job.ended
+    until = now.timestamp() if job.state == "running" else job.ended
     ran = "-" if until is None else duration(max(0.0, until - job.started))
-    return (name, job.state, code, _local_time(job.started), ran, short_title(title_of(job.command)))
+    return (name, job.state, code, _since(job.started, now), ran, short_title(title_of(job.command)))
 
 
-def _local_time(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, tz=timezone.utc).astimezone():%Y-%m-%d %H:%M:%S}"
+def _since(seconds: int, now: datetime) -> str:
+    """The time of day here at so many seconds since 1970, with the day where that is not today."""
+    began = datetime.fromtimestamp(seconds, tz=timezone.utc).astimezone()
+    return f"{began:%H:%M:%S}" if began.date() == now.astimezone().date() else f"{began:%Y-%m-%d %H:%M}"
 
 
 def job_json(job: JobStatus) -> JobAnswer:

@@ -259,3 +259,16 @@ def test_without_a_terminal_nobody_is_asked() -> None:
         argv, start_new_session=True, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
     )
     assert said.stdout == "None\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "room", "last"),
+    [
+        ("make train", 40, "make train"),
+        ("make " + "x" * 40, 40, "make " + "x" * 26 + "…"),
+        ("make " + "x" * 40, 20, "make " + "x" * 40),  # a narrow one shows a row as lines
+    ],
+)
+def test_the_last_column_is_cut_to_the_room_that_is_left(command: str, room: int, last: str) -> None:
+    rows = output.with_last_cut([("JOB", "COMMAND"), ("091203", command)], room)
+    assert [row[-1] for row in rows] == ["COMMAND", last]

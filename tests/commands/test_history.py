@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -51,6 +51,12 @@ def test_a_job_in_the_table(values: dict[str, object], state: str, code: str, ra
         ran,
         command,
     )
+
+
+@pytest.mark.parametrize(("later", "since"), [(0, "%H:%M:%S"), (2, "%Y-%m-%d %H:%M")])
+def test_since_when_is_told_with_the_day_where_that_is_another(later: int, since: str) -> None:
+    _heading, row = table_rows([SERVE], BEGAN + timedelta(days=later))
+    assert row[3] == f"{BEGAN.astimezone():{since}}"
 
 
 def test_without_a_name_the_newest_is_meant_and_of_none_there_is_none() -> None:
