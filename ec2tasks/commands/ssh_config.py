@@ -41,14 +41,16 @@ def begin(context: CallContext) -> str | None:
                 output.step(f"`{line}` now stands at the top of {config}")
     except Failure as error:
         unfit = error
-    alias = _keep(context)
+    found = _keep(context)
     if unfit:
         raise unfit
-    return alias
+    if found:
+        _check_reached(context, *found)
+    return found[0] if found else None
 
 
-def _keep(context: CallContext) -> str | None:
-    """Keep the entry of the project's instance, where it runs; what ssh calls it."""
+def _keep(context: CallContext) -> tuple[str, Host] | None:
+    """Keep the entry of the project's instance, where it runs; what ssh calls it, and what that is to be."""
     name, region = context.settings.name, context.aws.region
     listed = instances.list_instances(context.aws, owner=context.settings.key_name)
     forget_gone(context, region, listed)
@@ -59,9 +61,7 @@ def _keep(context: CallContext) -> str | None:
     host = connect_running(context)
     ssh_entries.keep(context, host)
     entry = ssh_entries.read_entries(context.state).get(context.key)
-    if entry:
-        _check_reached(context, entry.alias, host)
-    return entry.alias if entry else None
+    return (entry.alias, host) if entry else None
 
 
 def _check_reached(context: CallContext, alias: str, host: Host) -> None:
