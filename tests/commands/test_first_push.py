@@ -20,10 +20,11 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CallContext:
     """A project of 3 kB with a cache, where as much is big."""
     monkeypatch.setattr(first_push, "WORTH_A_LOOK", 2000)
     monkeypatch.setattr("ec2tasks.sync.caches.WORTH_NAMING", 100)
-    (tmp_path / "mlruns").mkdir()
-    (tmp_path / "mlruns" / "a").write_bytes(b"x" * 1000)
-    (tmp_path / "model.bin").write_bytes(b"x" * 2000)
-    found = SimpleNamespace(project=SimpleNamespace(root=tmp_path), tools=Tools())
+    root = tmp_path / "shop"
+    (root / "mlruns").mkdir(parents=True)
+    (root / "mlruns" / "a").write_bytes(b"x" * 1000)
+    (root / "model.bin").write_bytes(b"x" * 2000)
+    found = SimpleNamespace(project=SimpleNamespace(root=root), tools=Tools())
     return cast(CallContext, found)
 
 
