@@ -19,6 +19,7 @@ _ec2tasks_make() {
         if [[ $word == "$start"* ]]; then
             COMPREPLY=()
             _ec2tasks_ask "$start" make "${word#"$start"}"
+            [[ on-ec2-notebook == "$word"* ]] && COMPREPLY+=(on-ec2-notebook)  # which needs no rule of the Makefile's
             return
         fi
     done

@@ -119,7 +119,7 @@ echo "${COMPREPLY[@]}"
     [
         ("", ("ec2tasks", "make", ""), "eval train"),
         ("", ("ec2tasks", "run", "--type", "=", "g6.xl"), "g6.xlarge"),
-        (str(BASH_COMPLETION), ("make", "on-ec2-"), "on-ec2-eval on-ec2-train"),
+        (str(BASH_COMPLETION), ("make", "on-ec2-"), "on-ec2-eval on-ec2-train on-ec2-notebook"),
         (str(BASH_COMPLETION), ("make", "on-each-ec2-e"), "on-each-ec2-eval"),
         (str(BASH_COMPLETION), ("make", "ev"), "eval"),
     ],
