@@ -91,6 +91,7 @@ NUMBERS = [
     ("guard.md", "given less than 30 s to come", 30, word("guard.sh", "first_visit")),
     ("guard.md", "for 15 minutes at most", 900, word("guard.sh", "boot_limit")),
     ("guard.md", "a twentieth of a core during a minute", 60, word("guard.sh", "window")),
+    ("guard.md", "on the machine for 8 hours", 8 * 3600, word("guard.sh", "login_limit")),
     ("guard.md", "longer than three minutes is forced", 180, word("guard.sh", "force_after")),
     ("guard.md", "a client that says nothing for a minute is gone", 60, word("follow.sh", "SILENCE")),
     ("use.md", "on the instance, every 10 s", 10, word("sampler.sh", "EVERY")),

@@ -18,6 +18,8 @@ first_visit=30
 boot_limit=900
 # Seconds over which the work of processes without a session is measured, and after which a sample is too old.
 window=60
+# Seconds after which a login no longer counts, where nothing works and no other comes: an editor left open.
+login_limit=28800
 # Seconds that an orderly power off may take.
 force_after=180
 umask 022
@@ -78,8 +80,9 @@ passed_by() {
 # Someone is logged in where an SSH connection has a process: one kept open for later has none, though sshd
 # may still call it USER@notty. OpenSSH 9.8 renamed the process.
 logged_in() {
-    local pid parent state words
+    local pid parent state words on=' '
     declare -A names=() parents=()
+    who=''
     while read -r pid parent state words; do
         [[ $state == Z* ]] && continue
         if [[ $words =~ ^sshd(-session)?:\ ([^ ]+)$ ]]; then names[$pid]=${BASH_REMATCH[2]}; fi
@@ -87,9 +90,21 @@ logged_in() {
         parents[$parent]=1
     done < <(ps -eo pid=,ppid=,stat=,args=)
     for pid in "${!names[@]}"; do
-        [ -n "${parents[$pid]-}" ] && who=${names[$pid]} && return 0
+        [ -n "${parents[$pid]-}" ] || continue
+        who=${names[$pid]} on+="$pid "
+        [[ $logins == *" $pid "* ]] || calm=$now
     done
-    return 1
+    logins=$on
+    [ -n "$who" ]
+}
+
+# Since when nothing works beside a login, as `calm`: the processors under a twentieth of one core in each minute.
+look_at_work() {
+    local _ user nice system
+    ((now - calm_at >= window)) || return 0
+    read -r _ user nice system _ </proc/stat
+    ((user + nice + system - busy < (now - calm_at) * 5)) || calm=$now
+    calm_at=$now busy=$((user + nice + system))
 }
 
 # What a command of ec2tasks left behind, with nohup or in a tmux of its own, counts while it works: its
@@ -119,10 +134,11 @@ starting() {
 # What keeps the instance, as `reason`; success where something does.
 active() {
     if passed_by || in_use; then
-        reason="a session or a command of ec2tasks is on it" strangers=0
+        reason="a session or a command of ec2tasks is on it" strangers=0 calm=$now
         return 0
     fi
-    if logged_in; then
+    logged_in || calm=$now
+    if [ -n "$who" ] && ((now - calm < login_limit)); then
         reason="$who is logged in"
     elif left_working; then
         reason="what a command of ec2tasks left behind is working"
@@ -131,6 +147,7 @@ active() {
         return 0
     else
         reason="nobody is on it, and no command runs" strangers=0
+        [ -z "$who" ] || reason="$who is logged in, but nothing worked for $((login_limit / 3600)) h"
         return 1
     fi
     # What others do may leave results that nobody has fetched; a single look may be ours.
@@ -330,6 +347,7 @@ lost="a spot instance can't be stopped, only terminated, and what is on it has n
 trap on_term TERM
 uptime_now
 armed=$now last=$now saved=-60 looked_at=-1 work=0 left=1 strangers=0 going='' who='' reason='' traces='' told=''
+calm=$now calm_at=-60 busy=0 logins=''
 # A guard that was killed goes on where it was.
 while read -r name value; do
     [[ $name =~ ^(armed|last_active)$ && $value =~ ^[0-9]{1,9}$ && $value -le $now ]] || continue
@@ -349,6 +367,7 @@ until shutting_down; do
         pause=$tick look_every=$window
         if [ "${limit[idle_stop]}" -gt 0 ] && [ "${limit[idle_stop]}" -lt 60 ]; then pause=1 look_every=2; fi
         idle=1
+        look_at_work
         if active; then
             last=$now idle=0
             [ "$reason" = "it is still starting" ] || [ -e "$here/visited" ] || : >"$here/visited"
