@@ -59,9 +59,7 @@ def _keep(context: CallContext) -> tuple[str, Host] | None:
         output.hint("`ec2tasks up` launches or starts it")
         return None
     host = connect_running(context)
-    ssh_entries.keep(context, host)
-    entry = ssh_entries.read_entries(context.state).get(context.key)
-    return (entry.alias, host) if entry else None
+    return ssh_entries.put(context, host), host
 
 
 def _check_reached(context: CallContext, alias: str, host: Host) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
@@ -72,15 +72,22 @@ def end(state: State) -> None:
 def keep(context: CallContext, host: Host) -> None:
     """Keep how the project's instance is reached; where that can't be, it is said, and the work goes on."""
     try:
-        with lock(context.state, "ssh-config"):
-            known = read_entries(context.state)
-            changed = with_entry(
-                known, context.key, context.scope_of(context.aws.region), context.settings.name, host
-            )
-            if changed != known and context.state.ssh_config.exists():
-                _write(context.state, changed)
+        put(context, host)
     except Failure as error:
         output.warn_of(error)
+
+
+def put(context: CallContext, host: Host) -> str:
+    """Keep how the project's instance is reached: what ssh calls it. Raises Failure if it can't be kept."""
+    scope, name = context.scope_of(context.aws.region), context.settings.name
+    # A key that was named from this folder is to be found from any.
+    host = replace(host, identities=tuple(path.absolute() for path in host.identities))
+    with lock(context.state, "ssh-config"):
+        known = read_entries(context.state)
+        changed = with_entry(known, context.key, scope, name, host)
+        if changed != known and context.state.ssh_config.exists():
+            _write(context.state, changed)
+    return changed[context.key].alias
 
 
 def drop(context: CallContext, name: str, instance_id: str = "") -> None:

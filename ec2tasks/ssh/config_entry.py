@@ -86,5 +86,6 @@ def _fit(what: str, value: str, form: re.Pattern[str]) -> str:
 
 
 def _unfit(what: str, value: str) -> UsageError:
-    hints = {"path": "XDG_STATE_HOME and -i name other files", "login": "user: NAME in ec2.yaml"}
+    other = "a path without quotes and the like: -i names another key, XDG_STATE_HOME another folder"
+    hints = {"path": other, "login": "user: NAME in ec2.yaml"}
     return UsageError(f"the {what} `{value}` can't stand in an ssh_config", hint=hints.get(what))

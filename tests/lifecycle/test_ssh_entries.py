@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.values import call_context, ssh_host
+from support.values import INSTANCE, call_context, ssh_host
 
+from ec2tasks.aws import instances
+from ec2tasks.aws.client import Aws
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import start_thread
 from ec2tasks.base.state import State
 from ec2tasks.lifecycle.context import CallContext
-from ec2tasks.lifecycle.find import forget_entry, keep_entry
-from ec2tasks.lifecycle.ssh_entries import begin, drop_gone, end, read_entries, with_entry
+from ec2tasks.lifecycle.find import find_instance, forget_entry, keep_entry
+from ec2tasks.lifecycle.ssh_entries import begin, drop_gone, end, put, read_entries, with_entry
 
 HOST = ssh_host(Path("/nowhere"))
 OTHER = replace(HOST, instance_id="i-0fedcba9876543210", address="127.0.0.2")
@@ -95,6 +97,29 @@ def test_a_host_that_has_no_form_is_said_and_no_run_fails_for_it(
     assert "the login `ubuntu\\nProxyCommand x` can't stand in an ssh_config" in capsys.readouterr().err
     with pytest.raises(UsageError):
         with_entry({}, "a", "b", "shop", replace(HOST, user=""))
+
+
+def test_a_key_named_from_a_folder_is_found_from_any(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(state)
+    monkeypatch.chdir(state.folder)
+    assert put(named(state, "shop"), replace(HOST, identities=(Path("k.pem"),))) == "ec2-shop"
+    assert f"IdentityFile {state.folder}/k.pem\n" in state.ssh_config.read_text()
+    with pytest.raises(UsageError, match="can't stand in an ssh_config"):
+        put(named(state, "shop"), replace(HOST, identities=(Path("a\nb"),)))
+
+
+@pytest.mark.parametrize("state_of_it", ["stopped", None])
+def test_what_aws_shows_no_more_goes_with_the_next_call_that_asks(
+    state_of_it: str | None, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(state)
+    found = [replace(INSTANCE, state=state_of_it)] if state_of_it else []
+    monkeypatch.setattr(instances, "list_instances", lambda *_args, **_options: found)
+    monkeypatch.setattr(Aws, "check_region", lambda _self: None)
+    context = named(state, INSTANCE.name)
+    keep_entry(context, HOST)
+    find_instance(context)
+    assert aliases(state) == []
 
 
 def test_several_at_once_lose_nothing(state: State) -> None:

@@ -87,7 +87,7 @@ def test_it_is_reached_by_its_name_from_each_start_to_each_end(
     listed = local_project.call("sftp", "-S", "ssh", "-b", "-", name, stdin="ls shop\n")  # as PyCharm does
     assert "shop/data" in listed.out, listed.err
     an_editor_keeps_it_as_long_as_it_is_there(local_project, name)
-    assert local_project.ec2tasks("status").code == 0
+    assert local_project.ec2tasks("ls").code == 0
     assert "Host " not in entries(local_project)
     assert local_project.ec2tasks("up").code == 0
     assert local_project.call("ssh", name, "cat shop/data").out == "17\n"
