@@ -15,7 +15,7 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from ec2tasks.local import cloud, images, keys, launch, prices, quotas, signature
+from ec2tasks.local import cloud, images, keys, launch, prices, quotas, signature, vpc
 from ec2tasks.local.answers import Call, Refusal, error_body, read_call, throttle_refusal
 from ec2tasks.local.faults import ErrorFault, FaultFile
 from ec2tasks.local.fleet import Fleet
@@ -251,7 +251,7 @@ class Api:
             has_key_pair=cloud.has_key_pair(region, call.parameters.get("KeyName", "")),
             architectures=cloud.architectures(instance_type),
             offered_zones=cloud.offered_zones(instance_type, region),
-            subnet_zone=cloud.subnet_zone(region, subnet) if subnet else None,
+            subnet_zone=vpc.subnet_zone(region, subnet) if subnet else None,
         )
 
     def _run(self, call: Call, environ: dict[str, Any]) -> Reply:
@@ -295,6 +295,7 @@ class Api:
         for instance_id in ids:
             size, device = (image.size_gib, image.root_device) if image else (8, images.ROOT_DEVICE)
             cloud.place(instance_id, placement.zone, size, device, by_us=placement.by_us)
+            vpc.give_private_address(instance_id)
         self._fleet.converge()
         after = [cloud.launch_details(instance_id) for instance_id in ids]
         pairs = [pair for old, new in zip(before, after, strict=True) for pair in zip(old, new, strict=True)]

@@ -1,4 +1,4 @@
-"""moto's models of instances and images, as the local EC2 uses them: only `lag` knows their inside too.
+"""moto's models of instances and images, as the local EC2 uses them; only `lag` and `vpc` know them too.
 
 moto says what the account holds; which hosts really run is the fleet's to say, and it is written back here.
 """
@@ -130,7 +130,8 @@ def seed_parameters(region: str) -> None:
         stored[name] = [parameter]
 
 
-def _instances() -> Iterator[tuple[str, Any]]:
+def models() -> Iterator[tuple[str, Any]]:
+    """All instances of all accounts, each with its region."""
     for account in list(ec2_backends):
         for region in list(ec2_backends[account]):
             for reservation in list(ec2_backends[account][region].reservations.values()):
@@ -138,8 +139,9 @@ def _instances() -> Iterator[tuple[str, Any]]:
                     yield region, instance
 
 
-def _instance(instance_id: str) -> Any:
-    for _, instance in _instances():
+def model(instance_id: str) -> Any:
+    """The model of an instance."""
+    for _, instance in models():
         if instance.id == instance_id:
             return instance
     raise InvalidInstanceIdError(instance_id)
@@ -164,33 +166,22 @@ def records() -> list[Record]:
             zone=instance.availability_zone,
             tags=_tags(instance),
         )
-        for region, instance in _instances()
+        for region, instance in models()
     ]
 
 
 def set_state(instance_id: str, state: str, *, code: str = "", message: str = "") -> None:
     """Set the state that the account shows; with `code` and `message`, also its reason."""
-    instance = _instance(instance_id)
+    instance = model(instance_id)
     instance._state.name, instance._state.code = state, STATE_CODES[state]
     if code:
         instance.state_reason = StateReason(f"{code}: {message}", code)
         instance._reason = ""  # AWS gives a transition reason only for what a user asked for
 
 
-def set_address(instance_id: str, address: str, *, public: bool) -> None:
-    """Give an instance that is starting an address, and this moment as its launch time."""
-    instance = _instance(instance_id)
-    if public:
-        instance.nics[0].public_ip = address
-    else:
-        nic = instance.nics[0]
-        nic.private_ip_address = nic.private_ip_addresses[0]["PrivateIpAddress"] = address
-    instance.launch_time = utcnow()
-
-
 def end_instance(instance_id: str, *, terminate: bool, code: str, message: str) -> None:
     """Stop or terminate an instance not by a user's call: it shut down from inside, or AWS took it back."""
-    instance = _instance(instance_id)
+    instance = model(instance_id)
     if terminate:
         instance.terminate()
     else:
@@ -202,14 +193,6 @@ def offered_zones(instance_type: str, region: str) -> list[str]:
     """The region's zones that offer the type, by AWS's own list."""
     rows = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(region, [])
     return sorted(row["Location"] for row in rows if row["InstanceType"] == instance_type)
-
-
-def subnet_zone(region: str, subnet_id: str) -> str | None:
-    """The zone of a subnet; None when there is no such subnet."""
-    for zones in list(ec2_backends[ACCOUNT][region].subnets.items()):
-        if subnet_id in zones[1]:
-            return str(zones[0])
-    return None
 
 
 def architectures(instance_type: str) -> list[str]:
@@ -242,7 +225,7 @@ def has_profile(name_or_arn: str) -> bool:
 
 def place(instance_id: str, zone: str, size_gib: int, root_device: str, *, by_us: bool) -> None:
     """Set what AWS decides at a launch and moto does not: the root volume and, with `by_us`, the zone."""
-    instance = _instance(instance_id)
+    instance = model(instance_id)
     backend = instance.ec2_backend
     if by_us:
         instance._placement.zone = zone
@@ -260,10 +243,15 @@ def place(instance_id: str, zone: str, size_gib: int, root_device: str, *, by_us
 
 
 def launch_details(instance_id: str) -> tuple[str | None, ...]:
-    """Addresses, names and zone of an instance, set after moto's answer; always in the same order."""
-    instance = _instance(instance_id)
+    """Addresses, names and zone of an instance, set after moto's answer; always in the same order.
+
+    The private address with its tag, since it could be the beginning of another.
+    """
+    instance = model(instance_id)
     zone = f"<availabilityZone>{instance.availability_zone}</availabilityZone>"
-    return (instance.public_dns_name, instance.public_ip, zone, instance.subnet_id)
+    private = f">{instance.private_ip}<"
+    names = (instance.public_dns_name, instance.private_dns_name)
+    return (*names, instance.public_ip, private, zone, instance.subnet_id)
 
 
 def have_ended(instance_ids: Sequence[str]) -> bool:
@@ -274,12 +262,12 @@ def have_ended(instance_ids: Sequence[str]) -> bool:
 
 def set_behavior(instance_id: str, behavior: str) -> None:
     """What a shutdown from inside does: `stop` or `terminate`."""
-    _instance(instance_id).instance_initiated_shutdown_behavior = behavior
+    model(instance_id).instance_initiated_shutdown_behavior = behavior
 
 
 def key_text(instance_id: str) -> str:
     """The public key of the instance's key pair, as a line; empty when it has none."""
-    instance = _instance(instance_id)
+    instance = model(instance_id)
     pair = instance.ec2_backend.key_pairs.get(instance.key_name)
     if pair is None:
         return ""
@@ -288,18 +276,18 @@ def key_text(instance_id: str) -> str:
 
 def user_data(instance_id: str) -> bytes:
     """The instance's user data, decoded."""
-    value = _instance(instance_id).user_data
+    value = model(instance_id).user_data
     return base64.b64decode(str(value)) if value else b""
 
 
 def hostname(instance_id: str) -> str:
     """The short host name, as AWS makes it of the private address."""
-    return f"ip-{str(_instance(instance_id).private_ip).replace('.', '-')}"
+    return f"ip-{str(model(instance_id).private_ip).replace('.', '-')}"
 
 
 def login(instance_id: str, region: str) -> tuple[str, str]:
     """The image's login user and family."""
-    image = images.find(_instance(instance_id).image_id, region)
+    image = images.find(model(instance_id).image_id, region)
     return (image.login, image.family) if image else ("ubuntu", "own-image")
 
 
@@ -313,7 +301,7 @@ def _profile(instance: Any) -> Any:
 
 def facts(instance_id: str, credentials: Credentials, interruption: Mapping[str, str] | None) -> Facts:
     """What the metadata service knows of an instance, as of now."""
-    instance = _instance(instance_id)
+    instance = model(instance_id)
     profile = _profile(instance)
     role = profile.roles[0] if profile is not None and profile.roles else None
     shows_tags = instance.metadata_options.instance_metadata_tags == "enabled"

@@ -24,6 +24,9 @@ where nothing else is said.
     lag: {security-group: 3, key-pair: 3, instance-profile: 3, instance: 3, tags: 3}
                                 the same by kind
     console_late: 20            the console shows nothing for 20 s after an instance's start
+    node_lost: i-0123abcd       that instance dies at once, as when its hardware fails (an id or a list)
+    partition: i-0123abcd       the network between the instances falls apart: those named (an id or a list)
+                                and the rest don't reach each other; with `all`, none reaches another
     disk_full_mb: 20            the home is a disk of 20 MB (boots from now on; stopping loses what it holds)
 """
 
@@ -54,6 +57,8 @@ EXAMPLES: dict[str, str] = {
     "spot_seconds": "spot_seconds: 5",
     "lag": "lag: 3",
     "console_late": "console_late: 20",
+    "node_lost": "node_lost: i-0123abcd",
+    "partition": "partition: i-0123abcd",
     "disk_full_mb": "disk_full_mb: 20",
 }
 ERROR_KEYS = ("code", "status", "times", "after", "message")
@@ -89,6 +94,8 @@ class Faults:
     spot_seconds: float = 120
     lag: Mapping[str, float] = field(default_factory=dict)
     console_late: float = 0
+    node_lost: tuple[str, ...] = ()
+    partition: tuple[str, ...] = ()
     disk_full_mb: int | None = None
 
     def lacks_capacity(self, instance_type: str, zone: str) -> bool:
@@ -102,6 +109,16 @@ class Faults:
     def announces(self, instance_id: str) -> bool:
         """Whether this spot instance is told that it will be interrupted."""
         return "all" in self.spot_notice or instance_id in self.spot_notice
+
+    def loses(self, instance_id: str) -> bool:
+        """Whether this instance's hardware fails."""
+        return instance_id in self.node_lost
+
+    def side_of(self, instance_id: str) -> str:
+        """The part that this instance is in, of a network that fell apart: those in one reach each other."""
+        if "all" in self.partition:
+            return instance_id
+        return "apart" if instance_id in self.partition else ""
 
 
 NONE = Faults()
@@ -162,8 +179,9 @@ def _errors(value: Any) -> dict[str, ErrorFault]:
     return {str(action): _error(entry) for action, entry in value.items()}
 
 
+WORDS = ("capacity", "capacity_lost", "spot_notice", "node_lost", "partition")
 _PARSERS: dict[str, Callable[[Any], Any]] = {
-    **{name: partial(_words, name) for name in ("capacity", "capacity_lost", "spot_notice")},
+    **{name: partial(_words, name) for name in WORDS},
     **{name: partial(_flag, name) for name in ("cut", "drop_ssh")},
     "throttle": _throttle,
     "errors": _errors,

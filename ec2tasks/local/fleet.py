@@ -6,7 +6,6 @@ target, and the state shown is the host's: `pending` until SSH answers, `stopped
 
 from __future__ import annotations
 
-import enum
 import socket
 import threading
 import time
@@ -15,59 +14,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
-from ec2tasks.local import cloud, keys, peer
+from ec2tasks.local import cloud, keys, peer, vpc
 from ec2tasks.local.faults import FaultFile
-from ec2tasks.local.host import Guest
+from ec2tasks.local.host import Guest, spawn
 from ec2tasks.local.layout import Layout
 from ec2tasks.local.metadata import Facts, MetadataService
+from ec2tasks.local.network import Wire
+from ec2tasks.local.phases import TARGET_STATES, Action, Phase, decide, ends_for_good
 from ec2tasks.local.relay import Relay, addresses, bind_free_address
 from ec2tasks.local.rootfs import REBOOT_CODE, Folders, HostSpec
 from ec2tasks.local.tree import remove_tree
-
-
-class Phase(enum.Enum):
-    """How far a host is."""
-
-    ABSENT = "absent"
-    BOOTING = "booting"
-    UP = "up"
-    ENDING = "ending"
-
-
-class Action(enum.Enum):
-    """What to do with a host."""
-
-    NOTHING = "nothing"
-    BOOT = "boot"
-    END = "end"
-    DELETE = "delete"
-
-
-TARGET_STATES = {
-    "pending": "running",
-    "running": "running",
-    "stopping": "stopped",
-    "stopped": "stopped",
-    "shutting-down": "terminated",
-    "terminated": "terminated",
-}
-RUN_STATES = {Phase.ABSENT: "pending", Phase.BOOTING: "pending", Phase.UP: "running", Phase.ENDING: "pending"}
-TRANSITIONAL_STATES = {"stopped": "stopping", "terminated": "shutting-down"}
-
-
-def decide(state: str, phase: Phase, *, disk: bool) -> tuple[str, Action]:
-    """The state to show and the action to take, from the state in the account and the host's phase."""
-    target = TARGET_STATES[state]
-    if target == "running":
-        return RUN_STATES[phase], Action.BOOT if phase is Phase.ABSENT else Action.NOTHING
-    if phase is Phase.ABSENT:
-        return target, Action.DELETE if target == "terminated" and disk else Action.NOTHING
-    return TRANSITIONAL_STATES[target], Action.NOTHING if phase is Phase.ENDING else Action.END
-
-
-def ends_for_good(behavior: str, *, spot: bool) -> bool:
-    """Whether a shutdown from inside terminates the instance; a one-time spot instance can't be stopped."""
-    return spot or behavior == "terminate"
 
 
 @dataclass(kw_only=True)
@@ -96,6 +52,7 @@ class Fleet:
         self._api = api
         self._uid = uid
         self._pool = addresses()
+        self._wire = Wire(spawn=spawn, uid=uid)
         self._machines: dict[str, Machine] = {}
         self._credentials = keys.Credentials()
         self._interruptions: dict[str, Mapping[str, str]] = {}
@@ -119,11 +76,12 @@ class Fleet:
                     self._end(machine)
                 elif action is Action.DELETE:
                     remove_tree(self._folders(record.id).root)
+            self._follow_wire()
 
     def _boot(self, record: cloud.Record) -> None:
         # One without a public address is reached at its private one, as from a company's network.
         address, sock = bind_free_address(self._pool, self._ssh_port)
-        cloud.set_address(record.id, address, public=record.public)
+        vpc.set_address(record.id, address, public=record.public)
         relay = Relay(sock, self._faults, admits=peer.is_own)
         machine = Machine(id=record.id, relay=relay)
         self._machines[record.id] = machine
@@ -167,6 +125,7 @@ class Fleet:
             folders=self._folders(record.id),
             tools=self._layout.guest,
             caches=self._layout.caches(family),
+            interface=vpc.interface(record.id),
             public_key=cloud.key_text(record.id),
             user_data=cloud.user_data(record.id),
         )
@@ -191,9 +150,11 @@ class Fleet:
         guest = Guest(spec, home_mb=self._faults.current().disk_full_mb, uid=self._uid)
         services: list[MetadataService | Relay] = []
         try:
-            metadata, api = guest.start()
+            metadata, api = guest.open_network()
             services.append(MetadataService(metadata, lambda: self._facts(machine.id)))
             services.append(self._api_relay(api))
+            self._join(spec, guest)
+            guest.start()
             with self.lock:
                 machine.guest = guest
                 told_to_end = machine.told_to_end.is_set()
@@ -206,11 +167,24 @@ class Fleet:
         finally:
             with self.lock:
                 machine.guest = None
+                self._wire.leave(machine.id)
             if machine.relay is not None:
                 machine.relay.pause()
             for service in services:
                 service.close()
             guest.close()
+
+    def _follow_wire(self) -> None:
+        self._wire.follow(vpc.hosts(self._wire.members, self._faults.current().side_of))
+
+    def _join(self, spec: HostSpec, guest: Guest) -> None:
+        """Connect an instance that boots to the others."""
+        if isinstance(guest.device, str):
+            print(f"{spec.instance_id}: no way to other instances: {guest.device}", flush=True)  # noqa: T201
+            return
+        with self.lock:
+            self._wire.join(spec.instance_id, guest.device, spec.folders.etc / "hosts")
+            self._follow_wire()
 
     def _api_relay(self, listener: socket.socket) -> Relay:
         """The AWS API, as the instance reaches it."""
@@ -273,9 +247,22 @@ class Fleet:
                 relay.follow_faults()
                 if drop:
                     relay.drop()
+            self._follow_wire()
             for record in cloud.records():
                 if record.spot and record.state == "running" and self._faults.current().announces(record.id):
                     self._announce(record.id)
+                if self._faults.current().loses(record.id):
+                    self._lose(record.id)
+
+    def _lose(self, instance_id: str) -> None:
+        """Pull an instance's plug: nothing in it has time for anything."""
+        machine = self._machines.get(instance_id)
+        if machine is None or machine.guest is None or machine.phase is not Phase.UP:
+            return
+        code, message = "Server.InternalError", "Internal error"
+        cloud.end_instance(instance_id, terminate=True, code=code, message=message)
+        machine.guest.kill()
+        self.converge()
 
     def _announce(self, instance_id: str) -> None:
         if instance_id in self._interruptions:
@@ -325,3 +312,5 @@ class Fleet:
                 self._end(machine)
         for machine in machines:
             machine.ended.wait(seconds)
+        with self.lock:
+            self._wire.close()

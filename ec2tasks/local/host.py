@@ -130,15 +130,22 @@ class Guest:
         os.close(options)
         self._net = GuestNet(self._process.pid, script=spec.tools / "netsetup.py", spawn=spawn, uid=uid)
 
-    def start(self) -> tuple[socket.socket, socket.socket]:
-        """Power on; return the listeners for the metadata service and for the AWS API."""
+    def open_network(self) -> tuple[socket.socket, socket.socket]:
+        """Bring its network up; return the listeners for the metadata service and for the AWS API."""
         assert self._process.stdout is not None
         with self._process.stdout as line:
             if not line.readline():
                 raise OSError("no network namespace")
-        listeners = self._net.open()
+        return self._net.open(self._spec.interface)
+
+    @property
+    def device(self) -> int | str:
+        """The other end of its interface to the other instances; or why there is none."""
+        return self._net.device
+
+    def start(self) -> None:
+        """Power on."""
         self._send("start")
-        return listeners
 
     def wait_for_ssh(self) -> bool:
         """Whether sshd answers, within its time; False as well when the host ends meanwhile."""

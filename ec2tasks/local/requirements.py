@@ -86,12 +86,13 @@ def check_programs() -> None:
 
 
 def warn_if_no_network(device: Path = Path("/dev/net/tun")) -> None:
-    """Say that instances will reach no network, where this user may not open what slirp4netns needs."""
-    if not os.access(device, os.R_OK | os.W_OK):
-        output.warning(
-            f"instances will reach no network: `{device}` is closed to this user",
-            hint=f"sudo chmod 666 {device}",
-        )
+    """Say that instances will reach no network nor each other, where this user may not open what it takes."""
+    if os.access(device, os.R_OK | os.W_OK):
+        return
+    why, hint = "is closed to this user", f"sudo chmod 666 {device}"
+    if not device.exists():
+        why, hint = "is not there", "sudo modprobe tun; a container is started with `--device /dev/net/tun`"
+    output.warning(f"instances will reach neither a network nor each other: `{device}` {why}", hint=hint)
 
 
 def check_sandbox(root: Path, uid: int) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ec2tasks.local.guestnet import API
+from ec2tasks.local.guestnet import API, NAME_SERVER, Interface
 
 TOOLS = "/opt/ec2-local"
 GUEST_PATH = f"{TOOLS}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -79,6 +80,7 @@ class HostSpec:
     folders: Folders
     tools: Path
     caches: Path
+    interface: Interface | None = None
     public_key: str = ""
     user_data: bytes = b""
 
@@ -112,9 +114,11 @@ def group_text(login: str) -> str:
     return f"root:x:0:\nsudo:x:27:{login}\n{login}:x:{LOGIN_ID}:\nnogroup:x:65534:\n"
 
 
-def hosts_text(hostname: str) -> str:
-    """/etc/hosts."""
-    return f"127.0.0.1 localhost\n127.0.1.1 {hostname}\n169.254.169.254 instance-data\n"
+def hosts_text(names: Mapping[str, str]) -> str:
+    """/etc/hosts, which does what EC2's name server does: instances by their full name and the short one."""
+    lines = ["127.0.0.1 localhost", "169.254.169.254 instance-data"]
+    lines += [f"{address} {name} {name.split('.')[0]}" for name, address in names.items()]
+    return "\n".join(lines) + "\n"
 
 
 def profile_text(spec: HostSpec) -> str:
@@ -155,11 +159,11 @@ def etc_texts(spec: HostSpec) -> dict[str, str]:
     return {
         "passwd": passwd_text(spec.login),
         "group": group_text(spec.login),
-        "hosts": hosts_text(spec.hostname),
+        "hosts": hosts_text({spec.hostname: "127.0.1.1"}),
         "hostname": f"{spec.hostname}\n",
         "profile": profile_text(spec),
         # slirp4netns answers DNS here, by this machine's resolver.
-        "resolv.conf": "nameserver 10.0.2.3\noptions timeout:2\n",
+        "resolv.conf": f"nameserver {NAME_SERVER}\noptions timeout:2\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
         "shells": "/bin/sh\n/bin/bash\n/usr/bin/bash\n",
         "environment": "",

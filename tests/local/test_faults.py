@@ -95,6 +95,14 @@ def test_a_notice_is_for_all_or_for_some() -> None:
     assert not parse({"spot_notice": "i-1"}).announces("i-2")
 
 
+def test_a_network_falls_apart_into_sides() -> None:
+    one, all_ = parse({"partition": "i-1"}), parse({"partition": "all"})
+    assert one.side_of("i-2") == one.side_of("i-3") != one.side_of("i-1")
+    assert len({all_.side_of("i-1"), all_.side_of("i-2"), NONE.side_of("i-1")}) == 3
+    assert parse({"node_lost": ["i-1"]}).loses("i-1")
+    assert not parse({"node_lost": "i-1"}).loses("i-2")
+
+
 def test_throttling_counts_down_by_action_and_for_all(tmp_path: Path) -> None:
     file = written(tmp_path / "f", {"throttle": {"A": 1, "*": 1}})
     assert [file.throttles("A"), file.throttles("A"), file.throttles("A")] == [True, True, False]

@@ -26,4 +26,4 @@ def test_a_plain_shell_understands_it(script: Path) -> None:
 def test_the_helper_needs_the_standard_library_alone() -> None:
     tree = ast.parse((GUEST / "netsetup.py").read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert names <= {"fcntl", "socket", "struct", "sys"}
+    assert names <= {"fcntl", "os", "socket", "struct", "sys"}

@@ -130,7 +130,7 @@ def test_killing_all_it_sees_ends_only_itself(local_ec2: LocalEc2) -> None:
     local_ec2.wait_for(instance_id, "terminated")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.2.2", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "198.18.0.2", "localhost"])
 def test_services_of_this_machines_loopback_are_out_of_reach(
     local_ec2: LocalEc2, shared_instance: str, service: int, host: str
 ) -> None:
@@ -161,7 +161,7 @@ def test_instances_do_not_see_each_other(local_ec2: LocalEc2, shared_instance: s
     local_ec2.output(other, "echo secret > /tmp/secret; echo secret > ~/secret")
     assert local_ec2.ssh(shared_instance, "cat /tmp/secret ~/secret /home/*/secret").stdout == ""
     address = local_ec2.describe(other)["PublicIpAddress"]
-    reach = f"timeout 3 bash -c 'echo > /dev/tcp/{address}/{local_ec2.endpoint.ssh_port}'"
+    reach = f"timeout 1 bash -c 'echo > /dev/tcp/{address}/{local_ec2.endpoint.ssh_port}'"
     assert local_ec2.ssh(shared_instance, reach).returncode != 0
 
 

@@ -44,12 +44,19 @@ def test_missing_moto_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> N
     assert failure.value.hint == "pip install 'ec2tasks[local]'"
 
 
-def test_no_way_out_is_said_in_advance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_way_out_is_said_in_advance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "tun").touch()
     requirements.warn_if_no_network(tmp_path / "tun")
     assert capsys.readouterr().err == ""
     requirements.warn_if_no_network(tmp_path / "none")
-    assert "instances will reach no network" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "instances will reach neither a network nor each other" in said
+    assert "modprobe tun" in said
+    monkeypatch.setattr("os.access", lambda *_: False)
+    requirements.warn_if_no_network(tmp_path / "tun")
+    assert f"hint: sudo chmod 666 {tmp_path / 'tun'}" in capsys.readouterr().err
 
 
 def test_root_hands_the_sandbox_to_a_user_of_its_own() -> None:

@@ -158,7 +158,8 @@ class LocalEc2:
             "UserKnownHostsFile": "/dev/null",
         }
         flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        address = self.describe(instance_id).get("PublicIpAddress", "")
+        told = self.describe(instance_id)
+        address = told.get("PublicIpAddress") or told["PrivateIpAddress"]
         where = ["-p", str(self.endpoint.ssh_port), f"{login}@{address}"]
         return ["ssh", "-F", "none", "-i", str(self.key), *flags, *where, *command]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ec2tasks.local.fleet import TARGET_STATES, Action, Phase, decide, ends_for_good
+from ec2tasks.local.phases import TARGET_STATES, Action, Phase, decide, ends_for_good
 
 
 @pytest.mark.parametrize(
