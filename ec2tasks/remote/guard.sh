@@ -98,12 +98,21 @@ logged_in() {
     [ -n "$who" ]
 }
 
-# Since when nothing works beside a login, as `calm`: the processors under a twentieth of one core in each minute.
+# Whether a GPU works; one that does not tell may well.
+gpu_works() {
+    local used
+    command -v nvidia-smi >/dev/null && compgen -G '/dev/nvidia[0-9]*' >/dev/null || return 1
+    used=$(timeout 20 nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits 2>&1)
+    grep -qv '^ *[0-4]$' <<<"$used"
+}
+
+# Since when nothing works beside a login, as `calm`: the processors under a twentieth of one core in each minute, and
+# each GPU under one of itself at its end.
 look_at_work() {
     local _ user nice system
     ((now - calm_at >= window)) || return 0
     read -r _ user nice system _ </proc/stat
-    ((user + nice + system - busy < (now - calm_at) * 5)) || calm=$now
+    ((user + nice + system - busy < (now - calm_at) * 5)) && ! gpu_works || calm=$now
     calm_at=$now busy=$((user + nice + system))
 }
 
