@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from support.values import JOB
+from support.values import INSTANCE, JOB, call_context, ssh_host
 
+from ec2tasks.base.state import State
 from ec2tasks.commands import reconnect
 from ec2tasks.commands.reconnect import JobConnection
+from ec2tasks.lifecycle import ssh_entries
+from ec2tasks.lifecycle.acquire import Acquired
 from ec2tasks.lifecycle.lease import Lease
+from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.remote import job as job_module
 from ec2tasks.remote.job import JobStatus
 
@@ -36,3 +42,24 @@ def test_what_does_not_pass_by_itself_is_said_once(
     words = capsys.readouterr().err
     assert words.count("ec2: no connection yet: Host key verification failed.\n") == said
     assert "IDENTIFICATION" not in words
+
+
+def test_an_address_that_changed_is_kept_for_the_user_s_own_ssh_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = State(folder=tmp_path, sockets=tmp_path)
+    ssh_entries.begin(state)
+    context = call_context(state, name="shop", user="ubuntu")
+    moved = replace(INSTANCE, id="i-1a", address="5.6.7.8")
+    held = Lease(
+        operation=Operation(context=context), acquired=Acquired(instance=moved, host=ssh_host(tmp_path))
+    )
+    refusals = iter(["connect: timed out", None])
+    monkeypatch.setattr(Lease, "rejoin", lambda _self: None)
+    monkeypatch.setattr(reconnect, "open_master", lambda *_: next(refusals))
+    monkeypatch.setattr(job_module, "job_status", lambda *_: SimpleNamespace(over=True))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    connection = JobConnection(lease=held, job=JOB)
+    monkeypatch.setattr(JobConnection, "_ask_aws", lambda self, _admitting: setattr(self, "answer", moved))
+    connection.reconnect(met=True, begun=True)
+    assert "HostName 5.6.7.8\n" in state.ssh_config.read_text()

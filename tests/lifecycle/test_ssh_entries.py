@@ -8,13 +8,19 @@ from pathlib import Path
 import pytest
 from support.values import INSTANCE, call_context, ssh_host
 
-from ec2tasks.aws import instances
+from ec2tasks.aws import instances, start_and_end
 from ec2tasks.aws.client import Aws
 from ec2tasks.base.errors import UsageError
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import start_thread
 from ec2tasks.base.state import State
+from ec2tasks.lifecycle.acquire import Acquired
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.find import find_instance, forget_entry, keep_entry
+from ec2tasks.lifecycle.lease import Lease
+from ec2tasks.lifecycle.operation import Operation
+from ec2tasks.lifecycle.release import apply
+from ec2tasks.lifecycle.release_decision import Decision
 from ec2tasks.lifecycle.ssh_entries import begin, drop_gone, end, put, read_entries, with_entry
 
 HOST = ssh_host(Path("/nowhere"))
@@ -120,6 +126,19 @@ def test_what_aws_shows_no_more_goes_with_the_next_call_that_asks(
     keep_entry(context, HOST)
     find_instance(context)
     assert aliases(state) == []
+
+
+@pytest.mark.parametrize("end_of_life", FinalState)
+def test_each_end_takes_the_entry_away_and_nothing_else_does(
+    end_of_life: FinalState, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(state)
+    monkeypatch.setattr(start_and_end, "end", lambda *_args, **_options: None)
+    context = named(state, INSTANCE.name)
+    keep_entry(context, replace(HOST, instance_id=INSTANCE.id))
+    held = Lease(operation=Operation(context=context), acquired=Acquired(instance=INSTANCE))
+    apply(held, Decision(final_state=end_of_life))
+    assert aliases(state) == (["ec2-kim-shop"] if end_of_life is FinalState.LEAVE else [])
 
 
 def test_several_at_once_lose_nothing(state: State) -> None:
