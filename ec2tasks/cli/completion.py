@@ -55,7 +55,7 @@ def meant(words: Sequence[str], namespace: Collection, core: Mapping[str, Argume
     place = next((str(one.name) for one in task.get_arguments() if one.positional), "job")
     first = options_end(rest[:-1], {**core, **known}) >= len(rest) - 1
     fits = first and f"--{place}" in known
-    return _beginning(rest, known, lambda: names_of(place) if fits else ())
+    return _beginning(rest, known, lambda: names_of(place, rest[-1]) if fits else ())
 
 
 def _beginning(
@@ -98,11 +98,15 @@ def _targets(_: str) -> Iterable[str]:
     return (name for name in written_targets(Path.cwd()) if not name.startswith(PREFIX))
 
 
-def _jobs(_: str) -> Iterable[str]:
+def _jobs(word: str) -> Iterable[str]:
+    """By their short forms, as `runs` and `jobs` list them; by their ids too, once something is typed."""
     from ec2tasks.base.project import find_project
     from ec2tasks.records.reading import read
+    from ec2tasks.remote.job_name import Named, short_forms
 
-    return [run.job for run in read(find_project(Path.cwd()).root).runs[:JOBS]]
+    runs = read(find_project(Path.cwd()).root).runs[:JOBS]
+    known = short_forms([Named(job_id=run.job) for run in runs])
+    return [*known.values(), *(known if word else ())]
 
 
 def _types(word: str) -> Iterable[str]:

@@ -13,6 +13,7 @@ from ec2tasks.cli import completion
 from ec2tasks.cli.program import program
 from ec2tasks.cli.typed_words import flags
 from ec2tasks.records import ledger
+from ec2tasks.remote.job_name import forms
 
 MAKEFILE = "train:\n\t@true\neval:\n\t@true\n$(shell touch owned):\n"
 BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
@@ -24,6 +25,10 @@ def meant(*words: str) -> list[str]:
     assert one.namespace is not None
     core = flags([*one.core_args(), *one.task_args()])
     return completion.meant(words, one.namespace, core)
+
+
+JOBS = ("20261101-120000-001aaaa", "20261102-120000-002bbbb")
+SHORT = [forms(job)[2] for job in reversed(JOBS)]  # of one time of day: the day is needed
 
 
 @pytest.mark.parametrize(
@@ -47,7 +52,8 @@ def meant(*words: str) -> list[str]:
         (("make", "--type", "g6.xlarge", "tr"), "train"),
         (("make", "train", ""), ""),
         (("run", "tr"), ""),
-        (("logs", ""), "20261102-120000-002bbbb 20261101-120000-001aaaa"),
+        (("logs", ""), " ".join(SHORT)),
+        (("cancel", SHORT[0]), SHORT[0]),
         (("attach", "--job", "20261101"), "20261101-120000-001aaaa"),
         (("logs", "-f", "20261102"), "20261102-120000-002bbbb"),
         (("--print-completion-script", ""), "bash zsh fish"),
@@ -58,7 +64,7 @@ def test_each_word_is_offered_what_may_be_meant(
 ) -> None:
     monkeypatch.chdir(project.root)
     project.write("Makefile", MAKEFILE)
-    for job in ("20261101-120000-001aaaa", "20261102-120000-002bbbb"):
+    for job in JOBS:
         ledger.append(project.root, {"job": job, "state": "ended"})
     assert " ".join(meant(*words)) == offered
     assert not (project.root / "owned").exists()
