@@ -270,3 +270,10 @@ def test_a_list_of_tasks_imports_what_invoke_does_and_their_options_alone() -> N
     assert {package(name) for name in own} <= {"base", "config", "local", "cli"}
     assert len(own) <= 30
     assert {name for name in beyond if not name.startswith("ec2tasks")} <= {"__future__", "termios"}
+
+
+def test_a_run_imports_nothing_that_only_a_launch_or_a_file_of_settings_needs() -> None:
+    there = modules_of("import ec2tasks.cli.running")
+    late = {"boto3", "botocore", "paramiko", "rich", "dotenv", "email.message", "http.client"}
+    assert not there & {*late, "ec2tasks.aws.launch", "ec2tasks.lifecycle.bring_up", "ec2tasks.commands.plan"}
+    assert len([name for name in there if name.startswith("ec2tasks.")]) <= 160

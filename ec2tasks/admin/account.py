@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ec2tasks.admin.policy import POLICY_NAME, Document
@@ -13,6 +13,7 @@ from ec2tasks.aws.errors import error_code
 from ec2tasks.aws.networks import usable_subnets
 from ec2tasks.aws.security_groups import SHARED_GROUP, find_groups
 from ec2tasks.aws.ssh_rules import openings
+from ec2tasks.base.dataclass import dataclass
 
 USER_GROUP = "SshEc2"
 INLINE_NAME = "S3"

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from ec2tasks.admin.policy import Document, Rights, policy_document
 from ec2tasks.admin.setup import Change, carry_out
 from ec2tasks.aws.client import Aws
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure, UsageError
 
 SET_ARN = "PermissionSet.PermissionSetArn"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ec2tasks.aws.images import PARAMETERS
 from ec2tasks.aws.instances import FETCHED_TAG, OWNER_TAG
 from ec2tasks.aws.launch import DEFAULT_PROFILE
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import UsageError
 
 Document = dict[str, Any]

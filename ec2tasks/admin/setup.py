@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,7 @@ from ec2tasks.aws.client import Aws
 from ec2tasks.aws.security_groups import SHARED_GROUP
 from ec2tasks.aws.ssh_rules import ssh_rule
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure, UsageError
 
 KEPT_VERSIONS = 5  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ec2tasks.aws.explanations import hint_for
 from ec2tasks.aws.quotas import EXCEEDED, Quota, quota_of, raise_hint
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 
 # Refusals that may pass soon: even a limit, as an instance that AWS has just taken back counts for a while.

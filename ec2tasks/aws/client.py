@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from ec2tasks.aws.consistency import JustMade
 from ec2tasks.aws.errors import note_region
 from ec2tasks.aws.login import Login
 from ec2tasks.aws.silence import passes, watch_silence
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.endpoint import Endpoint
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.retry import retry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from ec2tasks.aws.own_address import networks_here
 from ec2tasks.aws.reachability import route_tables, way_out
 from ec2tasks.aws.security_groups import find_groups, group_names
 from ec2tasks.aws.usage import Usage, quota_usage
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.config.settings import Settings
 

@@ -7,7 +7,8 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from ec2tasks.base.dataclass import dataclass
 
 # The regions that no account needs to switch on; AWS adds none to them any more.
 # https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html

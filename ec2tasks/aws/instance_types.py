@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ec2tasks.aws.client import Aws
+from ec2tasks.base.dataclass import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

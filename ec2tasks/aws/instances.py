@@ -6,13 +6,13 @@ import getpass
 import re
 import socket
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code
 from ec2tasks.aws.prices import amount, cost
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import UsageError
 from ec2tasks.config.settings import Settings
 from ec2tasks.config.way import VIA_PUBLIC

@@ -6,12 +6,12 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-key-pairs.html
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import error_code
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.key_files import (
     OWN_KEY,

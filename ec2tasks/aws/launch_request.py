@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ec2tasks.aws.images import Image
@@ -11,6 +11,7 @@ from ec2tasks.aws.instances import DISK_PRICE_TAG, PRICE_TAG
 from ec2tasks.aws.networks import Subnet
 from ec2tasks.aws.prices import Price, Rates, price_of
 from ec2tasks.aws.user_data import user_data
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.config.settings import Settings
 from ec2tasks.config.way import VIA_PUBLIC
 

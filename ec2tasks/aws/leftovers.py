@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.errors import warn_if_denied
 from ec2tasks.aws.instances import OWNER_TAG
 from ec2tasks.aws.prices import ADDRESS_HOUR, GIB_MONTH, HOURS_OF_MONTH
+from ec2tasks.base.dataclass import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ec2tasks.aws.client import Aws
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure, UsageError
 
 if TYPE_CHECKING:

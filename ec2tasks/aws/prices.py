@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
+
+from ec2tasks.base.dataclass import dataclass
 
 # What costs beside the instance where AWS has not told it: a GiB of gp3 is 0.08 to 0.1 a month by region; an
 # address costs the same everywhere. https://aws.amazon.com/ebs/pricing/, https://aws.amazon.com/vpc/pricing/

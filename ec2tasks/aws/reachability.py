@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ec2tasks.aws.client import Aws
@@ -13,6 +12,7 @@ from ec2tasks.aws.console import console_output
 from ec2tasks.aws.errors import explain
 from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.own_address import networks_here
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.config.settings import Settings
 from ec2tasks.config.way import VIA_PUBLIC

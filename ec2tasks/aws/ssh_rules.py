@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
+
+from ec2tasks.base.dataclass import dataclass
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import IpPermissionUnionTypeDef, SecurityGroupTypeDef

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from ec2tasks.aws.client import Aws
@@ -12,6 +12,7 @@ from ec2tasks.aws.errors import error_code, error_text, warn_if_denied
 from ec2tasks.aws.explanations import hint_for
 from ec2tasks.aws.instances import ALIVE, FETCHED_TAG, GONE, HALTED, Instance, describe_instance
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.retry import retry, ticks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ec2tasks.aws.client import Aws
@@ -11,6 +10,7 @@ from ec2tasks.aws.errors import error_code
 from ec2tasks.aws.instance_types import TypeFacts, type_facts
 from ec2tasks.aws.instances import UP
 from ec2tasks.aws.quotas import Quota, quota_of
+from ec2tasks.base.dataclass import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 
 KIBIBYTE, MEBIBYTE = 1024, 1024 * 1024

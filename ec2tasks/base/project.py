@@ -7,9 +7,9 @@ import os
 import re
 import socket
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import UsageError
 
 SETTINGS_FILE = "ec2.yaml"

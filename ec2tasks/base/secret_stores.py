@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
+
+from ec2tasks.base.dataclass import dataclass
 
 Parts = tuple[str, ...]
 # Below a home, folders and files of which no part is for another machine.

@@ -12,9 +12,9 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.retry import ticks
 from ec2tasks.base.writable import STATE_HINT, check_folder, writing

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from ec2tasks.base.dataclass import dataclass
 
 NAMES = ("ns", "namespace")  # Invoke takes the first of these for all that a module has
 OWN_LINES = ("from ec2tasks import with_ec2", "ns = with_ec2(__name__)")

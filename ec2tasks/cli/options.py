@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.config.schema import KEYS_BY_NAME, closest

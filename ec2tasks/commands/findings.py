@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 from typing import TypeVar
@@ -16,6 +15,7 @@ from ec2tasks.aws.quotas import raise_hint
 from ec2tasks.aws.security_groups import SHARED_GROUP, own_group_name
 from ec2tasks.aws.usage import Usage
 from ec2tasks.aws.way_in import closed_subnets, open_door, shut_out
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.config.settings import Settings
 from ec2tasks.config.way import VIA_PUBLIC

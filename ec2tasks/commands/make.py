@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.project import find_project
 from ec2tasks.make.caller import Typed, find_typed, with_typed
 from ec2tasks.make.database import Targets

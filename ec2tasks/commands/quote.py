@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TypedDict
 
 from ec2tasks.aws.examine import Seen, examine, identity
 from ec2tasks.aws.prices import Price, dollars
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.commands.check import running_instance
 from ec2tasks.commands.findings import Level, findings, seen_prices

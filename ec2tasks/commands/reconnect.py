@@ -6,16 +6,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.aws import instances
 from ec2tasks.aws.credential_errors import EndedError
 from ec2tasks.aws.errors import UnreachableError, explain
 from ec2tasks.aws.instances import Instance
-from ec2tasks.aws.own_address import networks_here
-from ec2tasks.aws.security_groups import open_ssh_port
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import TooMuchError
 from ec2tasks.base.process import Tools, start_thread
@@ -183,6 +181,9 @@ class JobConnection:
     def _admit(self, group_ids: Sequence[str]) -> None:
         """Open the SSH port to where this machine is now. Raises Failure where nobody tells that."""
         context = self.lease.context
+        from ec2tasks.aws.own_address import networks_here  # a run whose connection stands needs neither
+        from ec2tasks.aws.security_groups import open_ssh_port
+
         open_ssh_port(
             context.aws,
             group_ids,

@@ -7,11 +7,12 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache, partial
 
 from ec2tasks.aws.capacity import NoCapacityError
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.terminal import has_input, on_terminal, terminal_size
 from ec2tasks.commands.environment import begin, wanted_environment

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.config.parsers import NUMBER, Schema, parser, text
 
 Kind = Literal["auto", "none", "named", "conda", "venv", "file", "uv"]

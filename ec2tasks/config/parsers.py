@@ -8,10 +8,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.secret_stores import CREDENTIAL_NAME, secret_stores
 
 Value = TypeVar("Value")

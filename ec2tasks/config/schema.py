@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.config import environment, parsers
 from ec2tasks.config.parsers import Parser

@@ -5,10 +5,11 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.project import SETTINGS_FILE, Project
 from ec2tasks.config.environment import EnvWish
 from ec2tasks.config.invoke import invoke_layers

@@ -11,10 +11,10 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.config.parsers import FileText, dollars_text, span_text
 
 LONGEST_IDLE = (

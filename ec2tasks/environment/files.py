@@ -5,10 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import UsageError
 from ec2tasks.config.environment import EnvWish
 from ec2tasks.environment.pyproject import Pyproject, read_pyproject

@@ -12,9 +12,10 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from ec2tasks.base.dataclass import dataclass
 
 DIST_INFO = re.compile(r"([A-Za-z0-9][A-Za-z0-9._]*)-([0-9][A-Za-z0-9.!]*)(?:\+[\w.]+)?\.dist-info")
 OURS = {"pip", "setuptools", "wheel", "uv", "ec2tasks"}

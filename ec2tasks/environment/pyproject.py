@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from ec2tasks.base.dataclass import dataclass
 
 NOTHING: Mapping[str, Any] = {}
 

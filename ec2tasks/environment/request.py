@@ -6,9 +6,9 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.project import Project
 from ec2tasks.config.environment import EnvWish
 from ec2tasks.environment.files import Source, find_source

@@ -18,7 +18,8 @@ meanwhile, `Outcome` how the work went. In order:
     launching         asked for until it is granted, written down before
     outcome           how the work went
     host_key_check    a host key taken at first sight, compared beside the work
-    acquire           found, started or launched, until it takes commands
+    bring_up          started or launched, until it takes commands
+    acquire           found, brought up where it has to be, connected
     operation         what is asked
     lease             the connection and the session that are held
     spot              whether AWS took a spot instance back

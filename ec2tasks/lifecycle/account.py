@@ -10,12 +10,13 @@ import configparser
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.credential_errors import CredentialsError
 from ec2tasks.aws.errors import explain, not_aws_error
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.state import State, digest, read_cached, write_cached
 from ec2tasks.config.parsers import in_home

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ec2tasks.aws.client import Aws
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project
 from ec2tasks.base.state import State, digest

@@ -13,10 +13,11 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.state import State, write_atomically
 from ec2tasks.base.writable import writing
 

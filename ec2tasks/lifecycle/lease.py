@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timezone
 
 from ec2tasks.aws import instances
@@ -13,6 +13,7 @@ from ec2tasks.aws.errors import explain
 from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.prices import cost
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.lifecycle.acquire import Acquired

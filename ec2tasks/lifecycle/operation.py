@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timezone
 
 from ec2tasks.aws.instances import Instance
 from ec2tasks.aws.prices import affordable_seconds
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.outcome import Results

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.remote.job import LostJobError

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 
 from ec2tasks.aws.errors import explain
 from ec2tasks.aws.price_list import DISK, has_price_list, listed_prices, spot_prices
 from ec2tasks.aws.prices import OF_AWS, OF_SPOT, SHIPPED, Price, Rate, Rates, amount, shipped_rates
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure, UsageError
 from ec2tasks.base.process import in_background
 from ec2tasks.base.state import digest, read_cached, write_cached

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.lifecycle.outcome import End
 

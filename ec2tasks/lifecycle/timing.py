@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.config.parsers import duration
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from ec2tasks.base.dataclass import dataclass
 
 PREFIX = "on-ec2-"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.secret_stores import holds_credentials
 from ec2tasks.make.flags import OWN_VARIABLES
 from ec2tasks.make.reading import Reading

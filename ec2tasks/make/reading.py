@@ -7,10 +7,10 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.process import missing_tool
 from ec2tasks.make.arguments import Arguments, parse_arguments

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.config.parsers import duration
 from ec2tasks.records.html import NOTHING, Html, table, tag
 

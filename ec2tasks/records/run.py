@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from datetime import datetime
 from typing import Any
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.records.ledger import FIRST, LAST, TEXT_LIMIT, as_json
 from ec2tasks.remote.job_name import asked_at, title_of
 from ec2tasks.remote.protocol import JOB_ID

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.config.parsers import duration
 from ec2tasks.records.drawing import Axis, curve_figure, phases_figure
 from ec2tasks.records.html import NOTHING, Html, facts, lines, printed, tag

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.protocol import Message, read_message, script_argv

@@ -7,7 +7,8 @@ connection is down, one does, for nothing could be sent. A polite kill and a clo
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+
+from ec2tasks.base.dataclass import dataclass
 
 INTERRUPT_KEY = 0x03
 INTERRUPTED, HUNG_UP = 128 + signal.SIGINT, 128 + signal.SIGHUP

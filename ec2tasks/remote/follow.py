@@ -17,9 +17,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.exchange import TooLongError, end, too_long
 from ec2tasks.base.process import PIPE, Tools
 from ec2tasks.base.signals import handled

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.console import console_output
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import Limits
 from ec2tasks.base.final_state import FinalState

@@ -9,12 +9,13 @@ import shlex
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import Enum
 
 from ec2tasks.base import output
 from ec2tasks.base.channel import Channel
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import MEBIBYTE, ExceededError, Limits
 from ec2tasks.base.final_state import FinalState

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.exchange import too_much
 from ec2tasks.remote.protocol import message_line, read_message
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from ec2tasks.base.dataclass import dataclass
 
 CONNECT_SECONDS = 10  # that each step of a connection may take
 KEPT_SECONDS = 600  # how long an unused control connection stays open

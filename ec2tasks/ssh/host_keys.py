@@ -10,11 +10,11 @@ import base64
 import binascii
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import Enum
 
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.console import console_output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.ssh.host import Host, ssh_options

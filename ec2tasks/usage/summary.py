@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.usage.samples import Gpu, Sample
 
 POINTS = 60  # of a curve at most

@@ -21,7 +21,7 @@ from ec2tasks.aws.prices import OF_AWS, OF_SPOT, SHIPPED, Rate, price_of
 from ec2tasks.base.endpoint import AWS
 from ec2tasks.base.errors import UsageError
 from ec2tasks.base.state import State
-from ec2tasks.lifecycle.acquire import _priced
+from ec2tasks.lifecycle.bring_up import _priced
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.pricing import (
     KEPT_DAYS,
