@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_NATIVE_TLS = 1
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test quick test-vm test-long test-engines check format lint types tests docs coverage bench bench-sync bench-env setup clean
+.PHONY: help demo test quick test-vm test-long test-engines check format lint types tests docs coverage bench bench-quick bench-compare bench-sync bench-env setup clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -89,8 +89,14 @@ bench-sync: setup ## syncs beside bare rsync with the same options (some minutes
 bench-env: $(VENV)/.test-tools ## what an environment takes there, beside plain uv sync (a minute; needs PyPI)
 	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench_env.py
 
-bench: setup ## the speed of a warm run beside the plain commands it replaces
-	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench.py
+bench: setup ## each figure beside its floor, written to docs/performance.md (a quarter of an hour)
+	@PATH="$(BIN):$$PATH" PYTHONPATH=scripts $(BIN)/python -m bench
+
+bench-quick: setup ## the most important of them, in a minute
+	@PATH="$(BIN):$$PATH" PYTHONPATH=scripts $(BIN)/python -m bench --quick
+
+bench-compare: setup ## starts and a warm run of this commit beside those of another: REV=…
+	@PATH="$(BIN):$$PATH" PYTHONPATH=scripts $(BIN)/python -m bench --compare "$(or $(REV),HEAD~1)"
 
 clean: ## everything that was made here
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
