@@ -122,6 +122,15 @@ moved() {
         xargs -0 -r sh -c 'find "$@" -path ./.ec2tasks -prune -o -type f -printf "%C@ %p\0" 2>/dev/null; true' find
 }
 
+# The files whose inodes, or those of folders above them, were changed since, after the time of the clock, all as
+# `touched` prints them; also those that tell themselves. Nothing at all from a `find` that can't tell.
+changed() {
+    touch .ec2tasks/clock && find .ec2tasks/clock -newerct "@${fields[since]}" -printf '%C@\0' || return 0
+    find . -path ./.ec2tasks -prune -o -type f -newerct "@${fields[since]}" -printf '%C@ %p\0' 2>/dev/null
+    moved
+    return 0
+}
+
 # How many kilobytes the folder on stdin takes.
 size() {
     xargs -0 -r du -sk -- 2>/dev/null

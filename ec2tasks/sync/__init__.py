@@ -24,6 +24,7 @@ Start with `engine.sync_files`, which moves them, and `engine.differences`, whic
     push          from here to the instance
     below         writing below an opened folder
     apply         what has arrived, put into its place here
+    stage         what is to be pulled, fetched
     pull          from the instance to here
     engine        all of it
     ignored       how much is on the instance that never comes here

@@ -91,6 +91,25 @@ def staged_entry(transfer: Transfer, item: PullItem) -> Entry | None:
         return None
 
 
+def apply_new(pull: Pull, below: Below, items: list[PullItem]) -> list[PullItem]:
+    """Put the new files among the items of one folder in their places, and record them; the other items."""
+    new = {
+        item.path.rpartition("/")[2]: item
+        for item in items
+        if item.remote.kind is EntryKind.FILE
+        and not (item.local or item.conflict)
+        and item.source == item.path
+    }
+    folder = items[0].path.rpartition("/")[0]
+    moved = below.move_new(list(new), f"{STAGING}/{folder}".rstrip("/"), folder)
+    for name, status in moved.items():
+        item = new[name]
+        pull.baseline.record(item.path, Pair(entry_from_stat(status), item.remote))
+        if pull.transfer.verbose:
+            output.step(f"pull {item.path} ({item.reason})")
+    return [item for item in items if item.path.rpartition("/")[2] not in moved]
+
+
 def apply_item(pull: Pull, below: Below, item: PullItem) -> None:
     """Put an item in its place here, or beside what must not be replaced, and record it.
 

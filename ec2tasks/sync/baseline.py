@@ -41,6 +41,7 @@ PRAGMA user_version = {version};
 COMMIT;
 """
 ALL = "SELECT path, kind, mode, size, mtime, target, there FROM settled"
+AT_ONCE = 500  # paths in one question; SQLite takes no more than 999 values everywhere
 SAME = ""  # the column `there` where the remote entry is the local one
 
 
@@ -68,6 +69,7 @@ class Baseline:
         self.transferring = False
         self.interrupted = database is not None and bool(self._value("SELECT path FROM sending LIMIT 1"))
         self.recorded: dict[str, Pair] = {}
+        self._read: dict[str, Pair] = {}
         self.seen = str(self._value("SELECT seen FROM kept") or "")
         self.doubtful = set(self._noted("doubtful"))
         self.environments = set(self._noted("environment"))
@@ -85,11 +87,20 @@ class Baseline:
             return {_text(path): bytes(value) for path, value in rows}
 
     def __getitem__(self, path: str) -> Pair:
-        if path in self.recorded:
-            return self.recorded[path]
+        if (pair := self.recorded.get(path) or self._read.get(path)) is not None:
+            return pair
         for _, pair in self._pairs(f"{ALL} WHERE path = ?", _blob(path)):
             return pair
         return NOTHING
+
+    def read(self, paths: Iterable[str]) -> None:
+        """Read the pairs of these paths ahead, until something is stored: one by one, each is a question."""
+        wanted = [path for path in paths if path not in self._read]
+        self._read.update(dict.fromkeys(wanted, NOTHING))
+        for first in range(0, len(wanted), AT_ONCE):
+            some = wanted[first : first + AT_ONCE]
+            places = ", ".join("?" * len(some))
+            self._read.update(self._pairs(f"{ALL} WHERE path IN ({places})", *map(_blob, some)))
 
     def pair_for(self, path: str, remote: Entry | None) -> Pair:
         """The last pair of a path; of one that an interrupted push sent as it stands there, that on both."""
@@ -149,7 +160,7 @@ class Baseline:
                 if whole:
                     database.execute("UPDATE kept SET moving = 0")
                     database.execute("DELETE FROM sending")
-            self.recorded, self._stored = {}, told
+            self.recorded, self._read, self._stored = {}, {}, told
 
     def _notes(self) -> Iterator[tuple[str, bytes, bytes]]:
         yield from (("doubtful", _blob(path), b"") for path in self.doubtful)

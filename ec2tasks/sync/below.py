@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ec2tasks.sync.gate import NO_NAMES
@@ -72,6 +72,8 @@ class Below:
         if not path:
             return self._opened[path]
         above_path, _, name = path.rpartition("/")
+        if name in NO_NAMES:
+            raise OSError(errno.EINVAL, "no path below the project", path)
         above = self._open(above_path, make=make)
         folder = self._opened.pop(path, None)
         if folder is None or not folder.is_still(name, above.descriptor):
@@ -109,6 +111,22 @@ class Below:
         above, end = self._above(target, make=True)
         folder, name = self._above(source)
         os.replace(name, end, src_dir_fd=folder.descriptor, dst_dir_fd=above.descriptor)
+
+    def move_new(self, names: Sequence[str], source: str, target: str) -> dict[str, os.stat_result]:
+        """Give files in one folder the same names in another, where nothing stands there under them.
+
+        Those that have moved, each as it was; each folder is opened once. What is no file stays, and so do
+        all where either folder can't be entered or the two are on two file systems.
+        """
+        moved = dict[str, os.stat_result]()
+        with contextlib.suppress(OSError):
+            here, there = self._open(source, make=False).descriptor, self._open(target, make=False).descriptor
+            for name in names:
+                status = os.stat(name, dir_fd=here, follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and not _stands(name, there):
+                    os.rename(name, name, src_dir_fd=here, dst_dir_fd=there)
+                    moved[name] = status
+        return moved
 
     def make_link(self, path: str, target: str) -> None:
         """Make a symbolic link in place of what stands there, in one step."""
@@ -172,6 +190,15 @@ class Below:
         """Remove an empty folder."""
         folder, name = self._above(path)
         os.rmdir(name, dir_fd=folder.descriptor)
+
+
+def _stands(name: str, folder: int) -> bool:
+    """Whether anything stands under a name in an opened folder."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _remove_draft(folder: int) -> None:

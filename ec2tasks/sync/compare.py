@@ -65,6 +65,7 @@ def compare(transfer: Transfer, baseline: Baseline, *, direction: Direction, tho
         else set()
     )
     both = seen()
+    baseline.read({*both.listing.differing, *both.listing.only_remote, *both.touched.changed})
     altered = _altered(transfer, baseline, both)
     paths = {*both.listing.differing, *both.listing.only_remote, *altered}
     _record_same(root, baseline, set(both.listing.same if both.full else changed) - paths, start)

@@ -30,7 +30,7 @@ from ec2tasks.sync.entries import (
     parents,
 )
 from ec2tasks.sync.ignore import conflict_copy, filter_argv, say_default_ignored
-from ec2tasks.sync.pull import LivePull, clear_staging, fetch, pull_items
+from ec2tasks.sync.pull import LivePull, fetch, pull_items
 from ec2tasks.sync.push import (
     Copies,
     delete_remote,
@@ -44,6 +44,7 @@ from ec2tasks.sync.push import (
 )
 from ec2tasks.sync.reconcile import Change, Resolution
 from ec2tasks.sync.scan import RemoteScan
+from ec2tasks.sync.stage import clear_staging
 from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer, names_text
 
 Result = TypeVar("Result")

@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,7 +95,8 @@ def read_entry(root: Path, path: str, own_folders: dict[str, bool] | None = None
     told: what is behind a link that leads nowhere now, say onto a disk that is not mounted, is not gone.
     `own_folders` remembers folders from one call to the next.
     """
-    if not is_own_folder(root, path.rpartition("/")[0], {} if own_folders is None else own_folders):
+    own_folders = {} if own_folders is None else own_folders
+    if not is_own_folder(root, folder := path.rpartition("/")[0], own_folders):
         return None
     full = os.path.join(root, path)
     try:
@@ -104,8 +106,10 @@ def read_entry(root: Path, path: str, own_folders: dict[str, bool] | None = None
         target = os.readlink(full)
     except (FileNotFoundError, NotADirectoryError):
         # Where the folder above it is there, so is all that links on the way lead to.
-        if not os.path.isdir(os.path.dirname(full)) and nowhere_above(root, path):
-            raise OSError(errno.ENOENT, "behind a link that leads nowhere") from None
+        if not os.path.isdir(os.path.dirname(full)):
+            if nowhere_above(root, path):
+                raise OSError(errno.ENOENT, "behind a link that leads nowhere") from None
+            own_folders[folder] = False
         return None
     return (
         entry_from_stat(os.stat(full)) if is_outward(path, target) else Entry(EntryKind.LINK, target=target)
@@ -115,7 +119,8 @@ def read_entry(root: Path, path: str, own_folders: dict[str, bool] | None = None
 def is_own_folder(root: Path, folder: str, own_folders: dict[str, bool]) -> bool:
     """Whether what is in a folder here is the project's under this name.
 
-    Below a link that stays in the project, it travels under the name that it has where the link leads.
+    Below a link that stays in the project, it travels under the name that it has where the link leads; a
+    folder that is not there holds nothing.
     """
     if folder and folder not in own_folders:
         own_folders[folder] = not any(_is_inner_link(root, above) for above in (*parents(folder), folder))
@@ -157,10 +162,17 @@ def is_outward(link: str, target: str) -> bool:
     return False
 
 
-def parents(path: str) -> list[str]:
+def parents(path: str) -> tuple[str, ...]:
     """The folders above a path, from the top."""
-    parts = path.split("/")
-    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+    folder = path.rpartition("/")[0]
+    return _down_to(folder) if folder else ()
+
+
+@lru_cache(maxsize=1024)  # many files have one folder, and they come in its order
+def _down_to(folder: str) -> tuple[str, ...]:
+    """The folders above a folder, from the top, and it."""
+    parts = folder.split("/")
+    return tuple("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
 
 
 def encode_paths(paths: Iterable[str]) -> bytes:

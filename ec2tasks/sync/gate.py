@@ -32,8 +32,7 @@ PROPERTIES = re.compile(
     rb"([a-zA-Z?]) ([0-7]{1,4}) (\d{1,18}) (-?\d{1,12})(?:\.(\d{1,10}))?"
     rb" (\d{1,20}) (-?\d{1,12}(?:\.\d{1,10})?)"
 )
-
-
+FIELDS = re.compile(rb"([^\0]*)\0([^\0]*)\0([^\0]*)\0")
 TIME = re.compile(rb"-?\d{1,12}(?:\.\d{1,10})?")
 
 
@@ -115,12 +114,11 @@ def _read(answer: bytes, most: int, was_asked: Callable[[str], bool]) -> Iterato
     if count > most:
         raise refused(f"{count} entries where {most} were asked for", _text(answer[:80]))
     # One at a time, for it may be long.
-    fields = (match[1] for match in re.finditer(rb"([^\0]*)\0", answer))
-    for name, properties, target in zip(fields, fields, fields, strict=False):
-        path = _text(name)
+    for fields in FIELDS.finditer(answer):
+        path = _text(fields[1])
         if not path.startswith("./") or not was_asked(path[2:]):
             raise refused("a path that was not asked for", path)
-        yield path[2:], _seen(properties, _text(target))
+        yield path[2:], _seen(fields[2], _text(fields[3]))
 
 
 def _seen(properties: bytes, target: str) -> Seen:

@@ -1,4 +1,4 @@
-"""Pulls: files are fetched into .ec2tasks/incoming/, and put in place only once they are whole.
+"""Pulls: what was fetched is put in place only once it is whole.
 
 What is replaced here is copied to .ec2tasks/replaced/JOB; what was changed here meanwhile stays, and the
 instance's version is put beside it.
@@ -6,42 +6,31 @@ instance's version is put beside it.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
-import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
-from ec2tasks.remote.folder import rsync_options
 from ec2tasks.sync.apply import (
     HINT,
     Pull,
     PullItem,
     apply_item,
+    apply_new,
     changes_mode_only,
     staged_entry,
-    staging_folder,
 )
 from ec2tasks.sync.below import open_below
-from ec2tasks.sync.entries import EntryKind, encode_paths, may_be_same
+from ec2tasks.sync.entries import EntryKind, may_be_same
+from ec2tasks.sync.environments import environment_filters
 from ec2tasks.sync.gate import NO_STAMP, Seen
-from ec2tasks.sync.progress import shows_bar
+from ec2tasks.sync.ignore import filter_argv
 from ec2tasks.sync.reconcile import Change, Resolution
-from ec2tasks.sync.rsync import (
-    BROKEN_CODES,
-    COMPARING,
-    RsyncResult,
-    is_vanished,
-    left_out_text,
-    rsync_failure,
-    run_rsync,
-)
+from ec2tasks.sync.rsync import BROKEN_CODES, RsyncResult, is_vanished, left_out_text, rsync_failure
 from ec2tasks.sync.scan import RemoteScan, look, scan_remote
+from ec2tasks.sync.stage import MANY, stage
+from ec2tasks.sync.touched import changed_since
 from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer
 
 STILL = 2.0  # seconds for which a file must stand still to be fetched while a command runs
@@ -84,11 +73,11 @@ def fetch(pull: Pull, items: list[PullItem], *, live: LivePull | None = None) ->
     transfer = pull.transfer
     waiting = _ready(transfer, items, live) if live and items else items
     unwritten: list[Failure] = []
-    for _ in range(1 if live else ROUNDS):
+    for round_ in range(1 if live else ROUNDS):
         if not waiting:
             break
-        result = _stage(transfer, waiting)
-        entries = _scan_again(transfer, waiting, result)
+        result = stage(transfer, waiting, _filters(pull) if round_ == 0 and not live else None)
+        entries = _scan_again(pull, waiting, result)
         # What the other side could not open is named; all else came to its end.
         finished = result.complete or result.explained_by(is_vanished, left_out_text)
         arrived = _arrived(transfer, waiting, entries, finished=finished)
@@ -105,6 +94,10 @@ def fetch(pull: Pull, items: list[PullItem], *, live: LivePull | None = None) ->
         raise Failure(f"pull is not complete: {names} changes there all the time", hint=HINT)
 
 
+def _filters(pull: Pull) -> list[str]:
+    return [*filter_argv(pull.transfer.root), *environment_filters(pull.baseline.environments)]
+
+
 def _as_seen(item: PullItem, seen: Seen) -> PullItem:
     """The item as it stands on the instance now: of the same size and time, it may be another."""
     altered = item.altered or (seen.entry == item.remote and seen.stamp != item.stamp)
@@ -114,12 +107,14 @@ def _as_seen(item: PullItem, seen: Seen) -> PullItem:
 def _apply(pull: Pull, items: list[PullItem]) -> list[Failure]:
     """Put items in place; return the failures: what can't be written here keeps nothing else out."""
     failures = []
+    ordered = sorted((_as_arrived(pull.transfer, item) for item in items), key=lambda item: item.path)
     with open_below(pull.transfer.root) as below:
-        for item in sorted(items, key=lambda item: item.path):
-            try:
-                apply_item(pull, below, _as_arrived(pull.transfer, item))
-            except Failure as error:
-                failures.append(error)
+        for _, together in itertools.groupby(ordered, key=lambda item: item.path.rpartition("/")[0]):
+            for item in apply_new(pull, below, list(together)):
+                try:
+                    apply_item(pull, below, item)
+                except Failure as error:
+                    failures.append(error)
     return failures
 
 
@@ -155,114 +150,26 @@ def _ready(transfer: Transfer, items: list[PullItem], live: LivePull) -> list[Pu
     return ready
 
 
-def pull_argv(transfer: Transfer, *, behind_links: bool, altered: bool, progress: bool) -> list[str]:
-    """The rsync that pulls files and folders into the staging folder. A big file goes on where it was cut.
+def _scan_again(pull: Pull, items: list[PullItem], result: RsyncResult) -> dict[str, Seen]:
+    """The entries on the instance after they were fetched: what changed meanwhile may have arrived torn.
 
-    `altered`: what has the size and time of the file here is fetched all the same. No link is ever fetched,
-    nothing else than files and folders can come of it: links are made from what was scanned.
+    Of many, only those are looked at that were changed since the comparison began.
     """
-    return [
-        "rsync",
-        *(option for option in COMPARING if option != "--links"),
-        *(["--copy-links"] if behind_links else []),
-        *(["--ignore-times"] if altered else [f"--copy-dest={transfer.root.absolute()}"]),
-        "--8-bit-output",
-        "--inplace",
-        "--partial",
-        # What is put into a folder must be able to leave it again.
-        "--chmod=Du+rwx,ug-s",
-        "--no-implied-dirs",
-        "--from0",
-        "--files-from=-",
-        *(["--info=progress2", "--no-inc-recursive", "--outbuf=L"] if progress else []),
-        # Beside a running command, as little in its way as can be.
-        *(["--rsync-path=nice -n 19 rsync"] if transfer.quiet else []),
-        *rsync_options(transfer.remote),
-        "--",
-        transfer.remote.rsync_path,
-        f"{staging_folder(transfer)}/",
-    ]
-
-
-def _stage(transfer: Transfer, items: list[PullItem]) -> RsyncResult:
-    """Fetch items into the staging folder."""
-    _prepare_staging(staging_folder(transfer), items)
-    # What has a mode alone to change needs no transfer, and of a link all is known.
-    wanted = [
-        item for item in items if not changes_mode_only(item) and item.remote.kind is not EntryKind.LINK
-    ]
-    total = sum(item.remote.size for item in wanted)
-    progress = not transfer.quiet and not transfer.verbose and shows_bar(total)
-    result = RsyncResult(code=0, errors="")
-    with (
-        output.progress_bar("pull", total, len(wanted))
-        if progress
-        else contextlib.nullcontext(_ignore) as moved
-    ):
-        for behind_links, altered in itertools.product((False, True), repeat=2):
-            sources = [
-                item.source for item in wanted if (item.behind_link, item.altered) == (behind_links, altered)
-            ]
-            if sources and result.complete:
-                argv = pull_argv(transfer, behind_links=behind_links, altered=altered, progress=progress)
-                paths = encode_paths(f"./{source}" for source in sources)
-                result = run_rsync(argv, transfer.tools, stdin=paths, on_moved=moved)
-    return result
-
-
-def _ignore(_bytes: int, _files: int) -> None:
-    pass
-
-
-def _prepare_staging(folder: Path, items: Sequence[PullItem]) -> None:
-    """Make the staging folder, without what an earlier pull left that is in the way of these items."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for item in items if any(folder.iterdir()) else ():
-            stale = folder / item.source
-            if stale.is_dir() and not stale.is_symlink() and item.remote.kind is not EntryKind.FOLDER:
-                shutil.rmtree(stale)
-            elif stale.is_symlink() or (stale.exists() and not _can_resume(stale, item)):
-                stale.unlink()
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _can_resume(staged: Path, item: PullItem) -> bool:
-    """Whether rsync can go on with what has arrived of an item."""
-    # Half of a version that is replaced by now would pass for a whole one, once nothing is there any more.
-    return not item.replaced_by and not item.altered and os.access(staged, os.W_OK)
-
-
-def _unwritable(folder: Path, error: OSError) -> Failure:
-    return Failure(f"`{folder}` can't be written: {error.strerror}", hint="free some space")
-
-
-def clear_staging(transfer: Transfer, wanted: Iterable[PullItem] = ()) -> None:
-    """Delete what earlier pulls left in the staging folder, but for these items: a big file goes on.
-
-    Raises Failure where it can't be deleted.
-    """
-    folder, keep = staging_folder(transfer), {item.source for item in wanted}
-    try:
-        for above, folders, names in os.walk(folder, topdown=False):
-            links = (name for name in folders if os.path.islink(os.path.join(above, name)))
-            for path in (os.path.join(above, name) for name in (*names, *links)):
-                if os.path.relpath(path, folder) not in keep:
-                    os.unlink(path)
-            with contextlib.suppress(OSError):  # something wanted is in it
-                os.rmdir(above)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _scan_again(transfer: Transfer, items: list[PullItem], result: RsyncResult) -> dict[str, Seen]:
-    """The entries on the instance after they were fetched: what changed meanwhile may have arrived torn."""
+    remote, tools = pull.transfer.remote, pull.transfer.tools
+    known = {item.source: Seen(item.remote, item.stamp) for item in items}
     if result.code in BROKEN_CODES:
         # The way there broke: what has arrived with the size and time it had before is whole.
-        return {item.source: Seen(item.remote, item.stamp) for item in items}
-    scan = scan_remote(transfer.remote, [item.source for item in items], transfer.tools)
-    return {path: Seen(entry, scan.stamps[path]) for path, entry in scan.entries.items()}
+        return known
+    changed = changed_since(remote, tools, pull.baseline.seen) if len(items) >= MANY else None
+    # Those don't tell of what is reached through a link, nor of our own copies.
+    asked = {
+        item.source
+        for item in items
+        if changed is None or item.source in changed or item.behind_link or item.source != item.path
+    }
+    scan = scan_remote(remote, asked, tools)
+    unchanged = {path: seen for path, seen in known.items() if path not in asked}
+    return unchanged | {path: Seen(entry, scan.stamps[path]) for path, entry in scan.entries.items()}
 
 
 def _as_arrived(transfer: Transfer, item: PullItem) -> PullItem:

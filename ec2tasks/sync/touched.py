@@ -48,6 +48,14 @@ def touched_since(
     return Touched(changed=read_touched(paths), now=now.decode(), environments=read_names(still, asked))
 
 
+def changed_since(remote: RemoteFolder, tools: Tools, since: str) -> set[str] | None:
+    """All files changed there since that time of the instance's; None where it can't tell. Raises Failure."""
+    if not since:
+        return None
+    now, _, paths = ask_tree(remote, tools, "changed", since=_just_before(since)).partition(b"\0")
+    return set(read_touched(paths)) if CLOCK.fullmatch(now.decode(errors="replace")) else None
+
+
 def is_since(changed: bytes, since: str) -> bool:
     """Whether a change at that time of the instance's is one since the other, which an earlier answer has.
 

@@ -13,9 +13,15 @@ import pytest
 from ec2tasks.sync.below import Below, open_below
 from ec2tasks.sync.gate import MOST_NAMES, path_flaw
 
+
+def _ignore(_result: object) -> None:
+    pass
+
+
 DEEDS: dict[str, Callable[[Below, str], None]] = {
     "rename": lambda below, path: below.rename("staged", path),
     "move": lambda below, path: below.move("staged", path),
+    "new": lambda below, path: _ignore(below.move_new(["staged"], "", path)),
     "copy": lambda below, path: below.copy("staged", path),
     "link": lambda below, path: below.make_link(path, "staged"),
     "folder": lambda below, path: below.make_folder(path, 0o755),
@@ -85,6 +91,30 @@ def test_what_it_is_for(root: Path) -> None:
     assert (root / "kept/a/file").read_text() == "new"
     assert (status.st_mode & 0o777, status.st_mtime_ns) == (0o640, 1_500_000_001)
     assert (root / "a/b").stat().st_mode & 0o777 == 0o711
+
+
+def test_new_files_take_no_place_that_is_taken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["file", "other", "taken", "behind", "link", "folder", "gone"]
+    (root / "from/folder").mkdir(parents=True)
+    for name in names[:4]:
+        (root / "from" / name).write_text(name)
+    (root / "from/link").symlink_to("file")
+    (root / "inner/taken").write_text("mine")
+    (root / "inner/behind").symlink_to("nowhere")
+    with open_below(root) as below:
+        assert below.move_new(names, "from", "missing") == {}
+        monkeypatch.setattr(os, "rename", _another_file_system)
+        assert below.move_new(names, "from", "inner") == {}
+        monkeypatch.undo()
+        moved = below.move_new(names, "from", "inner")
+    assert {name: status.st_size for name, status in moved.items()} == {"file": 4, "other": 5}
+    assert {path.name for path in (root / "from").iterdir()} == set(names) - {"file", "other", "gone"}
+    assert (root / "inner/taken").read_text() == "mine"
+    assert (root / "inner/behind").readlink() == Path("nowhere")
+
+
+def _another_file_system(*_names: str, **_folders: int) -> None:
+    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
 
 def test_from_another_file_system_a_file_comes_whole_with_its_time(

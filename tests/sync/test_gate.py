@@ -147,7 +147,7 @@ def test_what_find_prints_is_read_as_this_machine_reads_it(
 
 def test_the_gate_stands_before_every_answer_about_files() -> None:
     """Whoever asks `tree.sh` reads the answer by the gate, or by words of its own form."""
-    readers = {"look", "look_behind", "look_kept", "clear", "touched", "is_empty", "weigh", "size"}
+    readers = {"look", "look_behind", "look_kept", "clear", "touched", "changed", "is_empty", "weigh", "size"}
     script = (Path(__file__).parents[2] / "ec2tasks/remote/tree.sh").read_text()
     inner = {"moved", "take", "is_there", "is_file", "find_above", "is_own", "prune", "weigh_folder"}
     verbs = {line.partition("(")[0] for line in script.splitlines() if line.endswith("() {")}

@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.repository import REPO
 from support.two_sides import OWN, Sides, between_looks, pull_failure, put
 
 from ec2tasks.base.errors import Failure
+from ec2tasks.sync.baseline import Baseline
 from ec2tasks.sync.pull import LivePull
 
 SIZE = 4_000_000
@@ -129,3 +133,26 @@ def test_rsync_does_not_outlive_a_killed_client(sides: Sides) -> None:
     sides.sync(push=False)
     assert (sides.local / "model").read_bytes() == NEWER
     assert sides.differences() == []
+
+
+def test_of_many_new_files_only_what_moves_them_is_done_for_each(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counter[str]()
+
+    def count(what: str, real: Callable[..., Any], *some: object, **more: object) -> object:
+        counted[what] += 1
+        return real(*some, **more)
+
+    asks = Baseline._rows
+    monkeypatch.setattr(Baseline, "_rows", lambda *some: count("questions", asks, *some))
+    monkeypatch.setattr(os, "open", partial(count, "opened", os.open))
+    found = []
+    for files in (40, 400):
+        for number in range(files):
+            put(sides.remote / f"out{files}/d{number % 4}/f{number}", "file x")
+        counted.clear()
+        sides.sync()
+        assert len(list((sides.local / f"out{files}").rglob("f*"))) == files
+        found.append(dict(counted))
+    assert found[0] == found[1]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tarfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,9 +17,10 @@ from support.two_sides import Sides, everything, put, snapshot
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
-from ec2tasks.sync import compare
+from ec2tasks.sync import compare, pull, stage
 from ec2tasks.sync.gate import RefusedAnswerError
-from ec2tasks.sync.touched import _just_before, touched_since
+from ec2tasks.sync.rsync import run_rsync
+from ec2tasks.sync.touched import _just_before, changed_since, touched_since
 
 
 @pytest.fixture
@@ -266,3 +269,62 @@ def test_a_folder_that_took_the_place_of_another_behind_a_link_there_is_told_by_
     assert beside(sides.local) == set()
     sides.sync()
     assert sides.differences() == []
+
+
+def test_all_that_changed_since_is_told_also_what_tells_itself(sides: Sides) -> None:
+    way, there = sides.way(), sides.remote
+    for name in ("still", "written", "swapped", "unpacked", "moved/in/old"):
+        put(there / name, f"file {name}")
+    os.utime(there / "unpacked", ns=(5, 5))
+    time.sleep(0.05)  # more than the grain of a clock for files
+    since = touched_since(way, Tools(), "").now
+    assert changed_since(way, Tools(), since) == set()
+    in_place(there / "written", "other")
+    renamed(there / "swapped", "other")
+    unpacked(there / "unpacked", "other")
+    put(there / "new", "file new")
+    (there / "moved").rename(there / "to")
+    expected = {"written", "swapped", "unpacked", "new", "to/in/old"}
+    assert changed_since(way, Tools(), since) == expected
+
+
+def test_where_it_can_t_be_told_what_changed_nothing_passes_for_unchanged(sides: Sides) -> None:
+    assert changed_since(sides.way(), Tools(), "") is None
+    tools = sides.home / "bin"
+    tools.mkdir()
+    (tools / "find").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "find").chmod(0o755)
+    way = replace(
+        sides.way(),
+        remotely=lambda argv: [
+            "env",
+            f"HOME={sides.home}",
+            f"PATH={tools}:{os.environ['PATH']}",
+            *argv,
+        ],
+    )
+    assert changed_since(way, Tools(), "1700000000.5") is None
+
+
+@pytest.mark.parametrize("way_", WAYS)
+def test_of_many_files_one_that_changes_while_they_are_fetched_arrives_whole(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, way_: Callable[[Path, str], None]
+) -> None:
+    monkeypatch.setattr(stage, "MANY", 1)
+    monkeypatch.setattr(pull, "MANY", 1)
+    put(sides.remote / "out/model", "file first half, first half")
+    put(sides.remote / "out/other", "file other")
+    fetched, looks = run_rsync, list[list[str]]()
+
+    def run(argv: list[str], *some: Any, **more: Any) -> object:
+        result = fetched(argv, *some, **more)
+        looks.append(argv)
+        if len(looks) == 1:
+            way_(sides.remote / "out/model", "later half, a later half, x")
+        return result
+
+    monkeypatch.setattr(stage, "run_rsync", run)
+    sides.sync()
+    assert (sides.local / "out/model").read_text() == "later half, a later half, x"
+    assert len(looks) == 2, "in one go, then the one that changed"
+    assert beside(sides.local) == set()
