@@ -77,7 +77,7 @@ def fetch(pull: Pull, items: list[PullItem], *, live: LivePull | None = None) ->
         if not waiting:
             break
         result = stage(transfer, waiting, _filters(pull) if round_ == 0 and not live else None)
-        entries = _scan_again(pull, waiting, result)
+        entries = _scan_again(pull, waiting, result, still=live is None)
         # What the other side could not open is named; all else came to its end.
         finished = result.complete or result.explained_by(is_vanished, left_out_text)
         arrived = _arrived(transfer, waiting, entries, finished=finished)
@@ -150,17 +150,17 @@ def _ready(transfer: Transfer, items: list[PullItem], live: LivePull) -> list[Pu
     return ready
 
 
-def _scan_again(pull: Pull, items: list[PullItem], result: RsyncResult) -> dict[str, Seen]:
+def _scan_again(pull: Pull, items: list[PullItem], result: RsyncResult, *, still: bool) -> dict[str, Seen]:
     """The entries on the instance after they were fetched: what changed meanwhile may have arrived torn.
 
-    Of many, only those are looked at that were changed since the comparison began.
+    `still`: no command runs. Of many, only those are looked at then that changed since the comparison began.
     """
     remote, tools = pull.transfer.remote, pull.transfer.tools
     known = {item.source: Seen(item.remote, item.stamp) for item in items}
     if result.code in BROKEN_CODES:
         # The way there broke: what has arrived with the size and time it had before is whole.
         return known
-    changed = changed_since(remote, tools, pull.baseline.seen) if len(items) >= MANY else None
+    changed = changed_since(remote, tools, pull.baseline.seen) if still and len(items) >= MANY else None
     # Those don't tell of what is reached through a link, nor of our own copies.
     asked = {
         item.source
