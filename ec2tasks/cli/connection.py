@@ -34,7 +34,7 @@ def connect(c: Context | None = None, **options: Any) -> Iterator[Connection]:
     """
     with hints.scope():
         context = make_context(c or Context(), from_code(options), asks=False)
-        check_local_tools(context)
+        check_local_tools(context, moves=False)
         acquired = Acquired()
         host = translated(lambda: acquire_without_session(context, acquired, may_launch=False))
     with fabric_connection(host) as remote, held_to_console(acquired.key_check, remote.close):

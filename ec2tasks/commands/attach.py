@@ -60,7 +60,7 @@ def finish(context: CallContext, wanted: str = "", *, fetches: bool, verbose: bo
 
     What a restart of the instance ended has results, too: they are fetched, and the code is 125.
     """
-    check_local_tools(context)
+    check_local_tools(context, moves=fetches)
     asked = FinalState(context.settings.final_state) if context.settings.by_option("final_state") else None
     outcome = see_to_its_end(
         context, wanted, fetches=fetches, verbose=verbose, until=_supervise_again, asked=asked

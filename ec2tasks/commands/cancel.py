@@ -33,7 +33,7 @@ def cancel(context: CallContext, wanted: str, *, fetches: bool, verbose: bool) -
     `wanted` is a form that names it; empty for the only one that runs. Nothing is launched or started for it.
     Raises UsageError where no job or several are meant, Failure where no instance runs or it goes on.
     """
-    check_local_tools(context)
+    check_local_tools(context, moves=fetches)
     listed = all_jobs(context)
     job = job_to_cancel(listed, wanted)
     if job is None:

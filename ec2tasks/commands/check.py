@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypedDict
@@ -29,7 +28,6 @@ from ec2tasks.lifecycle.pricing import ask_rates
 TO_MEND = 1  # the exit code where something keeps a run from working
 PRICES_PATIENCE = 20.0  # seconds
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.MEND: "red"}
-OLDEST_RSYNC = (3, 1)
 
 
 def check(context: CallContext, gate: Gate) -> list[Finding]:
@@ -59,7 +57,6 @@ def local_findings(context: CallContext, gate: Gate) -> list[Finding]:
     return [
         ok("versions", versions_text()),
         _attempt("tools", lambda: check_local_tools(context), tools_text(context.tools)),
-        *old_rsync(_version_line(context.tools, ["rsync", "--version"])),
         _attempt("state", lambda: check_state(context.state), f"{context.state.folder} can be written"),
         _attempt("project", lambda: check_push(context), f"{context.project.root}"),
         _attempt(
@@ -122,19 +119,6 @@ def _version_line(tools: Tools, argv: Sequence[str]) -> str:
         return ""
     lines = (said.stdout or said.stderr).decode(errors="replace").splitlines()
     return " ".join(lines[0].split()) if lines else ""
-
-
-def old_rsync(line: str) -> list[Finding]:
-    """That an rsync of this version line is none that ec2tasks can work with; nothing where it is.
-
-    macOS's own is openrsync, or the last rsync of the second series.
-    """
-    number = re.search(r"version v?(\d+)\.(\d+)", line)
-    if not line or ("openrsync" not in line and number and (int(number[1]), int(number[2])) >= OLDEST_RSYNC):
-        return []
-    wanted = ".".join(str(part) for part in OLDEST_RSYNC)
-    hint = "brew install rsync   (or: sudo apt-get install -y rsync)"
-    return [Finding(name="rsync", level=Level.MEND, text=f"{line}: {wanted} or newer is needed", hint=hint)]
 
 
 def show(found: Sequence[Finding]) -> None:

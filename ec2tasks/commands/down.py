@@ -23,7 +23,7 @@ from ec2tasks.lifecycle.timing import Timings
 
 def down(context: CallContext, final_state: FinalState, *, fetches: bool, verbose: bool) -> int:
     """Pull, then terminate or stop; 125 where the results could not be fetched, and the instance is kept."""
-    check_local_tools(context)
+    check_local_tools(context, moves=fetches)
     instance = find_instance(context)
     if instance is None:
         _say_nothing_to_end(context)

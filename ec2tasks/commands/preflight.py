@@ -25,7 +25,7 @@ LISTING = Limits(out=256 * MEBIBYTE, seconds=60.0)  # of a folder with a million
 def check_run(context: CallContext, *, sync: bool) -> None:
     """Raise UsageError or Failure for what a run can't begin with, as far as this machine alone can tell."""
     settings = context.settings
-    check_local_tools(context)
+    check_local_tools(context, moves=sync)
     check_state(context.state)
     check_ports_free(settings.ports)
     if settings.spot and settings.final_state == "stop":

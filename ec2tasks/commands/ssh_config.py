@@ -31,7 +31,7 @@ def begin(context: CallContext) -> str | None:
     None where no instance runs. Raises Failure where ~/.ssh/config can't be told of them: they are kept all
     the same.
     """
-    check_local_tools(context)
+    check_local_tools(context, moves=False)
     line, config = include_line(context.state.ssh_config), config_of(context.home)
     ssh_entries.begin(context.state)
     unfit: Failure | None = None

@@ -32,6 +32,7 @@ from ec2tasks.ssh.host import Host
 from ec2tasks.ssh.host_keys import contact, is_pinned
 from ec2tasks.ssh.keys import check_permissions
 from ec2tasks.ssh.way import missing_aws_cli
+from ec2tasks.sync.rsync import check_rsync
 
 
 @dataclass(kw_only=True)
@@ -52,9 +53,11 @@ class Acquired:
     key_check: HostKeyCheck | None = None
 
 
-def check_local_tools(context: CallContext) -> None:
-    """The checks that need no network: tools, and the private key's rights."""
-    check_tools(["ssh", "ssh-keygen", "rsync"])
+def check_local_tools(context: CallContext, *, moves: bool = True) -> None:
+    """The checks that need no network: tools (rsync where files are moved), and the private key's rights."""
+    check_tools(["ssh", "ssh-keygen"])
+    if moves:
+        check_rsync(context.state, context.tools)
     if context.settings.via == VIA_EICE and shutil.which("aws") is None:
         raise missing_aws_cli()
     if context.settings.key_file:

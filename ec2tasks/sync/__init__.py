@@ -10,6 +10,7 @@ Start with `engine.sync_files`, which moves them, and `engine.differences`, whic
     withheld      what is kept out of every sync for want of a yes
     ignore        what never moves
     transfer      one transfer: its folders, its job, its direction
+    rsync_kind    which rsync is here, and what it lacks
     rsync         rsync, run and understood
     patterns      which names no ignore pattern can fit
     travelling    which of the paths that somebody named travel at all

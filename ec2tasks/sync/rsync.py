@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import MEBIBYTE, Limits, Lines, pump
-from ec2tasks.base.process import DEVNULL, PIPE, Tools, ends_with_us
+from ec2tasks.base.process import DEVNULL, PIPE, Tools, ends_with_us, missing_tool
+from ec2tasks.base.state import State, read_cached, write_cached
 from ec2tasks.remote.folder import BrokenConnectionError
 from ec2tasks.sync.gate import checked_path, path_flaw
+from ec2tasks.sync.rsync_kind import MENDING, OLDEST_TEXT, unfit_error
 from ec2tasks.sync.transfer import Direction
 
 # The names of some millions of files, and a message for each of many; a transfer of a day.
@@ -29,6 +33,8 @@ REASONS = {
     127: "rsync is missing on the instance",
     255: "the connection broke",
 }
+TOLD = "rsync"  # the name under which is kept which rsync is known to do
+OPTION_REFUSED = re.compile(r"unknown option|unrecognized option|usage: rsync")
 BROKEN_CODES = (10, 12, 30, 255)
 PARTIAL, VANISHED = 23, 24
 LARGER = "`disk_gb` in ec2.yaml gives the next instance a larger one; where there is room again,"
@@ -232,6 +238,20 @@ def run_rsync(
     return RsyncResult(code=rsync.returncode, errors=errors.getvalue().decode(errors="surrogateescape"))
 
 
+def check_rsync(state: State, tools: Tools) -> None:
+    """Raise Failure where the rsync here lacks what a sync needs; one that does not is asked once."""
+    path = shutil.which("rsync")
+    if path is None:
+        raise missing_tool("rsync")
+    status = Path(path).stat()
+    known: dict[str, object] = {"path": path, "time": status.st_mtime_ns, "size": status.st_size}
+    if read_cached(state, TOLD) == known:
+        return
+    if error := unfit_error(tools.capture(["rsync", "--version"]).stdout.decode(errors="replace")):
+        raise error
+    write_cached(state, TOLD, known)
+
+
 def unescaped(name: bytes) -> str:
     r"""A file's name from rsync's output, where what can't be printed stands as `\#ooo`."""
     if b"\\#" in name:
@@ -251,8 +271,8 @@ def rsync_failure(direction: Direction, result: RsyncResult, *, hint: str) -> Fa
     if DISK_FULL in result.errors:
         reason = "the disk is full " + ("there" if direction is Direction.PUSH else "here")
         hint = f"{LARGER} {hint}" if direction is Direction.PUSH else f"free some space; {hint}"
-    if result.code == 1 and "unknown option" in result.errors:
-        reason, hint = "this rsync is too old", "rsync 3.1.3 or newer: brew install rsync"
+    if result.code == 1 and OPTION_REFUSED.search(result.errors):
+        reason, hint = "this rsync lacks an option", f"rsync {OLDEST_TEXT} or newer is needed: {MENDING}"
     messages = "; ".join(lines[:3])
     kind = (
         BrokenConnectionError if result.code in BROKEN_CODES and DISK_FULL not in result.errors else Failure

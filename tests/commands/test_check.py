@@ -6,27 +6,12 @@ import json
 
 import pytest
 
-from ec2tasks.commands.check import check_json, exit_code, old_rsync, show
+from ec2tasks.commands.check import check_json, exit_code, show
 from ec2tasks.commands.findings import Finding, Level, ok
 
 WELL = ok("region", "eu-central-1")
 WARNED = Finding(name="clock", level=Level.WARNING, text="off", hint="set it")
 BROKEN = Finding(name="quota", level=Level.MEND, text="0 of 0", hint="ask for more")
-
-
-@pytest.mark.parametrize(
-    ("line", "old"),
-    [
-        ("rsync version 3.5.0 protocol version 32", False),
-        ("rsync version v3.4.1 protocol version 32", False),
-        ("rsync version 2.6.9 protocol version 29", True),
-        ("rsync version 3.0.9 protocol version 30", True),
-        ("openrsync: protocol version 29", True),
-        ("", False),  # it is missing, which is said
-    ],
-)
-def test_an_rsync_that_is_too_old_is_found(line: str, old: bool) -> None:
-    assert bool(old_rsync(line)) is old
 
 
 def test_a_warning_lets_a_script_go_on_and_what_is_to_mend_does_not(
