@@ -9,26 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import environment, quietly, timed
 
 OPTIONS = ("--recursive", "--links", "--perms", "--times", "--omit-dir-times", "--copy-unsafe-links")
-# What is measured, in files of how many bytes, and the most that ours may take of bare rsync's time.
-LIMITS = {
-    "nothing to move, 200 files": 1.5,
-    "first push, 50,000 files of 2 kB": 1.15,
-    "nothing to move, 50,000 files, both ways": 1.3,
-    "10 changed of 50,000, both ways": 1.3,
-    "10 changed of 50,000, push alone": 2.0,
-    "one file of 2 GB": 1.1,
-}
 MEMORY_LIMIT = 300  # MB
 ROUND_TRIPS = 2  # more than bare rsync, each way
 
@@ -103,13 +96,22 @@ def make_files(root: Path, count: int, size: int) -> None:
         path.write_bytes(os.urandom(16) * (size // 16))
 
 
-def median_ratio(rounds: int, ours: Callable[[], float], bare: Callable[[], float]) -> float:
-    """The ratio of the medians of both, timed in turn."""
+class Figure(NamedTuple):
+    """The median seconds of ours and of its floor, bare rsync, and the most that their ratio may be."""
+
+    name: str
+    seconds: float
+    floor: float
+    target: float
+
+
+def medians(rounds: int, ours: Callable[[], float], bare: Callable[[], float]) -> tuple[float, float]:
+    """The medians of both, timed in turn."""
     times = [(bare(), ours()) for _ in range(rounds)]
-    return statistics.median(time for _, time in times) / statistics.median(time for time, _ in times)
+    return statistics.median(time for _, time in times), statistics.median(time for time, _ in times)
 
 
-def nothing(bench: Bench, root: Path, count: int, rounds: int, *, both: bool) -> float:
+def nothing(bench: Bench, root: Path, count: int, rounds: int, *, both: bool) -> tuple[float, float]:
     """Nothing to move on so many files."""
     make_files(root, count, 5_000 if count == 200 else 2_000)
     bench.clear(root)
@@ -119,10 +121,10 @@ def nothing(bench: Bench, root: Path, count: int, rounds: int, *, both: bool) ->
     def bare() -> float:
         return bench.bare(root) + (bench.bare(root, push=False) if both else 0)
 
-    return median_ratio(rounds, lambda: bench.ours(root, pull=both)[0], bare)
+    return medians(rounds, lambda: bench.ours(root, pull=both)[0], bare)
 
 
-def first(bench: Bench, root: Path, rounds: int) -> float:
+def first(bench: Bench, root: Path, rounds: int) -> tuple[float, float]:
     """The first push of what is there."""
 
     def ours() -> float:
@@ -133,10 +135,32 @@ def first(bench: Bench, root: Path, rounds: int) -> float:
         bench.clear(root)
         return bench.bare(root)
 
-    return median_ratio(rounds, ours, bare)
+    return medians(rounds, ours, bare)
 
 
-def ten_changed(bench: Bench, root: Path, rounds: int, *, both: bool) -> float:
+def fetched(bench: Bench, root: Path, count: int, rounds: int) -> tuple[float, float]:
+    """So many new files of 100 bytes, made there since a push, fetched here."""
+    make = f"import os\nfor n in range({count}):\n f = f'out/d{{n // 500}}'\n"
+    make += " n % 500 or os.makedirs(f)\n open(f'{f}/f{n}', 'w').write('x' * 100)"
+
+    def there(folder: str) -> None:
+        make_files(root, 1, 100)
+        bench.clear(root)
+        bench.ours(root, empty=True)
+        bench.on_instance(f"cd {folder} && python3 -c {shlex.quote(make)}")
+
+    def ours() -> float:
+        there("p")
+        return bench.ours(root, push=False, pull=True)[0]
+
+    def bare() -> float:
+        there("bare")
+        return bench.bare(root, push=False)
+
+    return medians(rounds, ours, bare)
+
+
+def ten_changed(bench: Bench, root: Path, rounds: int, *, both: bool) -> tuple[float, float]:
     """Ten changed files among those that both sides have.
 
     Ours compares once for both ways; a push alone pays for that and for looking at what it replaced there.
@@ -150,11 +174,37 @@ def ten_changed(bench: Bench, root: Path, rounds: int, *, both: bool) -> float:
             (root / f"d{number}" / f"f{number * 500}").write_text(f"changed {count}")
         return push()
 
-    return median_ratio(
+    return medians(
         rounds,
         lambda: changed(lambda: bench.ours(root, pull=both)[0]),
         lambda: changed(lambda: bench.bare(root) + (bench.bare(root, push=False) if both else 0)),
     )
+
+
+def big_files(root: Path, count: int, megabytes: int) -> None:
+    """So many files of random bytes, and no others."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    for number in range(count):
+        with (root / f"big{number}").open("wb") as file:
+            for _ in range(megabytes):
+                file.write(os.urandom(1_000_000))
+
+
+def figures(bench: Bench, root: Path, rounds: int, *, big: bool) -> Iterator[Figure]:
+    """Each figure as it is found."""
+    yield Figure("nothing to move, 200 files", *nothing(bench, root, 200, rounds + 4, both=False), 1.5)
+    both_ways = nothing(bench, root, 50_000, rounds, both=True)
+    yield Figure("nothing to move, 50,000 files, both ways", *both_ways, 1.3)
+    yield Figure("10 changed of 50,000, both ways", *ten_changed(bench, root, rounds, both=True), 1.3)
+    yield Figure("10 changed of 50,000, push alone", *ten_changed(bench, root, rounds, both=False), 1.2)
+    yield Figure("first push, 50,000 files of 2 kB", *first(bench, root, rounds), 1.0)
+    yield Figure("fetch of 100,000 new files", *fetched(bench, root, 100_000, rounds), 1.3)
+    if big:
+        big_files(root, 10, 100)
+        yield Figure("first push, 1 GB in 10 files", *first(bench, root, rounds), 1.05)
+        big_files(root, 1, 2000)
+        yield Figure("one file of 2 GB", *first(bench, root, 1 if rounds < 3 else 2), 1.05)
 
 
 def growth(bench: Bench, root: Path, counts: tuple[int, ...]) -> list[tuple[int, float, float]]:
@@ -194,26 +244,10 @@ def measure(bench: Bench, rounds: int, *, big: bool) -> bool:
         good &= value <= limit
         print(f"{name:<45} {value:6.2f} {unit}   (at most {limit:g})", flush=True)
 
-    def ratio(name: str, value: float) -> None:
-        say(name, value, LIMITS[name], "of bare rsync")
-
-    ratio("nothing to move, 200 files", nothing(bench, root, 200, rounds + 4, both=False))
+    for name, seconds, floor, target in figures(bench, root, rounds, big=big):
+        say(name, seconds / floor, target, f"of bare rsync: {seconds:.2f} s beside {floor:.2f} s")
     say("round trips more, at 50 ms each", round_trips(bench, root, 50), ROUND_TRIPS, "round trips")
-    ratio("nothing to move, 50,000 files, both ways", nothing(bench, root, 50_000, rounds, both=True))
-    for ways, both in (("both ways", True), ("push alone", False)):
-        ratio(f"10 changed of 50,000, {ways}", ten_changed(bench, root, rounds, both=both))
-    ratio("first push, 50,000 files of 2 kB", first(bench, root, rounds))
-    if big:
-        make_files(root, 0, 0)
-        root.mkdir()
-        subprocess.run(
-            ["dd", "if=/dev/urandom", f"of={root}/big", "bs=1M", "count=2000", "status=none"],
-            check=True,
-            stderr=-3,
-        )
-        ratio("one file of 2 GB", first(bench, root, 1 if rounds < 3 else 2))
-    grown = growth(bench, root, (1_000, 10_000, 100_000))
-    for count, seconds, memory in grown:
+    for count, seconds, memory in growth(bench, root, (1_000, 10_000, 100_000, 200_000)):
         say(f"memory for {count:,} files ({seconds:.3f} s a thousand)", memory, MEMORY_LIMIT, "MB")
     return good
 
