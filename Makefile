@@ -78,10 +78,10 @@ test-vm: $(VENV)/.test-tools ## the guard on a machine that really boots (QEMU; 
 test-long: $(VENV)/.test-tools ## the stories of which `make test` has fewer cases, all of them
 	@PATH="$(BIN):$$PATH" $(BIN)/pytest -q -n 3 --dist loadfile -m long
 
-test-engines: $(VENV)/.test-tools ## all runners of docs/runners.md, a real Sphinx
+test-engines: $(VENV)/.test-tools ## all runners of docs/runners.md, a real Sphinx, Dask and MPICH on two instances
 	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python $(VENV)/engines
 	@VIRTUAL_ENV=$(VENV)/engines $(BIN)/uv pip install -q -e '.[dev,engines]'
-	@PATH="$(BIN)/../engines/bin:$$PATH" $(VENV)/engines/bin/pytest -q tests/scenarios/test_runners.py tests/make/test_sphinx.py
+	@PATH="$(BIN)/../engines/bin:$$PATH" $(VENV)/engines/bin/pytest -q tests/scenarios/test_runners.py tests/make/test_sphinx.py tests/local/test_engines.py
 
 bench-sync: setup ## syncs beside bare rsync with the same options (some minutes)
 	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench_sync.py

@@ -73,10 +73,25 @@ def write_own_files(spec: HostSpec, uid: int) -> None:
     for name, text in rootfs.etc_texts(spec).items():
         (folders.etc / name).write_text(text)
     folders.boot_id.write_text(f"{uuid.uuid4()}\n")
+    _write_sys(folders.sys)
     (folders.ssh / "sshd_config").write_text(rootfs.sshd_text(spec))
     (folders.ssh / "authorized_keys").write_text(spec.public_key)
     if first:
         _write_first_files(spec, uid)
+
+
+def _write_sys(folder: Path) -> None:
+    """What /sys holds; the interfaces are links, as in the kernel's own, since programs look for links."""
+    (folder / rootfs.CPUS.removeprefix("/sys/")).mkdir(mode=0o755, parents=True, exist_ok=True)
+    links = folder / "class" / "net"
+    links.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for interface, values in rootfs.INTERFACES.items():
+        device = folder / "devices" / "virtual" / "net" / interface
+        device.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for name, text in values.items():
+            (device / name).write_text(f"{text}\n")
+        if not (links / interface).is_symlink():
+            (links / interface).symlink_to(f"../../devices/virtual/net/{interface}")
 
 
 def _write_first_files(spec: HostSpec, uid: int) -> None:

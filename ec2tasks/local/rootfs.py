@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ec2tasks.local.guestnet import API, NAME_SERVER, Interface
+from ec2tasks.local.guestnet import API, INTERFACE, NAME_SERVER, Interface
 
 TOOLS = "/opt/ec2-local"
 GUEST_PATH = f"{TOOLS}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -24,6 +24,12 @@ ETC = (
     "services", "skel", "ssl", "terminfo", "timezone", "vim",
 )  # fmt: skip
 CACHES = ("pip", "uv")  # of downloads, below ~/.cache
+CPUS = "/sys/devices/system/cpu"
+# What is said below /sys/class/net: UCX, and MPICH with it, take interfaces from there.
+INTERFACES = {
+    "lo": {"type": "772", "mtu": "65536", "operstate": "unknown"},
+    INTERFACE: {"type": "65534", "mtu": "65520", "operstate": "up", "speed": "10000"},
+}
 ROOT_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 
@@ -62,6 +68,11 @@ class Folders:
     def ssh(self) -> Path:
         """/etc/ssh: host key, sshd_config and the key pair's public key."""
         return self.root / "ssh"
+
+    @property
+    def sys(self) -> Path:
+        """The instance's /sys: its network interfaces, and a place for this machine's processors."""
+        return self.root / "sys"
 
     @property
     def console(self) -> Path:
@@ -117,7 +128,8 @@ def group_text(login: str) -> str:
 def hosts_text(names: Mapping[str, str]) -> str:
     """/etc/hosts, which does what EC2's name server does: instances by their full name and the short one."""
     lines = ["127.0.0.1 localhost", "169.254.169.254 instance-data"]
-    lines += [f"{address} {name} {name.split('.')[0]}" for name, address in names.items()]
+    for name, address in names.items():
+        lines.append(f"{address} {' '.join(dict.fromkeys((name, name.split('.')[0])))}")
     return "\n".join(lines) + "\n"
 
 
@@ -191,6 +203,8 @@ def own_argv(spec: HostSpec, home_mb: int | None) -> list[str]:
     for name in etc_texts(spec):
         argv += ["--ro-bind", f"{folders.etc / name}", f"/etc/{name}"]
     argv += ["--ro-bind", f"{folders.boot_id}", "/proc/sys/kernel/random/boot_id"]
+    argv += ["--ro-bind", f"{folders.sys}", "/sys"]
+    argv += ["--ro-bind-try", CPUS, CPUS]
     argv += ["--ro-bind", f"{folders.ssh}", "/etc/ssh", "--ro-bind", f"{spec.tools}", TOOLS]
     if home_mb is None:
         argv += ["--bind", f"{folders.home}", home]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 
-import pytest
 from support.local_ec2 import LocalEc2
 
 from ec2tasks.local import control
 
 
-@pytest.fixture
-def group(local_ec2: LocalEc2) -> str:
+def make_group(local_ec2: LocalEc2) -> str:
     """A security group whose members reach each other, and nobody else them."""
     network = local_ec2.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     made = local_ec2.ec2.create_security_group(
         GroupName=f"nodes-{time.time_ns()}", Description="nodes", VpcId=network
     )
-    members = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": made["GroupId"]}]}
-    local_ec2.ec2.authorize_security_group_ingress(GroupId=made["GroupId"], IpPermissions=[members])  # type: ignore[list-item]
+    local_ec2.ec2.authorize_security_group_ingress(
+        GroupId=made["GroupId"],
+        IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": made["GroupId"]}]}],
+    )
     return made["GroupId"]
 
 
@@ -29,9 +29,8 @@ def reaches(local_ec2: LocalEc2, one: str, other: str) -> bool:
     return said.stdout.startswith("SSH-2.0")
 
 
-def test_members_of_a_group_reach_each_other_until_a_fault(
-    local_ec2: LocalEc2, shared_instance: str, group: str
-) -> None:
+def test_members_of_a_group_reach_each_other_until_a_fault(local_ec2: LocalEc2, shared_instance: str) -> None:
+    group = make_group(local_ec2)
     one = local_ec2.run(SecurityGroupIds=[group])
     private = [{"DeviceIndex": 0, "Groups": [group], "AssociatePublicIpAddress": False}]
     other = local_ec2.launch(NetworkInterfaces=private)
@@ -60,3 +59,6 @@ def test_an_instance_is_where_aws_says(local_ec2: LocalEc2, shared_instance: str
     hostname, by_name, looked_up, route = local_ec2.output(shared_instance, asked).splitlines()[:4]
     assert (hostname, by_name, looked_up.split()[0]) == (name, address, address)
     assert route.startswith(f"172.31.255.254 dev ens5 src {address} ")
+    assert local_ec2.output(shared_instance, "ls /sys/class/net; cat /sys/class/net/ens5/mtu").split() == [
+        "ens5", "lo", "65520",
+    ]  # fmt: skip

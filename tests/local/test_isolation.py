@@ -85,7 +85,7 @@ def test_a_user_namespace_of_its_own_opens_nothing(
 
 def test_this_machines_files_are_not_there(local_ec2: LocalEc2, shared_instance: str) -> None:
     listing = set(local_ec2.output(shared_instance, "ls -A /").split())
-    usual = "bin dev etc home lib lib32 lib64 libx32 opt proc root run sbin tmp usr var"
+    usual = "bin dev etc home lib lib32 lib64 libx32 opt proc root run sbin sys tmp usr var"
     assert listing <= set(usual.split())
     assert local_ec2.output(shared_instance, "ls -A /home /opt /root").split() == [
         "/home:", "ubuntu", "/opt:", "ec2-local", "/root:",
