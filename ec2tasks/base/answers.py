@@ -49,6 +49,19 @@ class JobAnswer(TypedDict):
     final_state: str
 
 
+class PortAnswer(TypedDict):
+    """A port that the instance listens on: by which program and job, and where it is open here.
+
+    With no `port`, a forward that leads elsewhere, or to nothing that listens, as ssh was given it.
+    """
+
+    port: int | None
+    program: str | None
+    job: str | None
+    here: list[str]
+    forward: str | None
+
+
 class ChangeAnswer(TypedDict):
     """What a sync would do with a path, and why; the size of what moves in bytes."""
 

@@ -17,6 +17,7 @@ from ec2tasks.base.answers import (
     ForgottenAnswer,
     InstanceAnswer,
     JobAnswer,
+    PortAnswer,
     ReportAnswer,
     SettingAnswer,
 )
@@ -53,6 +54,7 @@ ANSWERS: dict[str, Any] = {
     "jobs": list[JobAnswer],
     "local.status": LocalStatus | None,
     "ls": list[InstanceAnswer | LeftoverAnswer],
+    "ports": list[PortAnswer],
     "quote": QuoteAnswer,
     "reap": list[ForgottenAnswer | LeftoverAnswer],
     "report": ReportAnswer,

@@ -98,14 +98,15 @@ SYNC_OPTIONS = (
     Option(names=("no_quiet",), kind=bool, help="the same as --verbose"),
     Option(names=("quiet",), kind=bool, help="show no files that move (the default)"),
 )
+PORT_OPTION = Option(
+    names=("L",),
+    kind=list,
+    setting="ports",
+    help="a port there to reach here: 8888 or 8888:localhost:8888; may be repeated",
+)
 JOB_OPTIONS = (
     Option(names=("env",), setting="env"),
-    Option(
-        names=("L",),
-        kind=list,
-        setting="ports",
-        help="a port there to reach here: 8888 or 8888:localhost:8888; may be repeated",
-    ),
+    PORT_OPTION,
     Option(
         names=("R",),
         kind=list,

@@ -25,14 +25,8 @@ OPTION = re.compile(r"--[a-z][\w-]*(=.*)?", re.DOTALL)
 HINT = "`ec2tasks --list` lists the tasks, `ec2tasks TASK --help` its options"
 
 
-TAKE_JOB = (
-    "attach",
-    "finish",
-    "cancel",
-    "logs",
-    "use",
-    "report",
-)  # tasks of one argument that may be left out
+# tasks of one argument that may be left out
+TAKE_ONE = ("attach", "finish", "cancel", "logs", "use", "report", "ports")
 
 
 class Ec2Program(Program):
@@ -51,8 +45,8 @@ class Ec2Program(Program):
         assert self.namespace is not None
         core = flags([*self.core_args(), *self.task_args()])
         start = options_end(words, core)
-        if words[start : start + 1] and words[start] in TAKE_JOB:
-            return [*words[: start + 1], *self._with_named_job(words[start], words[start + 1 :], core)]
+        if words[start : start + 1] and words[start] in TAKE_ONE:
+            return [*words[: start + 1], *self._with_named(words[start], words[start + 1 :], core)]
         if words[start : start + 1] != ["run"]:
             return words
         own = flags(self.namespace["run"].get_arguments())
@@ -60,11 +54,12 @@ class Ec2Program(Program):
         end = start + options_end(words[start:], {**core, **own})
         return [*words[:end], *one_command(words[end:], own)]
 
-    def _with_named_job(self, task: str, words: list[str], core: dict[str, Argument]) -> list[str]:
+    def _with_named(self, task: str, words: list[str], core: dict[str, Argument]) -> list[str]:
         """`logs JOB` as `logs --job JOB`: Invoke has no argument that may be left out."""
         assert self.namespace is not None
         end = options_end(words, {**core, **flags(self.namespace[task].get_arguments())})
-        return [*words[:end], *(["--job"] if end < len(words) else []), *words[end:]]
+        option = "--port" if task == "ports" else "--job"
+        return [*words[:end], *([option] if end < len(words) else []), *words[end:]]
 
     def parse_core_args(self) -> None:
         """Read the options before the task's name; a shell that completes words is answered at once."""

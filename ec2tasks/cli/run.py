@@ -12,6 +12,7 @@ from ec2tasks.cli.options import (
     END_OPTIONS,
     JOB_OPTION,
     JSON_OPTION,
+    PORT_OPTION,
     REACH_OPTIONS,
     RUN_OPTIONS,
     SYNC_OPTIONS,
@@ -76,6 +77,7 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
 @ec2_task(
     JOB_OPTION,
     Option(names=("all",), kind=bool, help="its output from its start, not from where it was left here"),
+    PORT_OPTION,
     *REACH_OPTIONS,
 )
 def attach(c: Context, given: Mapping[str, Any]) -> int:
@@ -187,3 +189,33 @@ def use(c: Context, given: Mapping[str, Any]) -> None:
 
     context = make_context(c, given, acts=Acts.LOOK)
     watch_use.show_use(context, given["job"] or "", follow=given["follow"], as_json=given["json"])
+
+
+@ec2_task(
+    Option(names=("port",), help="the port there to open here: 8050 or 8051:localhost:8050"),
+    JSON_OPTION,
+    *REACH_OPTIONS,
+)
+def ports(c: Context, given: Mapping[str, Any]) -> None:
+    """List what listens on the instance and what of it is open here, or open one more: `ports [PORT]`.
+
+    It is open for as long as the connection to the instance: while a run from here uses it, and ten minutes
+    more. A port that is taken here moves on to the next; `ports 9000:localhost:8050` names one. Nothing is
+    launched or started for it. In `inv` the port is named by --port.
+    """
+    from ec2tasks.base import output
+    from ec2tasks.cli.context import make_context
+    from ec2tasks.commands import ports as port_commands
+    from ec2tasks.commands.trust import Acts
+
+    context = make_context(c, given, acts=Acts.LOOK)
+    if given["port"]:
+        return port_commands.open_port(context, given["port"])
+    answers = port_commands.ports_there(context)
+    if given["json"]:
+        return output.json(answers)
+    if answers:
+        output.table(port_commands.table_rows(answers))
+    else:
+        output.step("nothing listens on the instance")
+    return None

@@ -22,11 +22,9 @@ from dataclasses import field
 
 from ec2tasks.base import output
 from ec2tasks.base.dataclass import dataclass
-from ec2tasks.base.errors import UsageError
-from ec2tasks.ssh.ports import check_ports_free, listen_address
+from ec2tasks.ssh.ports import destination, free_port, listen_address
 
 PORT = 8888  # Jupyter's own, on the instance
-PORTS_TRIED = 100
 POLL_SECONDS = 0.25
 ANSWER_LIMIT = 5.0  # seconds for one answer
 STATUS_LIMIT = 1024  # bytes of its first line
@@ -104,30 +102,12 @@ class Page:
 def choose_page(forwards: Iterable[str]) -> Page:
     """The page behind the user's own forward of Jupyter's port, else behind a port that is free here."""
     forwards = tuple(forwards)
-    own = (forward for forward in forwards if re.search(rf":(localhost|127\.0\.0\.1):{PORT}$", forward))
+    own = (forward for forward in forwards if destination(forward) == ("localhost", PORT))
     forward = next(own, None)
-    return Page(forward=forward or free_forward({listen_address(forward)[1] for forward in forwards}))
-
-
-def free_forward(taken: Iterable[int] = ()) -> str:
-    """A forward of Jupyter's port: the same one here, or the next that is free and none of these."""
-    for port in range(PORT, PORT + PORTS_TRIED):
-        forward = f"{port}:localhost:{PORT}"
-        if port not in taken and is_free(forward):
-            return forward
-    raise UsageError(
-        f"no port from {PORT} to {PORT + PORTS_TRIED - 1} is free here",
-        hint=f"-L PORT:localhost:{PORT} takes another one for the notebook",
-    )
-
-
-def is_free(forward: str) -> bool:
-    """Whether the port of a forward can be opened here."""
-    try:
-        check_ports_free([forward])
-    except UsageError:
-        return False
-    return True
+    if forward is None:
+        here = free_port(PORT, taken={listen_address(forward)[1] for forward in forwards})
+        forward = f"{here}:localhost:{PORT}"
+    return Page(forward=forward)
 
 
 def command(page: Page) -> str:

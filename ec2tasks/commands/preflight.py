@@ -14,6 +14,7 @@ from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.drift import settle_drift
 from ec2tasks.lifecycle.find import host_of, remembered_instance
 from ec2tasks.ssh.connect import is_connected
+from ec2tasks.ssh.forwards import Forward, open_here
 from ec2tasks.ssh.ports import check_ports_free
 from ec2tasks.sync.ignore import IGNORE_FILE, filter_argv
 
@@ -27,12 +28,20 @@ def check_run(context: CallContext, *, sync: bool) -> None:
     settings = context.settings
     check_local_tools(context, moves=sync)
     check_state(context.state)
-    check_ports_free(settings.ports)
+    _check_ports(context)
     if settings.spot and settings.final_state == "stop":
         raise UsageError("a spot instance can't be stopped", hint="--leave or --terminate; or without --spot")
     if sync:
         check_push(context)
     _ = context.account  # known from here on: what it may ask for is asked by this thread
+
+
+def _check_ports(context: CallContext) -> None:
+    """Raise UsageError for a port that is taken here, unless by the same forward of this instance's."""
+    ports = context.settings.ports
+    seen = remembered_instance(context) if ports else None
+    opened = open_here(host_of(context, seen), context.tools) if seen else {}
+    check_ports_free(port for port in ports if Forward(spec=port) not in opened)
 
 
 def check_push(context: CallContext) -> None:

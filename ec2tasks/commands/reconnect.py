@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ec2tasks.aws import instances
@@ -26,6 +26,7 @@ from ec2tasks.remote.end_job import send_signal
 from ec2tasks.remote.job import Job, JobStatus
 from ec2tasks.remote.protocol import ProtocolError
 from ec2tasks.ssh.connect import close_master, open_master
+from ec2tasks.ssh.forwards import Forward, forward, forward_again, stop_forwarding
 from ec2tasks.ssh.host import Host
 
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before an attempt; the last one stays
@@ -67,6 +68,22 @@ class JobConnection:
     def ssh_log(self) -> Path:
         """Where ssh writes what it has to say itself."""
         return self.host.sockets / f"said-{self.job.job_id}"
+
+    @contextlib.contextmanager
+    def forwarding(self) -> Iterator[None]:
+        """While inside, the job's ports are open. Raises Failure where one can't be opened."""
+        wanted = [
+            *(Forward(option="-L", spec=spec) for spec in self.job.ports),
+            *(Forward(option="-R", spec=spec) for spec in self.job.reverse_ports),
+        ]
+        if wanted:
+            open_master(self.host, self.tools)
+        forward(self.host, self.tools, wanted)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Failure):  # the job's own end counts
+                stop_forwarding(self.host, self.tools, wanted)
 
     def interrupt(self) -> None:
         """Send Ctrl-C to the command; where the connection is about to break, once more over another."""
@@ -131,6 +148,8 @@ class JobConnection:
         if refusal is not None:
             self._look_at_aws(admitting="timed out" in refusal)
             raise Failure(refusal)
+        with contextlib.suppress(Failure):  # a disk that takes nothing
+            forward_again(self.host, self.tools)
         try:
             status = jobs.job_status(self.host, self.tools, self.job.job_id)
         except Failure:

@@ -18,12 +18,7 @@ from ec2tasks.lifecycle.outcome import End, Outcome
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.ctrl_c import Detached, detach
 from ec2tasks.remote.follow import View, follow_argv
-from ec2tasks.remote.job import (
-    BROKEN,
-    MISSING,
-    Job,
-    forward_options,
-)
+from ec2tasks.remote.job import BROKEN, MISSING, Job
 from ec2tasks.remote.protocol import script_argv
 from ec2tasks.ssh.packages import install_missing
 
@@ -46,7 +41,8 @@ def supervise(connection: JobConnection, *, start: bool, since: tuple[int, int] 
     Ctrl-C came before it began.
     """
     try:
-        return Outcome(code=_exit_code(connection, start=start, since=since))
+        with connection.forwarding():
+            return Outcome(code=_exit_code(connection, start=start, since=since))
     except Detached as left:
         if start and _never_began(connection.lease, connection.job):
             raise KeyboardInterrupt from None
@@ -65,7 +61,7 @@ def _exit_code(connection: JobConnection, *, start: bool, since: tuple[int, int]
         with (
             shown_output.kept(connection.lease.context.state, job.job_id) as view.on_shown,
             view.open(),
-            # One with ports has a connection of its own.
+            # Where the control connection broke, ssh has made one of its own.
             held_to_console(connection.lease.acquired.key_check, view.drop),
         ):
             code = _followed(connection, view, start=start)
@@ -112,7 +108,7 @@ def _followed(connection: JobConnection, view: View, *, start: bool) -> int:
 
 def _follow_argv(connection: JobConnection, view: View, marker: str, *, start: bool) -> list[str]:
     # What ssh itself has to say must not be taken for the command's.
-    options = [*forward_options(connection.job), "-E", str(connection.ssh_log), "-T"]
+    options = ["-E", str(connection.ssh_log), "-T"]
     return follow_argv(connection.host, connection.job.job_id, view, marker, start=start, options=options)
 
 
@@ -135,8 +131,9 @@ def _at_multiplexer(connection: JobConnection) -> int:
 
 
 def _attached(connection: JobConnection) -> int:
-    options = [*forward_options(connection.job), "-t", "-t"]
-    argv = script_argv(connection.host, "follow.sh", "attach", job=connection.job.job_id, options=options)
+    argv = script_argv(
+        connection.host, "follow.sh", "attach", job=connection.job.job_id, options=["-t", "-t"]
+    )
     with (
         handled((signal.SIGINT,), connection.interrupt),
         handled((signal.SIGTERM,), lambda: detach(128 + signal.SIGTERM)),

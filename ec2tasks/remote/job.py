@@ -168,17 +168,6 @@ def forwarded(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str
     return {name: environ[name] for name in names if name in environ}
 
 
-def forward_options(job: Job) -> list[str]:
-    """Ssh's options that forward the ports of a job (ssh(1), -L and -R).
-
-    Such a job has a connection of its own: asked for through the kept control connection, its ports would
-    stay open after it.
-    """
-    words = [word for port in job.ports for word in ("-L", port)]
-    words += [word for port in job.reverse_ports for word in ("-R", port)]
-    return ["-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", *words] if words else []
-
-
 def read_status(message: Message) -> JobStatus:
     """The job that an answer of `follow.sh state` or `follow.sh jobs` is about. Raises ProtocolError."""
     state = message.need("state", str)

@@ -21,6 +21,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.base.retry import ticks
+from ec2tasks.ssh.forwards import forget_forwards
 from ec2tasks.ssh.host import CONNECT_SECONDS, Host, master_argv, ssh_options
 from ec2tasks.ssh.host_keys import QUICK, Contact, contact, end_connection, is_pinned, unpin
 
@@ -112,6 +113,7 @@ def forget_host(host: Host, tools: Tools) -> None:
     """Close the control connection to a terminated instance and drop its pinned host keys."""
     close_master(host, tools)
     unpin(host, tools)
+    forget_forwards(host)
 
 
 def wait_ready(

@@ -33,6 +33,7 @@ def test_what_does_not_pass_by_itself_is_said_once(
     context = SimpleNamespace(tools=None)
     lease = SimpleNamespace(context=context, host=None, hold_host_key=lambda: None, rejoin=lambda: None)
     monkeypatch.setattr(reconnect, "open_master", lambda *_: next(answers))
+    monkeypatch.setattr(reconnect, "forward_again", lambda *_: None)
     monkeypatch.setattr(job_module, "job_status", lambda *_: job)
     monkeypatch.setattr(time, "sleep", pauses.append)
     monkeypatch.setattr(JobConnection, "_look_at_aws", lambda *_, **__: None)

@@ -14,7 +14,6 @@ from support.values import JOB
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.remote.job import (
     JobStatus,
-    forward_options,
     job_files,
     new_job_id,
     read_status,
@@ -102,11 +101,6 @@ def test_what_is_handed_over_is_quoted() -> None:
     files = job_files(JOB)
     assert files["command"] == "make train"
     assert shlex.split(files["variables"]) == ["export", "TOKEN=it's $5"]
-
-
-def test_a_job_with_ports_has_a_connection_of_its_own() -> None:
-    assert forward_options(JOB)[:2] == ["-o", "ControlPath=none"]
-    assert forward_options(JOB)[-2:] == ["-L", "8888:localhost:8888"]
 
 
 @given(

@@ -20,6 +20,8 @@ from support.project import ScratchProject, other_machine
 from support.terminal import Terminal
 from support.waiting import until
 
+from ec2tasks.ssh.ports import check_ports_free
+
 COUNT = "for n in $(seq 400); do echo $n; echo e$n >&2; sleep 0.02; done; exit 9"
 WAIT = "echo here; until [ -e ~/go-on ]; do sleep 0.05; done; rm ~/go-on; echo gone; exit 3"
 CAUGHT = "trap 'echo caught' INT; echo here; until [ -e ~/go-on ]; do sleep 0.05; done; rm ~/go-on; exit 4"
@@ -253,12 +255,17 @@ def test_a_command_s_ports_come_back(warm: ScratchProject) -> None:
     serve = f"echo here; exec 2>/dev/null; timeout --foreground 60 python3 -m http.server {port} >/dev/null"
     client = begin(warm, "run", "-L", f"{port}", serve)
 
+    # From another terminal, for as long as the connection stands.
+    also = warm.ec2tasks("ports", f"{free_port()}:localhost:{port}").out.strip()
+
     def answers() -> bool:
-        url = f"http://127.0.0.1:{port}/"
-        return subprocess.run(["curl", "-sf", "-o", "/dev/null", url], check=False).returncode == 0
+        urls = (f"http://127.0.0.1:{port}/", also)
+        asked = [["curl", "-sf", "-o", "/dev/null", url] for url in urls]
+        return all(subprocess.run(argv, check=False).returncode == 0 for argv in asked)
 
     until(answers, "served")
-    faults(warm, drop_ssh=True)
+    drop(warm, client)
     until(answers, "served again")
     client.signal(signal.SIGINT)
     assert client.end().code == 130
+    check_ports_free([f"{port}:localhost:80"])

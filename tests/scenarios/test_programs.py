@@ -28,6 +28,7 @@ CALLS = {
     "jobs": ("jobs",),
     "local.status": ("local.status",),
     "ls": ("ls",),
+    "ports": ("ports",),
     "quote": ("quote",),
     "reap": ("reap", "--dry"),
     "report": ("report",),

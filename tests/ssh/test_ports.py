@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import socket
 import threading
 import urllib.request
@@ -13,6 +14,7 @@ from support.waiting import PATIENCE
 
 from ec2tasks.base.errors import UsageError
 from ec2tasks.ssh.ports import check_ports_free, listen_address
+from ec2tasks.ssh.ports import free_port as next_port
 
 
 @pytest.mark.parametrize(
@@ -56,10 +58,34 @@ def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: Scrat
     warm.write("serve.py", server)
     process = start(warm, "ec2tasks", "run", "-L", f"{port}:localhost:8888", "python3 serve.py")
     assert process.line() == "serving"
+    # From another terminal: where it is, and one more. A port that is taken here moves on.
+    assert warm.ec2tasks("ports", "8888").out == f"http://127.0.0.1:{port}/\n"
+    with socket.create_server(("127.0.0.1", free_port())) as busy:
+        taken = busy.getsockname()[1]
+        moved = warm.ec2tasks("ports", str(taken))
+    assert f"port {taken} is taken here: it is port {taken + 1}" in moved.err
+    assert f"nothing listens on port {taken} there yet" in moved.err
+    listed = json.loads(warm.ec2tasks("ports", "--json").out)
+    (served,) = [one for one in listed if one["port"] == 8888]
+    assert served["here"] == [f"127.0.0.1:{port}"]
+    assert served["job"]
+    assert [one["forward"] for one in listed if not one["port"]] == [f"-L {taken + 1}:localhost:{taken}"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=PATIENCE) as page:
         assert page.read() == b"there"
     assert process.end().code == 0
-    check_ports_free([f"{port}:localhost:80"])
+
+
+@pytest.mark.parametrize(
+    ("port", "taken", "found"), [(8888, set(), 8888), (8888, {8888, 8889}, 8890), (65535, set(), 65535)]
+)
+def test_a_taken_port_moves_on(port: int, taken: set[int], found: int) -> None:
+    assert next_port(port, taken=taken, free=lambda _: True) == found
+    assert next_port(port, free=lambda forward: listen_address(forward)[1] not in taken) == found
+
+
+def test_where_no_port_is_free_it_is_said() -> None:
+    with pytest.raises(UsageError, match="no port from 65500 to 65535 is free"):
+        next_port(65500, free=lambda _: False)
 
 
 class Here(http.server.BaseHTTPRequestHandler):
