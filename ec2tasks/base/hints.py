@@ -29,6 +29,7 @@ REACHING = (
     "cancel",
     "jobs",
     "logs",
+    "ports",
     "down",
     "ssh-config",
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,25 +54,15 @@ def run_shell(c: Context, given: Mapping[str, Any]) -> int:
 
 
 def run_notebook(c: Context, given: Mapping[str, Any]) -> int:
-    """Run Jupyter, its page at a port here; its exit code."""
-    from ec2tasks.commands.notebook import (
-        choose_page,
-        command,
-        has_display,
-        shown,
-    )  # no other task has a page
+    """Run Jupyter, or join the one that runs, its page here; its exit code."""
+    from ec2tasks.commands.notebook import notebook  # no other task has a page
+    from ec2tasks.commands.notebook_page import has_display
 
-    if given["detach"]:
-        raise UsageError("a notebook can't be detached: its port here is open as long as the run")
     context = make_context(c, given, acts=_acts_of(given))
-    page = choose_page(context.settings.ports)
-    ports = tuple(dict.fromkeys((*context.settings.ports, page.forward)))
-    context = replace(context, settings=replace(context.settings, ports=ports))
-    beside = partial(shown, page, browser=not given["no_browser"] and has_display())
-    request = _request(given, command(page), recipe="notebook", variables=page.variables, beside=beside)
+    request = _request(given, None)
     if is_dry(c, given):
-        return _plan(context, request, f"Jupyter, its page at {page.site}")
-    return run(context, request)
+        return _plan(context, request, "Jupyter, its page in the browser here")
+    return notebook(context, request, browser=not given["no_browser"] and has_display())
 
 
 def _done(c: Context, given: Mapping[str, Any], request: RunRequest, targets: Sequence[str] = ()) -> int:

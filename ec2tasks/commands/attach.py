@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,16 +56,27 @@ def attach(context: CallContext, wanted: str = "", *, whole: bool = False) -> in
     return record.of(lambda: with_instance(lease, work, timings)).code
 
 
-def finish(context: CallContext, wanted: str = "", *, fetches: bool, verbose: bool) -> int:
+def finish(
+    context: CallContext,
+    wanted: str = "",
+    *,
+    fetches: bool,
+    verbose: bool,
+    beside: Callable[[Lease], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+) -> int:
     """Attach, wait for the end, pull, release: to the final state asked for now, else the one asked for then.
 
-    What a restart of the instance ended has results, too: they are fetched, and the code is 125.
+    What a restart of the instance ended has results, too: they are fetched, and the code is 125. `beside`
+    goes on here until then.
     """
     check_local_tools(context, moves=fetches)
     asked = FinalState(context.settings.final_state) if context.settings.by_option("final_state") else None
-    outcome = see_to_its_end(
-        context, wanted, fetches=fetches, verbose=verbose, until=_supervise_again, asked=asked
-    )
+
+    def until(record: Record, job: JobStatus) -> Outcome:
+        with beside(record.lease):
+            return _supervise_again(record, job)
+
+    outcome = see_to_its_end(context, wanted, fetches=fetches, verbose=verbose, until=until, asked=asked)
     return outcome.exit_code(fetches=fetches)
 
 

@@ -62,7 +62,7 @@ class RunRequest:
     verbose: bool = False
     detach: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
-    beside: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    beside: Callable[[Lease], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
 
 
 def run(context: CallContext, request: RunRequest, *, environ: Mapping[str, str] = os.environ) -> int:
@@ -163,7 +163,7 @@ def _run_and_fetch(lease: Lease, request: RunRequest, job: Job, record: Record, 
     lease.job_begun, timings = True, record.timings
 
     def work() -> Outcome:
-        with timings.time("ran"), request.beside():
+        with timings.time("ran"), request.beside(lease):
             return _run_job(lease, request, job, record)
 
     if not request.sync:

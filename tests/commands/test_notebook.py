@@ -1,31 +1,31 @@
-"""Jupyter there, its page here: the choice of port and program, and a real page in a real browser."""
+"""A notebook from here: which port its page takes, and a real page of a real Jupyter in a real browser."""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import pty
-import queue
 import re
 import signal
 import socket
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.browser import document
+from support.background import Client, start
+from support.browser import CONTROL, SHIFT, Tab, tab
+from support.http import answer
+from support.local_ec2 import faults
 from support.ports import free_port
-from support.project import CommandResult, ScratchProject
+from support.project import ScratchProject
 from support.waiting import PATIENCE, until
 
-from ec2tasks.commands.notebook import PORT, Page, answers, choose_page, command, guide, has_display, shown
+from ec2tasks.base.errors import UsageError
+from ec2tasks.commands.notebook import PORT, choose_here, split_ports
 
-PAGE = Page(forward=f"9999:localhost:{PORT}")
 ENVIRONMENT = "/home/ubuntu/with-jupyter"
 
 
@@ -40,332 +40,214 @@ def listening(port: int = 0) -> Iterator[int]:
         yield busy.getsockname()[1]
 
 
-# Where the page is
-
-
 @pytest.mark.parametrize(
-    ("forwards", "forward", "site"),
+    ("forwards", "wish", "others"),
     [
-        (["9999:localhost:8888"], "9999:localhost:8888", "http://127.0.0.1:9999/"),
-        (["6006:localhost:6006", "9999:127.0.0.1:8888"], "9999:127.0.0.1:8888", "http://127.0.0.1:9999/"),
-        (["*:9999:localhost:8888"], "*:9999:localhost:8888", "http://127.0.0.1:9999/"),
-        (["[::1]:9999:localhost:8888"], "[::1]:9999:localhost:8888", "http://[::1]:9999/"),
+        ((), "", ()),
+        (("9999:localhost:8888",), "9999", ()),
+        (("6006:localhost:6006", "9999:127.0.0.1:8888"), "9999", ("6006:localhost:6006",)),
+        (("*:9999:localhost:8888",), "*:9999", ()),
+        (("[::1]:9999:localhost:8888",), "[::1]:9999", ()),
+        (("8889:db.internal:8888",), "", ("8889:db.internal:8888",)),
     ],
 )
-def test_a_forward_of_the_user_s_is_taken(forwards: list[str], forward: str, site: str) -> None:
-    page = choose_page(forwards)
-    assert (page.forward, page.site) == (forward, site)
+def test_the_user_s_forward_of_jupyter_s_port_says_where_the_page_is(
+    forwards: tuple[str, ...], wish: str, others: tuple[str, ...]
+) -> None:
+    assert split_ports(forwards) == (wish, others)
 
 
 def test_another_forward_keeps_its_port() -> None:
-    page = choose_page([f"{PORT}:localhost:6006", f"{PORT + 1}:db.internal:8888"])
-    assert page.place[1] > PORT + 1
-    assert page.forward.endswith(f":localhost:{PORT}")
+    assert int(choose_here("", [f"{PORT}:localhost:6006", f"{PORT + 1}:db.internal:8888"])) > PORT + 1
 
 
-def test_where_the_port_is_taken_here_the_next_is_used() -> None:
+def test_where_the_port_is_taken_here_the_next_is_used_and_said(capsys: pytest.CaptureFixture[str]) -> None:
     with listening(PORT):
-        assert choose_page([]).place[1] > PORT
+        here = choose_here("", [])
+    assert int(here) > PORT
+    assert f"port {PORT} is taken here: the page is at port {here}" in capsys.readouterr().err
 
 
-def test_each_call_has_a_token_of_its_own_that_shows_nowhere() -> None:
-    first, second = Page(forward="1:localhost:8888"), Page(forward="1:localhost:8888")
-    assert first.token != second.token
-    assert len(first.token) >= 40
-    assert first.token not in command(first) + repr(first) + first.site
-    assert first.variables == {"JUPYTER_TOKEN": first.token}
-
-
-@pytest.mark.parametrize(
-    ("environ", "platform", "shows"),
-    [
-        ({}, "linux", False),
-        ({"DISPLAY": ":0"}, "linux", True),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
-        ({"BROWSER": "firefox"}, "linux", True),
-        ({}, "darwin", True),
-    ],
-)
-def test_whether_a_browser_can_show_up(environ: Mapping[str, str], platform: str, shows: bool) -> None:
-    assert has_display(environ, platform) is shows
-
-
-# Which Jupyter runs there
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Path:
-    """A folder of folders of programs; those named jupyter-… say their name and their arguments."""
-    return tmp_path
-
-
-def add(programs: Path, *names: str) -> None:
-    for name in names:
-        path = programs / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text('#!/bin/sh\necho "${0##*/tmp}" "$@"\n')
-        path.chmod(0o755)
-
-
-def launched(programs: Path, *folders: str, port: int | None = None, environment: str = "") -> CommandResult:
-    """How the command for the instance ends here, with only these folders to find programs in."""
-    text = command(PAGE).replace(str(PORT), str(port or free_port()))
-    done = subprocess.run(
-        ["/bin/bash", "-c", text],
-        env={"PATH": ":".join(f"{programs / one}" for one in folders), "VIRTUAL_ENV": environment},
-        capture_output=True,
-        text=True,
-    )
-    return CommandResult(code=done.returncode, out=done.stdout, err=done.stderr)
-
-
-@pytest.mark.parametrize(
-    ("names", "found"),
-    [
-        (["env/jupyter-notebook", "env/jupyter-lab"], "env/jupyter-lab"),
-        (["env/jupyter-notebook"], "env/jupyter-notebook"),
-        (["env/jupyter-notebook", "usr/jupyter-lab"], "env/jupyter-notebook"),
-        (["usr/jupyter-lab"], "usr/jupyter-lab"),
-    ],
-)
-def test_the_environment_s_jupyter_comes_first(names: list[str], found: str, programs: Path) -> None:
-    add(programs, *names)
-    said = launched(programs, "env", "usr", environment=str(programs / "env"))
-    assert said.code == 0, said.err
-    assert said.out.split()[0].endswith(found)
-    assert ("is not of the environment" in said.err) is found.startswith("usr/")
-
-
-def test_how_jupyter_is_started(programs: Path) -> None:
-    add(programs, "bin/jupyter-lab")
-    words = launched(programs, "bin").out.split()
-    assert {"--no-browser", "--ip=127.0.0.1", "--port-retries=0", "-y"} <= set(words)
-    assert "--ServerApp.custom_display_url=http://127.0.0.1:9999/" in words
-    assert "allow_remote_access" not in command(PAGE)
-    assert "allow_remote_access=True" in command(Page(forward=f"*:9999:localhost:{PORT}"))
-
-
-@pytest.mark.parametrize(
-    ("environment", "how"),
-    [("/opt/pytorch", "'pip install jupyterlab'"), ("", "python3 -m venv .venv && .venv/bin/pip install")],
-)
-def test_where_there_is_no_jupyter_it_is_said_how_to_get_one(
-    environment: str, how: str, programs: Path
-) -> None:
-    said = launched(programs, "bin", environment=environment)
-    assert (said.code, said.out) == (127, "")
-    assert f"no Jupyter{environment and f' in {environment}'} on the instance" in said.err
-    assert how in said.err
-
-
-def test_a_port_that_is_taken_there_is_named(programs: Path) -> None:
-    add(programs, "bin/jupyter-lab")
+def test_a_wish_that_is_taken_is_an_error_unless_by_the_page_itself() -> None:
     with listening() as port:
-        said = launched(programs, "bin", port=port)
-    assert (said.code, said.out) == (1, "")
-    assert f"port {port} is taken on the instance" in said.err
+        assert choose_here(str(port), [], opened=str(port)) == str(port)
+        assert choose_here("", [], opened=str(port)) == str(port)
+        with pytest.raises(UsageError, match=f"port {port} on 127.0.0.1 is in use"):
+            choose_here(str(port), [])
 
 
-# What is said and opened here
+# A notebook on an instance, as far as ec2tasks sees one
 
 
-def answer(url: str, method: str = "GET", body: str = "", token: str = "") -> tuple[int, str | None]:
-    """The status of an answer, and where it leads."""
-    found = re.fullmatch(r"http://([^/]+)(/.*)", url)
-    assert found, url
-    connection = http.client.HTTPConnection(found[1], timeout=PATIENCE)
-    try:
-        connection.request(
-            method, found[2], body or None, {"Authorization": f"token {token}"} if token else {}
-        )
-        said = connection.getresponse()
-        return said.status, said.getheader("Location")
-    finally:
-        connection.close()
+JUPYTER = """#!/usr/bin/python3
+import http.server, os, pathlib, re, signal, sys, threading
 
+port = int(re.search(r"--port=(\\d+)", " ".join(sys.argv))[1])
 
-class Jupyter(ThreadingHTTPServer):
-    """As much of Jupyter as is asked here: its status, for whoever has the token."""
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = os.environ["JUPYTER_TOKEN"] in f"{self.path} {self.headers['Authorization']}"
+        self.send_response(200 if known else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        if known and "saved" in self.path:
+            pathlib.Path("saved.txt").write_text("saved")
 
-    def __init__(self, page: Page) -> None:
-        class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                given = self.headers["Authorization"] == f"token {page.token}" or page.token in self.path
-                self.send_response(200 if given else 403)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *words: object) -> None: ...
-
-        super().__init__(page.place, Answer)
-
-    def __enter__(self) -> Jupyter:
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-@pytest.fixture
-def page() -> Page:
-    return Page(forward=f"{free_port()}:localhost:{PORT}")
-
-
-def test_jupyter_answers_who_has_the_token(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    assert not answers(page)
-    with Jupyter(page):
-        assert answers(page)
-        assert not answers(Page(forward=page.forward))
-
-
-@pytest.mark.parametrize("said", [b"y", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 "])
-def test_what_writes_for_ever_in_the_place_of_jupyter_is_not_read_for_ever(said: bytes) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def write() -> None:
-            with contextlib.suppress(OSError), server.accept()[0] as connection:
-                while True:
-                    connection.sendall(said * 100)
-
-        writer = threading.Thread(target=write, daemon=True)
-        writer.start()
-        assert not answers(Page(forward=f"{server.getsockname()[1]}:localhost:8888"))
-        writer.join()
-
-
-def test_the_page_is_said_and_opened_once_jupyter_answers(
-    page: Page, capsys: pytest.CaptureFixture[str]
-) -> None:
-    urls: queue.Queue[str] = queue.Queue()
-    with shown(page, browser=True, opened=urls.put):
-        with pytest.raises(queue.Empty):
-            urls.get(timeout=0.5)
-        assert capsys.readouterr().err == ""
-        with Jupyter(page):
-            once = urls.get(timeout=PATIENCE)
-            assert page.token not in once
-            assert answer(once) == (302, page.address)
-    assert page.address in capsys.readouterr().err
-    with pytest.raises(ConnectionRefusedError):
-        answer(once)
-
-
-def test_without_a_browser_the_page_is_only_said(page: Page, capsys: pytest.CaptureFixture[str]) -> None:
-    def unwanted(url: str) -> None:
-        raise AssertionError(url)
-
-    said: list[str] = []
-
-    def tells() -> bool:
-        said.append(capsys.readouterr().err)
-        return page.address in "".join(said)
-
-    with shown(page, browser=False, opened=unwanted), Jupyter(page):
-        until(tells, "the page")
-
-
-def test_a_run_that_ends_first_says_nothing(page: Page, capsys: pytest.CaptureFixture[str]) -> None:
-    with shown(page, browser=True):
+    def log_message(self, *words):
         pass
-    assert capsys.readouterr().err == ""
 
-
-def test_a_guide_shows_the_way_once_and_to_nobody_else() -> None:
-    with guide("http://127.0.0.1:1/?token=secret") as once:
-        site = once.rsplit("/", 1)[0]
-        said = [answer(url) for url in (f"{site}/", f"{site}/favicon.ico", once, once)]
-    assert said == [(404, None), (404, None), (302, "http://127.0.0.1:1/?token=secret"), (404, None)]
-
-
-# A real Jupyter on an instance
+server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Page)
+signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=server.shutdown).start())
+print("serving", flush=True)
+server.serve_forever()
+"""
 
 
 @pytest.fixture(scope="module")
-def jupyter(warm: ScratchProject) -> Iterator[ScratchProject]:
-    """The warm project with a Jupyter in an environment there, and a file to show."""
-    setup = f"python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install -q jupyterlab"
-    warm.write("shown-in-the-page.txt", "hello\n")
-    installed = warm.ec2tasks("run", "--leave", setup)
-    assert installed.code == 0, installed.err
+def served(warm: ScratchProject) -> Iterator[ScratchProject]:
+    """The warm project with an environment there whose Jupyter has a page with nothing on it."""
+    place = f"{ENVIRONMENT}/bin"
+    warm.write("jupyter", JUPYTER)
+    activate = f"echo export VIRTUAL_ENV={ENVIRONMENT} >{place}/activate"
+    setup = f"mkdir -p {place} && {activate} && install jupyter {place}/jupyter-lab"
+    made = warm.ec2tasks("run", "--leave", setup)
+    assert made.code == 0, made.err
     yield warm
-    for path in warm.root.glob("*-the-page.txt"):
-        path.unlink()
-    warm.ec2tasks("run", f"rm -rf *-the-page.txt {ENVIRONMENT}")
+    for name in ("jupyter", "saved.txt"):
+        (warm.root / name).unlink(missing_ok=True)
+    warm.ec2tasks("run", f"rm -rf jupyter saved.txt {ENVIRONMENT}")
 
 
-@contextlib.contextmanager
-def running(project: ScratchProject, folder: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`ec2tasks notebook` through pipes, what it says in `folder / "said"`."""
-    argv = ["ec2tasks", "notebook", "--leave", "--env", ENVIRONMENT]
-    with (
-        (folder / "said").open("wb") as said,
-        subprocess.Popen(
-            argv, cwd=project.root, env={**project.environ, **environ}, stdin=subprocess.DEVNULL, stderr=said
-        ) as process,
-    ):
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=PATIENCE)
+def notebook(project: ScratchProject, *words: str) -> Client:
+    """`ec2tasks notebook` in the background; no browser."""
+    return start(project, "ec2tasks", "notebook", "--no-browser", "--leave", "--env", ENVIRONMENT, *words)
 
 
-def wait_for(path: Path, form: str, process: subprocess.Popen[bytes]) -> str:
-    """What stands there in this form, once it does."""
+def address(client: Client) -> str:
+    """Where it says that the page is."""
 
-    def find() -> re.Match[str] | None:
-        over = process.poll() is not None
-        found = re.search(form, path.read_text() if path.exists() else "")
-        assert found or not over, path.read_text()
-        return found
+    def said() -> re.Match[str] | None:
+        assert not client.over(), client.err
+        return re.search(r"Jupyter is at (\S+)", "".join(client.err))
 
-    return str(until(find, form)[1])
+    return until(said, "the page")[1]
 
 
-@pytest.mark.timeout(400)
-def test_the_page_is_in_the_browser_here_while_8888_is_somebody_else_s(
-    jupyter: ScratchProject, tmp_path: Path
+def test_a_second_one_joins_the_first_whose_page_comes_back_with_the_connection(
+    served: ScratchProject,
 ) -> None:
-    opened = tmp_path / "opened"
-    open_ = tmp_path / "open"
-    open_.write_text(f'#!/bin/sh\nps axww -o args > {tmp_path}/processes\necho "$1" > {opened}\n')
-    open_.chmod(0o755)
-    with listening(PORT), running(jupyter, tmp_path, BROWSER=f"{open_} %s") as process:
-        address = wait_for(tmp_path / "said", r"Jupyter is at (\S+)", process)
-        site, token = address.split("?token=")
-        assert not site.endswith(f":{PORT}/")
-        once = wait_for(opened, r"(http\S+)\n", process)
-        assert token not in once + (tmp_path / "processes").read_text()
-
-        shown_page = document(once, tmp_path)
-        assert "<title>JupyterLab</title>" in shown_page
-        assert "shown-in-the-page.txt" in shown_page
-
-        assert answer(f"{site}api/contents")[0] == 403
-        refused = document(site, tmp_path / "stranger")
-        assert 'type="password"' in refused
-        assert "shown-in-the-page.txt" not in refused
-
-        made = json.dumps({"type": "file", "format": "text", "content": "made\n"})
-        assert answer(f"{site}api/contents/made-in-the-page.txt", "PUT", made, token)[0] == 201
-    assert process.returncode == 130
-    assert jupyter.read("made-in-the-page.txt") == "made\n"
+    with listening(PORT):
+        first = notebook(served)
+        page = address(first)
+        second = notebook(served)
+        assert address(second) == page
+    assert f"port {PORT} is taken here: the page is at port" in "".join(first.err)
+    assert "joining the notebook that runs" in "".join(second.err)
+    faults(served, drop_ssh=True)
+    until(lambda: "connected again" in "".join(first.err), "connected again")
+    until(lambda: "connected again" in "".join(second.err), "connected again")
+    site, token = page.split("?token=")
+    assert answer(f"{site}saved", token=token)[0] == 200
+    assert answer(f"{site}saved", token="x")[0] == 403
+    second.signal(signal.SIGINT)
+    assert [client.end().code for client in (first, second)] == [0, 130]
+    assert served.read("saved.txt") == "saved"
     with pytest.raises(ConnectionRefusedError):
         answer(site)
 
 
-@pytest.mark.timeout(200)
-def test_one_ctrl_c_on_a_terminal_ends_it(jupyter: ScratchProject) -> None:
+def test_one_that_was_left_is_come_back_to(served: ScratchProject) -> None:
+    left = notebook(served, "--detach").end()
+    assert left.code == 0, left.err
+    assert "hint: `ec2tasks notebook` opens its page" in left.err
+    (job,) = [one for one in json.loads(served.ec2tasks("jobs", "--json").out) if one["state"] == "running"]
+    assert job["multi"] == "none"
+    client = notebook(served, "-L", f"{free_port()}:localhost:{PORT}")
+    site, token = address(client).split("?token=")
+    assert answer(f"{site}api/status", token=token)[0] == 200
+    client.signal(signal.SIGINT)
+    assert client.end().code == 130
+
+
+# A real Jupyter on an instance, and a real browser here
+
+
+CELL: dict[str, Any] = {
+    "cell_type": "code",
+    "execution_count": None,
+    "id": "a",
+    "metadata": {},
+    "outputs": [],
+    "source": [],
+}
+NOTEBOOK = {
+    "cells": [CELL],
+    "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
+
+
+def is_edited(tab: Tab) -> bool:
+    """Whether a click on the first cell takes by now."""
+    tab.click(".jp-Notebook .cm-content")
+    return "Mode: Edit" in tab.text()
+
+
+def run_cell(tab: Tab, code: str, result: str) -> None:
+    """Type it in the cell that is edited, run it, wait for what it prints, save; the next is edited then."""
+    tab.type(code)
+    tab.press("Enter", SHIFT)
+    tab.shows(result)
+    tab.press("s", CONTROL)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_a_day_in_a_notebook(local_project: ScratchProject, tmp_path: Path) -> None:
+    """Its environment has no Jupyter: one is put beside it, and the environment is the kernel."""
+    local_project.write("work.ipynb", json.dumps(NOTEBOOK))
+    local_project.write("ec2.yaml", "pull_every: 2\n")
+    ours = f"cd {ENVIRONMENT}/lib/python3*/site-packages && echo 'answer = 42' >ours.py"
+    make = f"python3 -m venv {ENVIRONMENT} && {ours}"
+    assert local_project.ec2tasks("run", "--leave", make).code == 0
+    client = notebook(local_project)
+    page = address(client)
+    with tab(tmp_path) as browser:
+        browser.open(page)
+        browser.shows("work.ipynb")
+        browser.open(f"{page.split('?')[0]}lab/tree/work.ipynb")
+        browser.shows("| Idle")
+        until(lambda: is_edited(browser), "a cell that is edited")
+        run_cell(
+            browser,
+            "import ours, sys; print('the answer is', ours.answer, 'in', sys.prefix)",
+            f"42 in {ENVIRONMENT}",
+        )
+        until(lambda: "the answer is 42" in local_project.read("work.ipynb"), "what was saved, here")
+        faults(local_project, drop_ssh=True)
+        until(lambda: "connected again" in "".join(client.err), "connected again")
+        run_cell(browser, "print('still', ours.answer + 1)", "still 43")
+        if folder := os.environ.get("EC2TASKS_PICTURES"):
+            browser.js("document.querySelectorAll('.Toastify__toast').forEach(one => one.remove())")
+            browser.picture(Path(folder) / "notebook.png")
+    client.signal(signal.SIGINT)
+    assert client.end().code == 130
+    assert "still 43" in local_project.read("work.ipynb")
+    inside = f"ls {ENVIRONMENT}/bin; pgrep -f '[i]pykernel'"
+    there = local_project.ec2tasks("run", "--leave", inside).out
+    assert "jupyter" not in there
+    assert not re.search(r"^\d+$", there, re.MULTILINE), "a kernel is left"
+
+
+def test_one_ctrl_c_on_a_terminal_ends_it(served: ScratchProject) -> None:
     port = free_port()
     ours, its = pty.openpty()
     argv = ["ec2tasks", "notebook", "--leave", "--env", ENVIRONMENT, "-L", f"{port}:localhost:{PORT}"]
-    environ = {**jupyter.environ, "NO_COLOR": "1", "TERM": "dumb"}
+    environ = {**served.environ, "NO_COLOR": "1", "TERM": "dumb"}
     environ = {name: value for name, value in environ.items() if "DISPLAY" not in name and name != "BROWSER"}
     with subprocess.Popen(
-        argv, cwd=jupyter.root, env=environ, stdin=its, stdout=its, stderr=its, start_new_session=True
+        argv, cwd=served.root, env=environ, stdin=its, stdout=its, stderr=its, start_new_session=True
     ) as process:
         os.close(its)
         screen, pressed = b"", 0
