@@ -144,6 +144,7 @@ def _supervise_again(record: Record, job: JobStatus, *, whole: bool = False) -> 
     if job.lost:
         return Outcome(code=jobs.exit_code(job))
     lease, context = record.lease, record.lease.context
+    lease.follow(job.job_id)
     since = START if whole else shown(context.state, job.job_id)
     request = Job(
         job_id=job.job_id,

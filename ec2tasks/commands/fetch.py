@@ -15,7 +15,7 @@ from ec2tasks.lifecycle.host_key_check import WrongHostKeyError
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results
 from ec2tasks.remote.folder import BrokenConnectionError
-from ec2tasks.remote.session import EndReason
+from ec2tasks.remote.notice import EndReason
 from ec2tasks.sync.engine import SyncOptions, sync_files
 from ec2tasks.sync.pull import LivePull
 

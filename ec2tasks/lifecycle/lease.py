@@ -21,8 +21,9 @@ from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.lifecycle.outcome import Outcome, Results
 from ec2tasks.remote.folder import RemoteFolder, remote_folder
+from ec2tasks.remote.notice import Notice
 from ec2tasks.remote.protocol import ProtocolError
-from ec2tasks.remote.session import Departure, Notice, Session, join
+from ec2tasks.remote.session import Departure, Session, join
 from ec2tasks.ssh.connect import close_master, open_master
 from ec2tasks.ssh.host import Host
 
@@ -37,6 +38,7 @@ class Lease:
 
     `nothing_there`: no file of the project is on the instance yet; `all_fetched`: all that was on it when the
     session began had been fetched. `job_begun`: a job of this operation may have made something there.
+    `followed`: the job of another client that it is with.
     """
 
     operation: Operation
@@ -45,6 +47,7 @@ class Lease:
     nothing_there: bool = False
     all_fetched: bool = False
     job_begun: bool = False
+    followed: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
     sessions: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
@@ -112,8 +115,19 @@ class Lease:
         with self.lock:
             launched = self.acquired.launched
             request = self.operation.session_request(self.instance, self.final_state, launched=launched)
+            told = self.session.told if self.session else set[int]()
             self.session = self.sessions.enter_context(join(host, self.context.tools, request, files))
+            self.session.told.update(told)
+            if self.followed:
+                self.session.follow(self.followed)
             return self.session
+
+    def follow(self, job_id: str) -> None:
+        """Be with that job from now on, which another client has begun."""
+        with self.lock:
+            self.followed = job_id
+            if self.session:
+                self.session.follow(job_id)
 
     def rejoin(self) -> None:
         """Begin a session again where the one that was held broke. Raises Failure where it is not let in."""

@@ -27,7 +27,8 @@ from ec2tasks.records import ledger
 from ec2tasks.remote import job as jobs
 from ec2tasks.remote.job import JobStatus
 from ec2tasks.remote.job_name import short_title, title_of
-from ec2tasks.remote.session import Departure, EndReason, SessionMode
+from ec2tasks.remote.notice import EndReason
+from ec2tasks.remote.session import Departure, SessionMode
 from ec2tasks.remote.usage_mark import was_used
 from ec2tasks.ssh.connect import close_master, forget_host
 

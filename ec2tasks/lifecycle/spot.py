@@ -13,7 +13,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.outcome import End, Outcome, Results, SpotTakenError
-from ec2tasks.remote.session import EndReason
+from ec2tasks.remote.notice import EndReason
 
 
 def was_taken(lease: Lease, instance: Instance) -> bool:

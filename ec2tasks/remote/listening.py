@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import KIBIBYTE, Limits
 from ec2tasks.base.process import Tools
-from ec2tasks.remote.protocol import Message, read_job_id, read_message, script_argv
+from ec2tasks.remote.protocol import Message, ProtocolError, read_job_id, read_message, script_argv
+from ec2tasks.ssh.forwards import Forward
 from ec2tasks.ssh.host import Host
 
 ANSWERING = Limits(out=256 * KIBIBYTE, seconds=30.0)
+TOLD_LIMIT = 20  # servers of one call
 NAME_LIMIT = 15  # characters of a program's name, as the kernel cuts it
 
 
@@ -43,6 +47,25 @@ def read_listener(message: Message) -> Listener:
         program=message.get("program", str, "")[:NAME_LIMIT],
         job=message.get("job", read_job_id, ""),
     )
+
+
+def say_server(message: Message, told: set[int], opened: Callable[[], Iterable[Forward]]) -> None:
+    """Say once that a job begins to listen on a port that is not open here, and what opens it.
+
+    Of those `told` there are never many, whatever the instance says.
+    """
+    try:
+        server = read_listener(message)
+    except ProtocolError:
+        return
+    if server.port in told or len(told) >= TOLD_LIMIT:
+        return
+    told.add(server.port)
+    if not any(one.leads_to(server.port) for one in opened()):
+        who = server.program or "the command"
+        output.step(
+            f"{who} listens on port {server.port} there: `ec2tasks ports {server.port}` brings it here"
+        )
 
 
 def listeners(host: Host, tools: Tools) -> list[Listener]:

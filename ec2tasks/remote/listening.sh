@@ -45,5 +45,23 @@ tell_listeners() {
     done < <(listeners | sort -n | head -n 200)
 }
 
-# By itself, only that.
+# `tell_servers JOB`: a line `serves` with port= and program= for each port on which this job has begun to listen since
+# the last call. Those that the kernel chose are for its own programs; the one of a notebook is brought to its client anyway.
+known_servers=' '
+tell_servers() {
+    local port inode process first own=''
+    IFS=$' \t' read -r first _ </proc/sys/net/ipv4/ip_local_port_range
+    read -r own <"$HOME/.ec2tasks/runs/$1/notebook"
+    while read -r port inode _; do
+        case $known_servers in *" $inode "*) continue ;; esac
+        known_servers+="$inode "
+        if [ "$port" -ge "${first:-32768}" ] || [ "$port" = "$own" ]; then continue; fi
+        process=$(owner "$inode")
+        if [ -n "$process" ] && [ "$(job_of "$process")" = "$1" ]; then
+            say serves port "$port" program "$(program_of "$process")"
+        fi
+    done < <(listeners)
+} 2>/dev/null
+
+# By itself, all of them.
 if [ "${0##*/}" = listening.sh ]; then tell_listeners; fi

@@ -28,7 +28,7 @@ VERSION = 1
 LATEST = 2**32  # seconds since 1970, in 2106
 PLAIN = re.compile(r"(?!base64:)[A-Za-z0-9._:/@%+,=\\-]*")
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
-BEFORE = {"session.sh": ("metadata.sh",)}  # what stands before a script, beside the protocol
+BEFORE = {"session.sh": ("metadata.sh", "listening.sh")}  # what stands before a script, beside the protocol
 Value = str | int | bool | None
 T = TypeVar("T")
 Default = TypeVar("Default")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import re
 import shlex
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
-from datetime import datetime, timedelta
 from enum import Enum
+from functools import partial
 
 from ec2tasks.base import output
 from ec2tasks.base.channel import Channel
@@ -19,8 +18,10 @@ from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import MEBIBYTE, ExceededError, Limits
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.base.process import PIPE, Tools, end_quietly
+from ec2tasks.base.process import PIPE, Tools, end_quietly, start_thread
 from ec2tasks.remote.job_name import Named, title_of
+from ec2tasks.remote.listening import say_server
+from ec2tasks.remote.notice import Notice, read_notice, say_stalled
 from ec2tasks.remote.protocol import (
     JOB_ID,
     Message,
@@ -31,6 +32,7 @@ from ec2tasks.remote.protocol import (
     read_message,
     script_argv,
 )
+from ec2tasks.ssh.forwards import Forward, open_here
 from ec2tasks.ssh.host import Host
 
 HEARTBEAT = 5.0  # seconds; the instance forgets a client that says nothing for 60
@@ -101,61 +103,6 @@ class Departure:
         return self.last and not (self.unfetched or self.elsewhere or self.left)
 
 
-class EndReason(Enum):
-    """Why an instance is about to end; the values are the words that session.sh says."""
-
-    SPOT = "spot"
-    MAX_HOURS = "max_hours"
-    MAX_COST = "max_cost"
-    STALLED_STOP = "stalled_stop"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Notice:
-    """What the instance knows of its own end a little before: why, and when in words."""
-
-    reason: EndReason
-    at: str
-
-
-def read_notice(message: Message, *, now: datetime | None = None) -> Notice | None:
-    """The notice that a message gives, None for one that takes an earlier back, or is of another version.
-
-    Raises ProtocolError for an unknown reason.
-    """
-    reason = message.get("reason", EndReason, EndReason.SPOT if "time" in message.fields else None)
-    if reason is None:
-        return None
-    at = message.get("time", str, "any moment")
-    if (left := message.get("seconds", _few_seconds, None)) is not None:
-        at = f"{(now or datetime.now()).astimezone() + timedelta(seconds=left):%H:%M:%S}"
-    return Notice(reason=reason, at=at)
-
-
-def say_stalled(message: Message, *, now: datetime | None = None) -> None:
-    """Say that the commands do nothing, and when that ends the instance; nothing where that can't be read."""
-    with contextlib.suppress(ProtocolError):
-        left, minutes = message.need("seconds", _seconds), message.need("minutes", _seconds)
-        moment = (now or datetime.now()).astimezone() + timedelta(seconds=left)
-        output.warning(
-            "nothing was printed, no file has changed, processors and GPUs are idle for"
-            f" {minutes} min: stalled_stop stops the instance at {moment:%H:%M} unless that changes",
-            hint="`ec2tasks use` shows what it does; `ec2tasks up --stalled-stop never` lets it go on",
-        )
-
-
-def _seconds(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,8}", text):
-        raise ValueError(f"no seconds: {text!r}")
-    return int(text)
-
-
-def _few_seconds(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,4}", text):
-        raise ValueError(f"no few seconds: {text!r}")
-    return int(text)
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunningJob:
     """A job that runs on the instance; `seen`: some client is with it."""
@@ -183,7 +130,8 @@ class Session:
     `home`: the login user's there. `environment`: which one the job will take, as environment.sh tells it.
     `running`: the jobs that run there.
     `empty`: nothing of the project is there; `clean`: what is there had all been fetched before. `notice`:
-    that the instance is about to end, if it has said so.
+    that the instance is about to end, if it has said so. `told`: the ports on which its job is known to
+    listen; `opened`: what is forwarded to here.
     """
 
     channel: Channel
@@ -196,12 +144,14 @@ class Session:
     writing: threading.Lock = field(default_factory=threading.Lock)
     notice: Notice | None = None
     answers: queue.Queue[Message | None] = field(default_factory=queue.Queue)
+    told: set[int] = field(default_factory=set)
+    opened: Callable[[], Iterable[Forward]] = tuple
 
     def listen(self) -> None:
         """Take in what the instance says until it hangs up: that it is about to end, and the last answer."""
         with contextlib.suppress(OSError, ValueError, ExceededError):
             while (line := self.channel.read_line()) is not None:
-                message = read_message(line, "notice", "stalled", "last", "others")
+                message = read_message(line, "notice", "stalled", "serves", "last", "others")
                 if message is None:
                     continue
                 if message.verb == "notice":
@@ -209,6 +159,8 @@ class Session:
                         self.notice = read_notice(message)
                 elif message.verb == "stalled":
                     say_stalled(message)
+                elif message.verb == "serves":
+                    say_server(message, self.told, self.opened)
                 else:
                     self.answers.put(message)
         self.answers.put(None)
@@ -228,6 +180,11 @@ class Session:
         """Say that what is there is being fetched beside a command, or has been."""
         with contextlib.suppress(OSError, ValueError), self.writing:
             self.send("pulled" if done else "pulling")
+
+    def follow(self, job_id: str) -> None:
+        """Say that the client is with another job than its own."""
+        with contextlib.suppress(OSError, ValueError), self.writing:
+            self.send("follows", job=job_id)
 
     @property
     def alive(self) -> bool:
@@ -282,7 +239,7 @@ def join(host: Host, tools: Tools, request: SessionRequest, files: Mapping[str, 
         start_new_session=True,
     )
     channel = Channel(ssh, TALKING)
-    session = Session(channel=channel)
+    session = Session(channel=channel, opened=partial(open_here, host, tools))
     try:
         with contextlib.suppress(BrokenPipeError):
             for name, text in files.items():
@@ -298,7 +255,7 @@ def join(host: Host, tools: Tools, request: SessionRequest, files: Mapping[str, 
         if joined.get("guarded", str, "") != "yes":
             output.warning(UNGUARDED, hint="`ec2tasks down` ends it; user data may have failed there")
         for act in (session.beat, session.listen):
-            threading.Thread(target=act, daemon=True).start()
+            start_thread(act)
         yield session
     finally:
         session.leaving.set()

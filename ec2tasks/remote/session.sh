@@ -1,5 +1,5 @@
 # One client's session on the instance: `session.sh FIELDS…`, words as protocol.sh reads them.
-# shellcheck disable=SC2154  # protocol.sh and metadata.sh stand before it
+# shellcheck disable=SC2154,SC2034  # protocol.sh, metadata.sh and listening.sh stand before it
 #
 # Holds a shared lock while the client is there, so that the last client out can tell that it is the last. The
 # kernel frees it when this process ends: the client hung up, died, or said nothing for a minute.
@@ -15,13 +15,15 @@
 #
 # The client says `file name=NAME body=TEXT` for each file that the job needs, then `start`; from then on `alive`
 # now and then, `fetching` when it begins to fetch everything, `pulling` and `pulled` around each fetch beside a
-# command, and in the end `leave`, with fetched=yes where it has. It is told `joined`, with home=, used=yes where
+# command, `follows job=` where it is with another job than its own, and in the end `leave`, with fetched=yes where it
+# has. It is told `joined`, with home=, used=yes where
 # something of the project is there, guarded=yes, fetched=yes where all there had been fetched before, and
 # environment=, the one that the job will take, as environment.sh tells it, and running=, the jobs that run there, a
 # line each: its id, yes where some client sees it, and the first line of its command but for a shell; `notice` with reason=spot and time=
 # where AWS takes the instance back, with reason=max_hours, max_cost or stalled_stop and seconds= where that ends
 # it soon, with no reason where no longer; `stalled` with seconds= and minutes= long before, where its commands
-# have done nothing for so many; and in the end
+# have done nothing for so many; `serves` with port= and program= once for each port on which its job begins to listen; and
+# in the end
 #   others        somebody else is there, or just a command: job=JOB_ID
 #   last          nobody is; with
 #     final_state=    what was asked for last, if anything
@@ -246,11 +248,13 @@ keep_pulled() {
     fi
 } 2>/dev/null
 
-pulling=''
+pulling='' follows=$job
 while IFS= read -r -t 60 line; do
     look_for_end
     [ -z "$spot" ] || look_for_notice
+    tell_servers "$follows"
     read_line "$line"
+    [ "$verb" != follows ] || { follows=${fields[job]:-$job} && known_servers=' '; }
     # A tick of the kernel's clock after all that ended before.
     [ "$verb" != fetching ] || { sleep 0.02 && : >"$job_dir/fetching"; }
     case $verb in pulling | pulled) keep_pulled ;; esac

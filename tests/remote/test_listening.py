@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from ec2tasks.remote.listening import Listener, read_listener
+from ec2tasks.remote.listening import TOLD_LIMIT, Listener, read_listener, say_server
 from ec2tasks.remote.protocol import ProtocolError, bash_argv, read_message
+from ec2tasks.ssh.forwards import Forward
 
 
 def listeners() -> dict[int, Listener]:
@@ -50,3 +51,30 @@ def test_a_program_s_name_is_cut() -> None:
     message = read_message(f"listening version=1 port=80 program={'x' * 999}", "listening")
     assert message
     assert read_listener(message) == Listener(port=80, public=False, program="x" * 15, job="")
+
+
+def serves(words: str, told: set[int], opened: tuple[str, ...] = ()) -> None:
+    message = read_message(f"serves version=1 {words}", "serves")
+    assert message
+    say_server(message, told, lambda: [Forward(spec=spec) for spec in opened])
+
+
+def test_a_server_is_said_once_unless_it_is_open_here(capsys: pytest.CaptureFixture[str]) -> None:
+    told = set[int]()
+    for _ in range(2):
+        serves("port=6006 program=tensorboard", told)
+    serves("port=8050", told, ("8050:localhost:8050",))
+    serves("port=8051 program=base64:G1szMW0=", told, ("9000:localhost:8050",))
+    serves("port=x", told)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "ec2: tensorboard listens on port 6006 there: `ec2tasks ports 6006` brings it here",
+        "ec2: \\x1b[31m listens on port 8051 there: `ec2tasks ports 8051` brings it here",
+    ]
+
+
+def test_few_servers_are_said_whatever_the_instance_says(capsys: pytest.CaptureFixture[str]) -> None:
+    told = set[int]()
+    for port in range(1, 1000):
+        serves(f"port={port}", told)
+    assert len(capsys.readouterr().err.splitlines()) == TOLD_LIMIT == len(told)

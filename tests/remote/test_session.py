@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 import time
@@ -13,20 +14,13 @@ from pathlib import Path
 
 import pytest
 from support.instance_scripts import instance_script_argv
+from support.ports import free_port
 from support.waiting import until
 
 from ec2tasks.base.final_state import FinalState
+from ec2tasks.remote.notice import EndReason, Notice, read_notice, say_stalled
 from ec2tasks.remote.protocol import ProtocolError, bash_argv, message_line, read_message
-from ec2tasks.remote.session import (
-    Departure,
-    EndReason,
-    Notice,
-    read_departure,
-    read_notice,
-    read_running,
-    say_stalled,
-    scripts_text,
-)
+from ec2tasks.remote.session import Departure, read_departure, read_running, scripts_text
 
 FINAL_STATES = {state.value for state in FinalState}
 
@@ -385,6 +379,36 @@ def test_commands_that_do_nothing_are_told_of_once_and_again_after_they_did_some
         for path in home.glob(".ec2tasks/runs/*/fetching"):
             path.unlink()
     assert client.leave().startswith("last")
+
+
+def serving(stack: ExitStack, job_id: str, port: int) -> None:
+    """A server of that job's, which listens by now."""
+    listen = f"import socket; s = socket.create_server(('127.0.0.1', {port}))"
+    serve = f"{listen}; print('there', flush=True); input()"
+    process = stack.enter_context(
+        subprocess.Popen(
+            ["python3", "-c", serve],
+            env={**os.environ, "EC2TASKS_RUN": job_id},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+    )
+    stack.callback(process.communicate, b"\n")
+    assert process.stdout
+    assert process.stdout.readline() == b"there\n"
+
+
+def test_a_server_of_the_job_that_is_followed_is_told_once(clients: ClientMaker) -> None:
+    client = clients()
+    with ExitStack() as stack:
+        for job_id, port in (("run1", 0), ("run1", own := free_port()), ("other", others := free_port())):
+            serving(stack, job_id, port)
+        client.send(b"alive\n")
+        assert client.answer().startswith(f"serves port={own} program=python")
+        client.send(b"follows job=other\nalive\n")
+        assert client.answer().startswith(f"serves port={others} ")
+        client.send(b"alive\n")
+        assert client.leave().startswith("last")
 
 
 def test_what_was_fetched_beside_a_command_is_told_the_guard_as_of_the_fetch_s_begin(
