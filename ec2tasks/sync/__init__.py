@@ -19,6 +19,7 @@ Start with `engine.sync_files`, which moves them, and `engine.differences`, whic
     environments  which folders fit one machine only
     links         the project's links that lead out of it
     touched       what was changed there, whatever its time says
+    spelling      names that are one on the disk here
     scan          what stands on each side
     overview      what a comparison begins with
     compare       both sides against the baseline

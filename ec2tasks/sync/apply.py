@@ -35,7 +35,8 @@ class PullItem:
     `conflict`: it is to arrive under a name of its own beside what is here. `altered`: it is another one than
     its size and time say. `behind_link`: it is reached on the instance through a link that leads out of the
     project. `stamp` tells it from others of its size and time. `replaced_by`: the inode of what has just
-    replaced it as a whole there, and may be replaced itself at any moment; 0 where it stands still.
+    replaced it as a whole there, and may be replaced itself at any moment; 0 where it stands still. `clash`:
+    the part of its path that is another's name on the disk here; "" for none.
     """
 
     source: str
@@ -48,6 +49,7 @@ class PullItem:
     stamp: Stamp = NO_STAMP
     behind_link: bool = False
     replaced_by: int = 0
+    clash: str = ""
 
 
 @dataclass(kw_only=True)
@@ -97,7 +99,7 @@ def apply_new(pull: Pull, below: Below, items: list[PullItem]) -> list[PullItem]
         item.path.rpartition("/")[2]: item
         for item in items
         if item.remote.kind is EntryKind.FILE
-        and not (item.local or item.conflict)
+        and not (item.local or item.conflict or item.clash)
         and item.source == item.path
     }
     folder = items[0].path.rpartition("/")[0]
@@ -117,9 +119,10 @@ def apply_item(pull: Pull, below: Below, item: PullItem) -> None:
     """
     root = pull.transfer.root
     try:
-        local = read_entry(root, item.path)
+        local = None if item.clash else read_entry(root, item.path)
         conflict = item.conflict or (local != item.local and not _has_arrived(pull.transfer, item, local))
-        kept = _path_above(below, item) or (item.path if conflict else _obstacle(root, item, local))
+        kept = item.clash or _path_above(below, item)
+        kept = kept or (item.path if conflict else _obstacle(root, item, local))
         if changes_mode_only(item) and (conflict or kept is not None):
             # Nothing is to be put anywhere: behind a link the mode stays, else it is for the next time.
             if not conflict:
@@ -136,6 +139,7 @@ def apply_item(pull: Pull, below: Below, item: PullItem) -> None:
         ) from error
     if kept is not None:
         why = "was changed here and there" if conflict else "stays as it is here"
+        why = "is another's name on this disk" if item.clash else why
         pull.conflict_copies[kept] = f"`{kept}` {why}: the instance's version is `{copy}`"
     # A conflict is recorded with the instance's version: yours is a change of it for the next push.
     base = item.remote if conflict else local if kept is not None else written

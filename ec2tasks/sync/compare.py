@@ -25,6 +25,7 @@ from ec2tasks.sync.entries import (
 from ec2tasks.sync.overview import Overview, overview
 from ec2tasks.sync.reconcile import Change, Resolution, may_be_alike, reconcile
 from ec2tasks.sync.scan import RemoteScan, same_contents, scan_remote
+from ec2tasks.sync.spelling import clashing_here
 from ec2tasks.sync.touched import is_since
 from ec2tasks.sync.transfer import Direction, Transfer
 from ec2tasks.sync.travelling import travelling
@@ -84,6 +85,7 @@ def compare(transfer: Transfer, baseline: Baseline, *, direction: Direction, tho
 def _scanned(transfer: Transfer, both: Overview, paths: set[str]) -> Comparison:
     """A comparison with what stands at these paths on the instance, and what is said of others."""
     remote_scan = scan_remote(transfer.remote, paths, transfer.tools)
+    remote_scan.clashing = clashing_here(transfer.root, remote_scan.entries)
     closed = [
         f"{folder} (not readable there)" for folder in both.messages.closed_remote(transfer.remote.path)
     ]
@@ -174,7 +176,9 @@ def _path_states(
     """
     own_folders: dict[str, bool] = {}
     for path in paths:
-        local, unknown = read_local(root, path, own_folders)
+        # What stands here under another spelling is another file.
+        is_other = path in comparison.remote.clashing
+        local, unknown = (None, "") if is_other else read_local(root, path, own_folders)
         remote = comparison.remote.entries.get(path)
         if folder := comparison.remote.closed_above(path):
             comparison.closed.append(f"{folder} (not readable there)")

@@ -58,6 +58,7 @@ def pull_items(changes: Iterable[Change], remote_scan: RemoteScan) -> list[PullI
             altered=change.altered,
             stamp=remote_scan.stamps.get(change.path, NO_STAMP),
             behind_link=change.path in remote_scan.behind,
+            clash=remote_scan.clashing.get(change.path, ""),
         )
         for change in changes
         if change.remote is not None and change.resolution in (Resolution.PULL, Resolution.CONFLICT)
@@ -70,6 +71,14 @@ def fetch(pull: Pull, items: list[PullItem], *, live: LivePull | None = None) ->
     `live`: a command is running; what changes is left for the next time instead of tried again. Raises
     Failure where the transfer broke, or something never stood still; what arrived whole is in place.
     """
+    # What is one name here is so too where it waits to be put in place: one after the other.
+    for clash in sorted({item.clash for item in items}):
+        if not (clash and live):
+            _fetch_together(pull, [item for item in items if item.clash == clash], live)
+
+
+def _fetch_together(pull: Pull, items: list[PullItem], live: LivePull | None) -> None:
+    """The same, of items whose names are no other's here."""
     transfer = pull.transfer
     waiting = _ready(transfer, items, live) if live and items else items
     unwritten: list[Failure] = []

@@ -53,7 +53,8 @@ class RemoteScan:
 
     `links` lead out of the project, `behind` are the paths of what they lead to, in words `closed` what could
     not be looked into. Nothing is below a link that stays in the project. `stamps` tell each from another of
-    its size and time.
+    its size and time. `clashing` can't stand here under their names, each with the part of its path that is
+    another's name on the disk here.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class RemoteScan:
     links: set[str] = field(default_factory=set)
     behind: set[str] = field(default_factory=set)
     closed: list[str] = field(default_factory=list)
+    clashing: dict[str, str] = field(default_factory=dict)
 
     def blocks(self, path: str) -> bool:
         """Whether something else than a folder of the project is above a path."""
