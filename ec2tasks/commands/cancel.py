@@ -10,7 +10,7 @@ from ec2tasks.base.waiting import waiting
 from ec2tasks.commands.attach import see_to_its_end
 from ec2tasks.commands.history import all_jobs, named, pick_job
 from ec2tasks.commands.record import Record
-from ec2tasks.lifecycle.acquire import check_local_tools
+from ec2tasks.lifecycle.acquire import NotRunningError, check_local_tools
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.lifecycle.outcome import Outcome, Results
 from ec2tasks.remote import job as jobs
@@ -34,7 +34,11 @@ def cancel(context: CallContext, wanted: str, *, fetches: bool, verbose: bool) -
     Raises UsageError where no job or several are meant, Failure where no instance runs or it goes on.
     """
     check_local_tools(context, moves=fetches)
-    listed = all_jobs(context)
+    try:
+        listed = all_jobs(context)
+    except NotRunningError as halted:
+        hint = "`ec2tasks finish` starts it, fetches the results and ends it"
+        raise Failure(f"{halted.what}: no command runs on it", hint=hint) from halted
     job = job_to_cancel(listed, wanted)
     if job is None:
         output.step("no command runs on the instance")

@@ -35,6 +35,10 @@ from ec2tasks.ssh.way import missing_aws_cli
 from ec2tasks.sync.rsync import check_rsync
 
 
+class NotRunningError(Failure):
+    """The instance is there and does not run."""
+
+
 @dataclass(kw_only=True)
 class Acquired:
     """The instance as far as it is acquired; kept by the caller, so that a failure half way loses nothing.
@@ -124,7 +128,7 @@ def _gave_way(context: CallContext, acquired: Acquired) -> bool:
 def connect_running(context: CallContext) -> Host:
     """The running instance, connected; nothing is launched or started for it.
 
-    Raises Failure naming what to type where none runs, or where it does not let this machine in.
+    Raises NotRunningError where it is stopped, Failure where there is none or it does not let us in.
     """
     remembered = remembered_instance(context)
     if remembered and is_usable(host_of(context, remembered), context.tools):
@@ -133,7 +137,9 @@ def connect_running(context: CallContext) -> Host:
     if instance is None:
         raise no_instance_error(context)
     if next_step(instance, context.settings.via) is not NextStep.USE:
-        raise Failure(f"instance {instance.where} is {instance.state}", hint="`ec2tasks up` brings it up")
+        raise NotRunningError(
+            f"instance {instance.where} is {instance.state}", hint="`ec2tasks up` brings it up"
+        )
     host = host_of(context, instance)
     refusal = open_master(host, context.tools, how=contact(context.aws, host, context.tools))
     if refusal is not None:

@@ -53,6 +53,8 @@ def test_attach_starts_no_stopped_instance(local_project: ScratchProject) -> Non
     assert said.code == 125
     assert "no command runs on it" in said.err
     assert "`ec2tasks finish` starts it" in said.err
+    cancelled = local_project.ec2tasks("cancel")
+    assert (cancelled.code, "is stopped: no command runs on it" in cancelled.err) == (125, True)
     assert state(local_project) == "stopped"
 
 
