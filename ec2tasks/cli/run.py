@@ -67,8 +67,8 @@ def notebook(c: Context, given: Mapping[str, Any]) -> int:
     """Run Jupyter in the project's folder on the instance, its page in the browser here; Ctrl-C ends it.
 
     Where a notebook of the project runs already, it is joined: also one that was left, with `--detach` or by
-    a second Ctrl-C. The page is at port 8888 here, or at the next one that is free; `-L 9999:localhost:8888`
-    takes another. Afterwards pull and end of life as for `run`.
+    closing the terminal. The page is at port 8888 here, or at the next one that is free;
+    `-L 9999:localhost:8888` takes another. Afterwards pull and end of life as for `run`.
     """
     from ec2tasks.cli.running import run_notebook
 

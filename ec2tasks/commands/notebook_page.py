@@ -136,7 +136,7 @@ def _watch(
     if over.is_set():
         return
     output.step(f"Jupyter is at {page.address}")
-    output.hint("Ctrl-C ends it, and fetches what is new there; a second one leaves it running")
+    output.hint("Ctrl-C ends it, and fetches what is new there; a closed terminal leaves it running")
     if browser:
         with guide(page.address) as once:
             import webbrowser
