@@ -87,8 +87,6 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
         _take(context, acquired, remembered, compare=may_launch)
         acquired.memory_tried = True
         return _connected(context, acquired, host_of(context, remembered))
-    from ec2tasks.lifecycle.bring_up import bring_up, get_ready  # a warm run does not wait for it
-
     # AWS's answer takes longer than a connection: both at once, and the answer decides.
     answer = in_background(lambda: settled_instance(context))
     early = _head_start(context, remembered)
@@ -100,12 +98,8 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
         )
     if acquired.instance is None and may_launch:
         context.before_launch()
-    if next_step(acquired.instance, context.settings.via) is not NextStep.USE:
-        bring_up(context, acquired, may_launch=may_launch)
+    host = _brought_up(context, acquired, early, may_launch=may_launch)
     assert acquired.instance is not None
-    host = host_of(context, acquired.instance)
-    if host != early:
-        get_ready(context, acquired.instance, host)
     if acquired.launched and _gave_way(context, acquired):
         return acquire(context, acquired, may_launch=may_launch)
     _take(context, acquired, acquired.instance, compare=may_launch)  # another client may have launched it
@@ -114,6 +108,19 @@ def acquire(context: CallContext, acquired: Acquired, *, may_launch: bool, may_s
     if may_launch:
         tell_of_end(context)
     return _connected(context, acquired, host)
+
+
+def _brought_up(context: CallContext, acquired: Acquired, early: Host | None, *, may_launch: bool) -> Host:
+    """How the instance is reached, once it is up and takes commands; `early` is connected already."""
+    from ec2tasks.lifecycle.bring_up import bring_up, get_ready  # a warm run does not wait for it
+
+    if next_step(acquired.instance, context.settings.via) is not NextStep.USE:
+        bring_up(context, acquired, may_launch=may_launch)
+    assert acquired.instance is not None
+    host = host_of(context, acquired.instance)
+    if host != early:
+        get_ready(context, acquired.instance, host)
+    return host
 
 
 def _gave_way(context: CallContext, acquired: Acquired) -> bool:
