@@ -108,3 +108,10 @@ def test_a_port_of_this_machine_is_reached_from_the_instance(warm: ScratchProjec
         result = warm.ec2tasks("run", "-R", forward, f'python3 -c "{ask}"')
         server.shutdown()
     assert (result.code, result.out) == (0, "here\n"), result.err
+
+
+def test_a_port_that_is_taken_there_is_named_before_the_command_begins(warm: ScratchProject) -> None:
+    said = warm.ec2tasks("run", "-R", "127.0.0.1:22:localhost:80", "echo ran")
+    assert (said.code, said.out) == (125, "")
+    assert "ssh does not open -R 127.0.0.1:22:localhost:80" in said.err
+    assert json.loads(warm.ec2tasks("ports", "--json").out)[-1]["forward"] is None
