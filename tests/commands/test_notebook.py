@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from support.background import Client, start
 from support.browser import CONTROL, SHIFT, Tab, tab
-from support.http import answer
 from support.local_ec2 import faults
+from support.page_asked import answer
 from support.ports import free_port
 from support.project import ScratchProject
 from support.waiting import PATIENCE, until
