@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from support.http import answer
+from support.page_asked import answer
 from support.ports import free_port
 from support.waiting import PATIENCE, until
 
