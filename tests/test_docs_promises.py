@@ -18,6 +18,7 @@ from ec2tasks.commands.use import TOLD_FROM
 from ec2tasks.config import schema
 from ec2tasks.config.parsers import USER_DATA_LIMIT
 from ec2tasks.lifecycle.ignored import WORTH_ASKING
+from ec2tasks.lifecycle.pool import CLOSED
 from ec2tasks.remote.end_job import GRACE, HARD
 from ec2tasks.sync import engine as sync
 from ec2tasks.sync import pull as incoming
@@ -94,6 +95,7 @@ NUMBERS = [
     ("guard.md", "on the machine for 8 hours", 8 * 3600, word("guard.sh", "login_limit")),
     ("guard.md", "longer than three minutes is forced", 180, word("guard.sh", "force_after")),
     ("guard.md", "a client that says nothing for a minute is gone", 60, word("follow.sh", "SILENCE")),
+    ("make.md", "asked again after two minutes", 120, CLOSED),
     ("use.md", "on the instance, every 10 s", 10, word("sampler.sh", "EVERY")),
     ("use.md", "A run of over a minute", 60, TOLD_FROM),
     ("guard.md", "AWS takes 16 KiB for both", 16 * 1024, USER_DATA_LIMIT),

@@ -160,9 +160,9 @@ READERS = {
     "check_output": set[str](),
     "read1": set[str](),
     "Popen": {"base.process"},
-    # Of these, `once` and `_attached` are at a command's own terminal or output.
+    # Of these, `once` and `_attached` are at a command's own terminal or output; a sweep starts our calls.
     "start": {"base.process", "ssh.connect", "remote.session", "remote.job", "remote.follow", "sync.rsync"}
-    | {"commands.supervise", "remote.environment"},
+    | {"commands.supervise", "commands.sweep", "remote.environment"},
     "pump": {"base.process", "remote.job", "remote.environment", "sync.rsync"},
     "write_all": {"remote.follow"},
 }

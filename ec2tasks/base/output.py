@@ -147,6 +147,12 @@ def data(text: str, *, label: str = "", colour: str = "bold") -> None:
     _put((_paint(shown(label), colour, sys.stdout) if label else "") + shown(text), sys.stdout)
 
 
+def relayed(text: str, *, label: str, is_error: bool) -> None:
+    """Put a line that another program printed on the same one of our streams, behind whose it is."""
+    stream = sys.stderr if is_error else sys.stdout
+    _put(_paint(f"{shown(label)} | ", "cyan", stream) + shown(text), stream)
+
+
 def json(value: object) -> None:
     """Put a value on stdout as JSON, which escapes by its own rules."""
     _put(json_format.dumps(value, indent=2), sys.stdout)

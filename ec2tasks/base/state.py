@@ -134,6 +134,12 @@ def write_cached(state: State, key: str, values: Mapping[str, object]) -> None:
         write_atomically(state.folder / "seen" / key, json.dumps(values))
 
 
+def drop_cached(state: State, key: str) -> None:
+    """Forget what `write_cached` has kept under this key."""
+    with contextlib.suppress(OSError):
+        (state.folder / "seen" / key).unlink()
+
+
 def write_atomically(path: Path, text: str, *, durable: bool = False) -> None:
     """Write a file in one piece, for this user alone; with `durable`, it then survives a power cut.
 

@@ -123,6 +123,12 @@ REUSE_OPTION = Option(
 UP_OPTIONS = (*LAUNCH_OPTIONS, REUSE_OPTION, *GUARD_OPTIONS, *REACH_OPTIONS, *PLAN_OPTIONS)
 RUN_OPTIONS = (*END_OPTIONS, *HOLD_OPTIONS, DEFAULT_END, *SYNC_OPTIONS, *JOB_OPTIONS, *UP_OPTIONS)
 CONNECT_OPTIONS = tuple(option for option in RUN_OPTIONS if option.setting or option.names == ("echo",))
+EACH_OPTION = Option(
+    names=("each",), kind=bool, help="run each prerequisite of the target by itself: a sweep"
+)
+MACHINES_OPTION = Option(
+    names=("machines",), help="on a free one of so many machines of the project: NAME-1, NAME-2 …"
+)
 ADMIN_OPTIONS = (
     Option(
         names=("without",),
@@ -254,6 +260,19 @@ def typed(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, str]
     }
     end = final_state(given)
     return {**values, "final_state": as_typed(end)} if end else values
+
+
+def option_words(options: Sequence[Option], given: Mapping[str, Any]) -> list[str]:
+    """The words by which another call is given the same of these options."""
+    words: list[str] = []
+    for option in options:
+        value, word = given.get(option.names[0]), as_typed(option.names[0])
+        for one in value if isinstance(value, list) else [value]:
+            if one is True:
+                words.append(word)
+            elif one not in (None, False):
+                words += [f"{word}={one}"] if word.startswith("--") else [word, str(one)]
+    return words
 
 
 def as_typed(name: str) -> str:

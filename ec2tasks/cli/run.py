@@ -9,9 +9,11 @@ from invoke.context import Context
 
 from ec2tasks.cli.options import (
     BROWSER_OPTION,
+    EACH_OPTION,
     END_OPTIONS,
     JOB_OPTION,
     JSON_OPTION,
+    MACHINES_OPTION,
     PORT_OPTION,
     REACH_OPTIONS,
     RUN_OPTIONS,
@@ -36,6 +38,8 @@ def run(c: Context, given: Mapping[str, Any]) -> int:
 
 @ec2_task(
     Option(names=("targets",), positional=True, help="the target, or several as one text"),
+    EACH_OPTION,
+    MACHINES_OPTION,
     *RUN_OPTIONS,
     name="make",
 )
@@ -45,7 +49,15 @@ def make_(c: Context, given: Mapping[str, Any]) -> int:
     Called by make, it carries over that make's flags and command-line variables. A target that the
     Makefile does not have is refused before anything is launched; one that is up to date here needs no
     instance.
+
+    With `--machines 4` it takes a free one of four machines, NAME-1 to NAME-4, or waits for one. With
+    `--each` each prerequisite of the target that is not up to date here is a run of its own on such a
+    machine, as `make -j4 on-each-ec2-TARGET` does. It ends with 2 where one failed, 125 where ec2tasks did.
     """
+    if given["each"]:
+        from ec2tasks.cli.sweep import run_sweep
+
+        return run_sweep(c, given)
     from ec2tasks.cli.running import run_targets
 
     return run_targets(c, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -30,10 +31,7 @@ def run_command(c: Context, given: Mapping[str, Any]) -> int:
 
 def run_targets(c: Context, given: Mapping[str, Any]) -> int:
     """Run the targets of `make`, or say that they are up to date; the exit code."""
-    from ec2tasks.commands.make import (
-        read_call,
-        say_environment,
-    )  # reads Makefiles: no other task waits for it
+    from ec2tasks.commands.make import SWEEP, read_call, say_environment  # reads Makefiles: for make alone
 
     targets = _words(given["targets"], '`ec2tasks make "TARGET…"`')
     call = read_call(targets, Path.cwd())
@@ -43,7 +41,9 @@ def run_targets(c: Context, given: Mapping[str, Any]) -> int:
     _warn_of_unknown_recipes(settings.recipes, call.known)
     say_environment(call.environment, forwarded=settings.forward_env)
     recipe, variables = " ".join(call.goals), call.environment.carried
-    return _done(c, given, _request(given, call.command, recipe=recipe, variables=variables), call.goals)
+    sweep = os.environ.get(SWEEP, "")
+    request = _request(given, call.command, recipe=recipe, sweep=sweep, variables=variables)
+    return _done(c, given, request, call.goals)
 
 
 def run_shell(c: Context, given: Mapping[str, Any]) -> int:
@@ -67,8 +67,21 @@ def run_notebook(c: Context, given: Mapping[str, Any]) -> int:
 
 def _done(c: Context, given: Mapping[str, Any], request: RunRequest, targets: Sequence[str] = ()) -> int:
     """Run the request, or show its plan where only that is wanted; the exit code."""
+    size = None if given.get("machines") is None else _pool_size(given)
     context = make_context(c, given, targets, acts=_acts_of(given))
-    return _plan(context, request, request.command) if is_dry(c, given) else run(context, request)
+    if is_dry(c, given):
+        return _plan(context, request, request.command)
+    if size is None:
+        return run(context, request)
+    from ec2tasks.commands.pooled import run_on_pool  # no run on the project's own instance waits for it
+
+    return run_on_pool(context, request, size)
+
+
+def _pool_size(given: Mapping[str, Any]) -> int | None:
+    from ec2tasks.cli.machines import machines_of
+
+    return machines_of(given)
 
 
 def _plan(context: CallContext, request: RunRequest, what: str | None) -> int:

@@ -19,6 +19,8 @@ from ec2tasks.make.outside import check_inside
 from ec2tasks.make.reading import Reading, read_makefile
 from ec2tasks.make.up_to_date import up_to_date
 
+SWEEP = "EC2TASKS_SWEEP"  # set for a run that is one of a sweep's: the sweep's id
+
 
 @dataclass(frozen=True, kw_only=True)
 class MakeCall:
@@ -42,8 +44,9 @@ def read_call(targets: str, directory: Path, environ: Mapping[str, str] = os.env
     check_inside(reading, find_project(directory).root)
     known = check_targets(reading)
     makeflags = environ.get("MAKEFLAGS", "")
+    width = typed.width if SWEEP not in environ else ()  # of a sweep, -j says how many machines there are
     return MakeCall(
-        command=shlex.join(make_argv(targets, makeflags=makeflags, width=typed.width)),
+        command=shlex.join(make_argv(targets, makeflags=makeflags, width=width)),
         goals=reading.arguments.goals,
         known=known,
         environment=_environment(reading, typed, environ),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from ec2tasks.aws.capacity import NoCapacityError
 from ec2tasks.aws.prices import cost
 from ec2tasks.base.errors import FAILURE_CODE, INTERRUPTED_CODE, Failure
 from ec2tasks.base.process import start_thread
@@ -51,13 +52,15 @@ class Record:
     """What is written down of one run, by the call that began it or by one that came back to it.
 
     `fetches`: the results are to come here. `comes_back`: to a job of another call; `job` is what the
-    instance told of that, `asked` what only the call that began it knows. `tail` is the end of its output.
+    instance told of that, `asked` what only the call that began it knows. `waits`: where AWS has no instance
+    for it, it waits for another one. `tail` is the end of its output.
     """
 
     lease: Lease
     timings: Timings
     fetches: bool
     comes_back: bool = False
+    waits: bool = False
     asked: Mapping[str, object] = field(default_factory=dict)
     job: JobStatus | None = None
     tail: Tail = field(default_factory=Tail)
@@ -81,6 +84,10 @@ class Record:
             outcome = work()
         except NeverBegunError as never:
             self.never_began(never)
+            raise
+        except NoCapacityError as full:
+            if not self.waits:
+                self._write(**failure_values(full))
             raise
         except BaseException as error:
             # Of a job that a call only came back to, nothing but its instance's end is its own.
@@ -163,7 +170,8 @@ class Record:
         }
         if instance:
             facts |= {name: getattr(instance, name) for name in ("type", "zone", "image", "spot")}
-            facts["instance"] = instance.id
+            facts |= {"instance": instance.id, "machine": instance.name}
+            facts |= {name: getattr(self.lease.acquired, name) for name in ("launched", "started")}
         return facts
 
     def _began(self) -> datetime:

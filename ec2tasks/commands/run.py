@@ -52,17 +52,24 @@ CAPACITY_PAUSE = 30.0  # seconds until a resumed run asks AWS for an instance ag
 class RunRequest:
     """What a run is asked to do, beside its settings; `command` None is a login shell.
 
-    `recipe`: what of the Makefile that is. `sync`: files move. `variables` are for the command alone;
+    `recipe`: what of the Makefile that is, `sweep`: which sweep that belongs to. `pooled`: where AWS has no
+    instance for it, it waits for another one. `sync`: files move. `variables` are for the command alone;
     `beside` goes on here for as long as it runs.
     """
 
     command: str | None
     recipe: str = ""
+    sweep: str = ""
+    pooled: bool = False
     sync: bool = True
     verbose: bool = False
     detach: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
     beside: Callable[[Lease], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+
+    def told(self) -> dict[str, object]:
+        """What the ledger is to hold of it."""
+        return {"command": self.command, "recipe": self.recipe, "sweep": self.sweep or None}
 
 
 def run(context: CallContext, request: RunRequest, *, environ: Mapping[str, str] = os.environ) -> int:
@@ -110,12 +117,8 @@ def _run_once(context: CallContext, request: RunRequest, environ: Mapping[str, s
     operation = _operation(context, request)
     lease, timings = Lease(operation=operation), Timings()
     environment = wanted_environment(context, environ)
-    asked = {
-        "command": request.command,
-        "recipe": request.recipe,
-        "environment": environment.key or None,
-    }
-    record = Record(lease=lease, timings=timings, fetches=request.sync, asked=asked)
+    asked = {**request.told(), "environment": environment.key or None}
+    record = Record(lease=lease, timings=timings, fetches=request.sync, waits=request.pooled, asked=asked)
     use = JobUse(lease=lease, job_id=operation.job_id)
     job = replace(_job(context, request, environ, operation.job_id, resumed), environment=environment)
 
@@ -146,6 +149,7 @@ def _operation(context: CallContext, request: RunRequest) -> Operation:
         final_state=final_state if settings.given("final_state") else None,
         default_end=final_state,
         detaches=request.detach,
+        sweep=request.sweep,
         fetches=request.sync,
     )
 

@@ -14,6 +14,7 @@ meanwhile, `Outcome` how the work went. In order:
     drift             in which way an instance differs from what was asked for
     ssh_entries       the instances that run, as entries for the user's own ssh
     find              the project's instance, in AWS or remembered
+    pool              several machines, of which each run takes a free one
     pricing           what it will cost, asked beside the launch and remembered
     launching         asked for until it is granted, written down before
     outcome           how the work went

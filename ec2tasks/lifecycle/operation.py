@@ -23,8 +23,9 @@ class Operation:
 
     `final_state` None asks for none of its own; `default_end` is one that nobody asked for, for what this
     operation launches. `explicit` asks for nothing else, as `down` does. `detaches`: it leaves a job running,
-    whose final state is not for the other sessions to apply. `mode` is that of its session. `fetches`: the
-    results are to come here, else they are given up.
+    whose final state is not for the other sessions to apply. `sweep`: the sweep that it belongs to,
+    whose end says what becomes of the instance. `mode` is that of its session. `fetches`: the results are to
+    come here, else they are given up.
     """
 
     context: CallContext
@@ -32,6 +33,7 @@ class Operation:
     default_end: FinalState | None = None
     explicit: bool = False
     detaches: bool = False
+    sweep: str = ""
     mode: SessionMode = SessionMode.WORK
     fetches: bool = True
     job_id: str = field(default_factory=new_job_id)

@@ -15,7 +15,7 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.project_dir import make_own_folder
 from ec2tasks.base.signals import uninterrupted
-from ec2tasks.base.state import lock
+from ec2tasks.base.state import drop_cached, lock
 from ec2tasks.lifecycle import launch_journal
 from ec2tasks.lifecycle.credentials_end import ended_words
 from ec2tasks.lifecycle.find import forget_entry, host_of
@@ -154,6 +154,7 @@ def _forget(lease: Lease) -> None:
     context = lease.context
     launch_journal.finish(context.state, context.key)
     _forget_entry(lease)
+    drop_cached(context.state, context.key)
     if lease.acquired.host:
         forget_host(lease.acquired.host, context.tools)
 
@@ -208,7 +209,7 @@ def apply(lease: Lease, decision: Decision, *, fetched: bool = False) -> FinalSt
     result = f"{instance.where}: {PAST[decision.final_state]}"
     if decision.reason:
         output.warning(f"{result}, because {decision.reason}", hint=decision.hint)
-    else:
+    elif not (lease.operation.sweep and decision.final_state is FinalState.LEAVE):
         output.step(result)
         if decision.hint:
             output.hint(decision.hint)

@@ -67,6 +67,16 @@ def find_typed(
     return typed_for(makes) if len(makes) == int(level) else NOTHING_KNOWN
 
 
+def call_above(environ: Mapping[str, str] = os.environ) -> str:
+    """The call of make that led to this process, as it was typed; empty where none is found."""
+    level = environ.get("MAKELEVEL", "")
+    count = int(level) if level.isdecimal() else 0
+    makes = list(_makes_above(os.getppid(), count, _look))
+    if not makes or len(makes) < count:
+        return ""
+    return shlex.join([Path(makes[-1].argv[0]).name, *makes[-1].argv[1:]])
+
+
 def typed_for(makes: Sequence[Process]) -> Typed:
     """What was typed for these makes, the nearest first. Pure."""
     nearest, *_ = parsed = [parse_words(make.argv[1:]) for make in makes]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ec2tasks.base.dataclass import dataclass
 
 PREFIX = "on-ec2-"
+EACH_PREFIX = "on-each-ec2-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ def _matches(pattern: str, target: str) -> bool:
 def known_targets(database: str) -> Targets:
     """The targets in what `make -p` prints in English (LC_ALL=C).
 
-    `on-ec2-%` does not count: on the instance, it would only ask for one more.
+    `on-ec2-%` and `on-each-ec2-%` do not count: on the instance, they would only ask for one more.
     """
     names, patterns = set[str](), set[str]()
     for line in _rule_lines(database):
@@ -72,7 +73,7 @@ def known_targets(database: str) -> Targets:
             names.update(line.split()[1:])
         if not line.startswith("%"):
             names.update(heads)
-    patterns.discard(f"{PREFIX}%")
+    patterns -= {f"{PREFIX}%", f"{EACH_PREFIX}%"}
     names.discard(PREFIX)
     search_path = re.search(r"^(VPATH :?= *\S|vpath )", database, re.MULTILINE)
     return Targets(
@@ -93,6 +94,16 @@ def _rule_lines(database: str) -> Iterator[str]:
         if line[:1] not in ("", "#", "\t", " ") and before != "# Not a target:":
             yield line
         before = line
+
+
+def prerequisites(database: str, target: str) -> tuple[str, ...]:
+    """The prerequisites that explicit rules give a target, each once, in what `make -p` prints."""
+    found: list[str] = []
+    for line in _rule_lines(database):
+        name, colon, words = line.partition(":")
+        if colon and name == target:
+            found += [word for word in words.lstrip(":").split() if word != "|"]
+    return tuple(dict.fromkeys(found))
 
 
 def unknown_targets(goals: Sequence[str], targets: Targets, exists: Callable[[str], bool]) -> list[str]:

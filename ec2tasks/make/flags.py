@@ -29,7 +29,9 @@ LOCAL_LETTERS = "nqtw"
 JOBSERVER_FLAGS = ("--jobserver-auth", "--jobserver-fds")
 LOCAL_FLAGS = (*JOBSERVER_FLAGS, "--jobserver-style", "--print-directory")
 # What Makefile.inc itself reads; any other name is the project's, whatever it begins with.
-OWN_VARIABLES = ("EC2_FINAL_STATE", "EC2_TYPE", "EC2_ENV", "EC2_PORTS", "EC2_FLAGS", "EC2TASKS")
+OWN_VARIABLES = (
+    *("EC2_FINAL_STATE", "EC2_TYPE", "EC2_ENV", "EC2_PORTS", "EC2_MACHINES", "EC2_FLAGS", "EC2TASKS"),
+)
 VARIABLE_TO_PASS = re.compile(rf"(?!(?:{'|'.join(OWN_VARIABLES)})\s*[:+?!]*=)[^:#=\s]+\s*[:+?!]*=")
 # Flags that may have a value: in the same word or, where the next word has the form given here, in that one.
 NEXT_WORD = {"I": r"", "O": r"(?!)", "j": r"\d+$", "l": r"[\d.]+$"}

@@ -22,7 +22,8 @@ class Run:
 
     `phases` in seconds; `cost` in dollars, of `endpoint: local` what it would have been; `code` its exit
     code. `clean`: all of the project was committed as `commit`, None where that is not known. `recipe`: the
-    target of the Makefile. `released`: what became of the instance. `environment`: the hash of what the
+    target of the Makefile, `sweep` the sweep that it belongs to. `machine`: the instance's name, `launched`
+    and `started` by this run. `released`: what became of the instance. `environment`: the hash of what the
     project's files let the instance install for it. `use`: what it took of its machine. `error`: why ec2tasks
     failed.
     """
@@ -33,6 +34,7 @@ class Run:
     ended: datetime | None = None
     command: str | None = None
     recipe: str = ""
+    sweep: str = ""
     commit: str | None = None
     clean: bool | None = None
     endpoint: str = "aws"
@@ -41,6 +43,9 @@ class Run:
     type: str = ""
     image: str = ""
     instance: str = ""
+    machine: str = ""
+    launched: bool = False
+    started: bool = False
     spot: bool = False
     environment: str | None = None
     phases: Mapping[str, float] = field(default_factory=dict)
@@ -140,7 +145,7 @@ READERS: dict[str, Callable[[object], Any]] = {
     "began": _moment,
     "ended": _moment,
     "clean": _flag,
-    "spot": _flag,
+    **dict.fromkeys(("launched", "started", "spot"), _flag),
     "phases": _phases,
     "code": _code,
     "cost": _amount,

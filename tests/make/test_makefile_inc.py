@@ -119,6 +119,13 @@ def scratch(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scratch]
             ["on-ec2-a", "EC2_FLAGS=--spot --name 'x y'"],
             ["make", *LEAVE, "--spot", "--name", "x y", "a"],
         ),
+        (["on-ec2-a", "EC2_MACHINES=4"], ["make", *LEAVE, "--machines", "4", "a"]),
+        (["on-each-ec2-sweep"], ["make", "--each", "--default-end", "terminate", "sweep"]),
+        (["on-each-ec2-sub/a"], ["make", "--each", "--default-end", "terminate", "sub/a"]),
+        (
+            ["on-each-ec2-sweep", "EC2_MACHINES=4", "EC2_FINAL_STATE=stop"],
+            ["make", "--each", "--stop", "--machines", "4", "sweep"],
+        ),
         (["on-ec2-models/a.bin"], ["make", *LEAVE, "models/a.bin"]),
         (["on-ec2-sub/train"], ["make", *LEAVE, "sub/train"]),
         (["on-ec2-it's"], ["make", *LEAVE, "it's"]),
