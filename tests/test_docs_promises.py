@@ -20,7 +20,7 @@ from ec2tasks.config.parsers import USER_DATA_LIMIT
 from ec2tasks.lifecycle.ignored import WORTH_ASKING
 from ec2tasks.lifecycle.pool import CLOSED
 from ec2tasks.remote.end_job import GRACE, HARD
-from ec2tasks.sync import engine as sync
+from ec2tasks.sync import apply as sync
 from ec2tasks.sync import pull as incoming
 
 PACKAGE = REPO / "ec2tasks"

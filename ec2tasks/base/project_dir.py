@@ -15,7 +15,7 @@ from ec2tasks.base.state import flock_within
 from ec2tasks.base.writable import check_folder, probe, writing
 
 OWN_FOLDER = ".ec2tasks"
-FOLDERS = ("logs", "replaced", "runs", "synced")
+FOLDERS = ("logs", "replaced", "runs", "sweeps", "synced")
 SUDO = "it may be root's after a run with sudo: take it back with chown"
 PATIENCE = 2.0  # seconds of waiting for another sync of this project until that is said
 

@@ -37,6 +37,7 @@ def move_files(lease: Lease, options: SyncOptions) -> None:
     """
     pauses = iter(() if options.live else PAUSES)  # beside a job, the next fetch is another try
     context, operation = lease.context, lease.operation
+    options = replace(options, append=context.settings.append, sweep=operation.sweep)
     while True:
         lease.hold_host_key()
         if (options.pull or lease.all_fetched) and not options.live and lease.session:

@@ -44,7 +44,8 @@ def differences(context: CallContext) -> list[Change]:
 
     def work() -> Outcome:
         keep_out_untrusted(context, says=True)
-        changes.extend(compare_trees(context.project.root, lease.folder(), context.tools))
+        append = context.settings.append
+        changes.extend(compare_trees(context.project.root, lease.folder(), context.tools, append=append))
         return Outcome()
 
     with_instance(lease, work, Timings())

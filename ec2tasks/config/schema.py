@@ -208,13 +208,7 @@ KEYS = (
         environment=("AWS_USER_DATA",),
         about="script for the first boot: text or file://PATH",
     ),
-    Key(
-        name="tags",
-        parse=tags,
-        default={},
-        merge="add",
-        about="tags of your own for what is launched",
-    ),
+    Key(name="tags", parse=tags, default={}, merge="add", about="tags of your own for what is launched"),
     Key(
         name="env",
         parse=environment.env,
@@ -305,6 +299,12 @@ KEYS = (
         parse=parsers.number,
         default=1024,
         about="how many MiB of a command's output are kept on the instance; of more, the last",
+    ),
+    Key(
+        name="append",
+        parse=parsers.listed(parsers.matching(r"[^,\s/][^,\n]{0,200}", "results.csv", parsers.NUMBER)),
+        default=(),
+        about="files that each run only adds to, by patterns: what several runs add is joined",
     ),
     Key(
         name="spot_fallback",

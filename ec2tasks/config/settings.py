@@ -77,6 +77,7 @@ class Settings:
     reap_after: int
     pull_every: int
     log_mb: int
+    append: tuple[str, ...]
     spot_fallback: bool
     resume: bool
     invoke_settings: bool

@@ -5,6 +5,7 @@ Start with `engine.sync_files`, which moves them, and `engine.differences`, whic
     entries       what stands at a path, on either side
     gate          what the instance says of files, refused where it leads out
     reconcile     what becomes of a path, by what each side did to it: pure
+    shared        what several runs write: tails joined, what a sweep fetched told from yours
     baseline      what both sides last agreed on
     said          what was said once
     withheld      what is kept out of every sync for want of a yes

@@ -9,6 +9,7 @@ import contextlib
 import filecmp
 import itertools
 import os
+import shutil
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +19,25 @@ from ec2tasks.base.errors import Failure
 from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.sync.baseline import Baseline
 from ec2tasks.sync.below import Below, open_below
-from ec2tasks.sync.entries import Entry, EntryKind, Pair, entry_from_stat, is_copy, parents, read_entry
+from ec2tasks.sync.entries import (
+    Entry,
+    EntryKind,
+    Pair,
+    entry_from_stat,
+    is_copy,
+    kind_of,
+    parents,
+    read_entry,
+)
 from ec2tasks.sync.gate import NO_STAMP, Stamp
 from ec2tasks.sync.ignore import conflict_copy
 from ec2tasks.sync.reconcile import may_be_alike
+from ec2tasks.sync.shared import joined
 from ec2tasks.sync.transfer import Transfer
 
 STAGING = f"{OWN_FOLDER}/incoming"
+KEPT_REPLACED = 10  # jobs whose replaced files are kept
+JOIN_LIMIT = 64 * 1024 * 1024  # bytes of a file whose tails are joined
 HINT = "`ec2tasks sync --pull` goes on from here"
 
 
@@ -32,7 +45,8 @@ HINT = "`ec2tasks sync --pull` goes on from here"
 class PullItem:
     """An entry to pull: from `source` on the instance, where `remote` stands, to `path`, where `local` stood.
 
-    `conflict`: it is to arrive under a name of its own beside what is here. `altered`: it is another one than
+    `conflict`: it is to arrive under a name of its own beside what is here. `joins`: what was added to it
+    there is to be added to what is here, if nothing but that was done. `altered`: it is another one than
     its size and time say. `behind_link`: it is reached on the instance through a link that leads out of the
     project. `stamp` tells it from others of its size and time. `replaced_by`: the inode of what has just
     replaced it as a whole there, and may be replaced itself at any moment; 0 where it stands still. `clash`:
@@ -45,6 +59,7 @@ class PullItem:
     local: Entry | None
     reason: str
     conflict: bool = False
+    joins: bool = False
     altered: bool = False
     stamp: Stamp = NO_STAMP
     behind_link: bool = False
@@ -56,13 +71,14 @@ class PullItem:
 class Pull:
     """A pull as it goes: the baseline it records in, and by path what to say of each conflict copy.
 
-    `vanished`: something went away on the instance while it was pulled. `cleared`: something that was in the
-    way of a folder there is so no more.
+    `placed`: what it has put in its place here. `vanished`: something went away on the instance while it was
+    pulled. `cleared`: something that was in the way of a folder there is so no more.
     """
 
     transfer: Transfer
     baseline: Baseline
     conflict_copies: dict[str, str] = field(default_factory=dict)
+    placed: dict[str, Entry] = field(default_factory=dict)
     vanished: bool = False
     cleared: bool = False
 
@@ -77,6 +93,7 @@ def changes_mode_only(item: PullItem) -> bool:
     return (
         item.local is not None
         and not item.conflict
+        and not item.joins
         and not item.altered
         and item.local.mode != item.remote.mode
         and item.local == item.remote._replace(mode=item.local.mode)
@@ -106,7 +123,8 @@ def apply_new(pull: Pull, below: Below, items: list[PullItem]) -> list[PullItem]
     moved = below.move_new(list(new), f"{STAGING}/{folder}".rstrip("/"), folder)
     for name, status in moved.items():
         item = new[name]
-        pull.baseline.record(item.path, Pair(entry_from_stat(status), item.remote))
+        written = pull.placed[item.path] = entry_from_stat(status)
+        pull.baseline.record(item.path, Pair(written, item.remote))
         if pull.transfer.verbose:
             output.step(f"pull {item.path} ({item.reason})")
     return [item for item in items if item.path.rpartition("/")[2] not in moved]
@@ -120,9 +138,10 @@ def apply_item(pull: Pull, below: Below, item: PullItem) -> None:
     root = pull.transfer.root
     try:
         local = None if item.clash else read_entry(root, item.path)
-        conflict = item.conflict or (local != item.local and not _has_arrived(pull.transfer, item, local))
-        kept = item.clash or _path_above(below, item)
-        kept = kept or (item.path if conflict else _obstacle(root, item, local))
+        above = item.clash or _path_above(below, item)
+        joins = item.joins and not above and _join(pull, item, local)
+        conflict = not joins and _is_conflict(pull.transfer, item, local)
+        kept = above or (item.path if conflict else _obstacle(root, item, local))
         if changes_mode_only(item) and (conflict or kept is not None):
             # Nothing is to be put anywhere: behind a link the mode stays, else it is for the next time.
             if not conflict:
@@ -142,10 +161,34 @@ def apply_item(pull: Pull, below: Below, item: PullItem) -> None:
         why = "is another's name on this disk" if item.clash else why
         pull.conflict_copies[kept] = f"`{kept}` {why}: the instance's version is `{copy}`"
     # A conflict is recorded with the instance's version: yours is a change of it for the next push.
-    base = item.remote if conflict else local if kept is not None else written
+    base = item.remote if conflict or joins else local if kept is not None else written
+    if kept is None:
+        pull.placed[item.path] = written
     pull.baseline.record(item.path, Pair(base, item.remote))
     if pull.transfer.verbose:
         output.step(f"pull {target} ({item.reason})")
+
+
+def _is_conflict(transfer: Transfer, item: PullItem, local: Entry | None) -> bool:
+    """Whether what stands here must stay."""
+    if item.conflict or item.joins:
+        return True
+    return local != item.local and not _has_arrived(transfer, item, local)
+
+
+def _join(pull: Pull, item: PullItem, local: Entry | None) -> bool:
+    """Add what was added to a file there to what is here, in the staging folder; whether that went well."""
+    staged, arrived = staging_folder(pull.transfer) / item.source, staged_entry(pull.transfer, item)
+    before = pull.baseline[item.path].remote
+    files = (local, arrived, *([before] if before else []))
+    here, small = pull.transfer.root / item.path, (entry and entry.size <= JOIN_LIMIT for entry in files)
+    if not all(small) or here.is_symlink() or any(kind_of(entry) is not EntryKind.FILE for entry in files):
+        return False
+    content = joined(here.read_bytes(), staged.read_bytes(), before.size if before else 0)
+    if content is None:
+        return False
+    staged.write_bytes(content)
+    return True
 
 
 def _has_arrived(transfer: Transfer, item: PullItem, local: Entry | None) -> bool:
@@ -260,3 +303,13 @@ def adopt_remote_time(root: Path, path: str, local: Entry, remote: Entry) -> Ent
             below.set_time(path, remote.mtime)
             return read_entry(root, path) or local
     return local
+
+
+def prune_replaced(root: Path, job_id: str) -> None:
+    """Delete replaced files but for those of this job and of the jobs before it that replaced some last."""
+    folder = root / OWN_FOLDER / "replaced"
+    # By the time of the folder: the names tell what the clocks of several machines said.
+    copies = sorted(folder.iterdir(), key=lambda path: path.lstat().st_mtime_ns) if folder.is_dir() else []
+    earlier = [path for path in copies if not path.name.startswith(job_id)]
+    for old in earlier[: max(0, len(copies) - KEPT_REPLACED)]:
+        shutil.rmtree(old, ignore_errors=True)

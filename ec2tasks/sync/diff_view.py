@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COLOURS = {
     Resolution.PUSH: "green",
     Resolution.PULL: "cyan",
+    Resolution.JOIN: "cyan",
     Resolution.DELETE: "red",
     Resolution.CONFLICT: "yellow",
     Resolution.KEEP: "dim",
@@ -50,5 +51,5 @@ def show_json(changes: Sequence[Change]) -> None:
 
 
 def _moved_entry(change: Change) -> Entry | None:
-    is_pulled = change.resolution in (Resolution.PULL, Resolution.CONFLICT)
+    is_pulled = change.resolution in (Resolution.PULL, Resolution.JOIN, Resolution.CONFLICT)
     return change.remote if is_pulled else change.local

@@ -6,7 +6,6 @@ docs/sync.md says what becomes of a file in every case.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,10 +15,10 @@ from typing import TypeVar
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
-from ec2tasks.base.project_dir import OWN_FOLDER, sync_lock
+from ec2tasks.base.project_dir import sync_lock
 from ec2tasks.base.waiting import waiting
 from ec2tasks.remote.folder import RemoteFolder, ask_tree
-from ec2tasks.sync.apply import HINT, Pull, PullItem, adopt_remote_time
+from ec2tasks.sync.apply import HINT, Pull, PullItem, adopt_remote_time, prune_replaced
 from ec2tasks.sync.baseline import Baseline, DamagedError, open_baseline
 from ec2tasks.sync.compare import Comparison, compare
 from ec2tasks.sync.entries import (
@@ -44,22 +43,27 @@ from ec2tasks.sync.push import (
 )
 from ec2tasks.sync.reconcile import Change, Resolution
 from ec2tasks.sync.scan import RemoteScan
+from ec2tasks.sync.shared import Shared
 from ec2tasks.sync.stage import clear_staging
 from ec2tasks.sync.transfer import ROUNDS, Direction, Transfer, names_text
 
 Result = TypeVar("Result")
 FREE = (None, EntryKind.FOLDER)  # what is in no folder's way
-KEPT_REPLACED = 10  # jobs whose replaced files are kept
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyncOptions:
-    """In which directions files move in one sync; `live`: while a command runs, in silence."""
+    """In which directions files move in one sync; `live`: while a command runs, in silence.
+
+    `append`: patterns of the files whose tails are joined; `sweep`: the sweep that it is for.
+    """
 
     push: bool = False
     pull: bool = False
     verbose: bool = False
     live: LivePull | None = None
+    append: tuple[str, ...] = ()
+    sweep: str = ""
 
     @property
     def direction(self) -> Direction:
@@ -77,13 +81,17 @@ def sync_files(root: Path, remote: RemoteFolder, job_id: str, tools: Tools, opti
         verbose=options.verbose,
         quiet=options.live is not None,
     )
-    _with_baseline(transfer, partial(_sync, options))
+    shared = Shared(root=root, append=options.append, sweep=options.sweep)
+    _with_baseline(transfer, partial(_sync, options, shared))
 
 
-def differences(root: Path, remote: RemoteFolder, tools: Tools) -> list[Change]:
+def differences(
+    root: Path, remote: RemoteFolder, tools: Tools, *, append: tuple[str, ...] = ()
+) -> list[Change]:
     """The changes that a sync would make, without making them."""
     transfer = Transfer(root=root, remote=remote, job_id="", tools=tools)
-    changes = _with_baseline(transfer, partial(_compare, SyncOptions(push=True, pull=True))).changes
+    options, shared = SyncOptions(push=True, pull=True), Shared(root=root, append=append)
+    changes = _with_baseline(transfer, partial(_compare, options, shared)).changes
     return [change for change in changes if change.resolution not in (Resolution.AGREE, Resolution.FORGET)]
 
 
@@ -107,23 +115,24 @@ def _with_baseline(transfer: Transfer, act: Callable[[Transfer, Baseline], Resul
                 return act(transfer, baseline)
 
 
-def _sync(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> None:
+def _sync(options: SyncOptions, shared: Shared, transfer: Transfer, baseline: Baseline) -> None:
     if options.push and transfer.remote.empty:
         say_default_ignored(transfer.root)
         if first_push(transfer, baseline):
             return
         baseline.save(whole=False)
     for _ in range(ROUNDS):
-        comparison = _compare(options, transfer, baseline)
-        pull = Pull(transfer=transfer, baseline=baseline)
+        comparison = _compare(options, shared, transfer, baseline)
+        pull = Pull(transfer=transfer, baseline=baseline, placed=shared.placed)
         _prepare(pull, comparison, options)
         try:
             if options.push:
                 _push(pull, comparison)
             if options.pull:
                 _pull(pull, comparison, options)
-            _record_unmoved(pull, comparison.changes, keeps=options.live is None)
+            _record_unmoved(pull, comparison.changes, shared, keeps=options.live is None)
         finally:
+            shared.keep_placed()
             _say_conflict_copies(pull)
         if options.live:
             return
@@ -135,9 +144,11 @@ def _sync(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> None:
         _check_whole(comparison, vanished=vanished)
 
 
-def _compare(options: SyncOptions, transfer: Transfer, baseline: Baseline) -> Comparison:
+def _compare(options: SyncOptions, shared: Shared, transfer: Transfer, baseline: Baseline) -> Comparison:
     with contextlib.nullcontext() if options.live else waiting("the files there to be looked at"):
-        return compare(transfer, baseline, direction=options.direction, thorough=options.pull)
+        found = compare(transfer, baseline, direction=options.direction, thorough=options.pull)
+    found.changes = [shared.settle(change) for change in found.changes]
+    return found
 
 
 def _prepare(pull: Pull, comparison: Comparison, options: SyncOptions) -> None:
@@ -298,6 +309,8 @@ def _pull(pull: Pull, comparison: Comparison, options: SyncOptions) -> None:
         # While a command runs, one version beside yours is enough.
         copies = {item.path: transfer.root / conflict_copy(item.path, transfer.job_id) for item in items}
         items = [item for item in items if not item.conflict or not copies[item.path].exists()]
+        # Tails are joined once, at the end: what is added until then would have no known beginning.
+        items = [item for item in items if not item.joins]
     elif options.push:
         items = [item for item in items if not item.conflict]
     fetch(pull, items, live=options.live)
@@ -306,13 +319,15 @@ def _pull(pull: Pull, comparison: Comparison, options: SyncOptions) -> None:
         clear_staging(transfer)
 
 
-def _record_unmoved(pull: Pull, changes: Iterable[Change], *, keeps: bool) -> None:
+def _record_unmoved(pull: Pull, changes: Iterable[Change], shared: Shared, *, keeps: bool) -> None:
     """Record the changes that move nothing; what is kept here alone only where that is said (`keeps`)."""
     baseline = pull.baseline
     for change in changes:
         local, remote = change.local, change.remote
         if change.resolution is Resolution.AGREE and local and remote:
-            local = adopt_remote_time(pull.transfer.root, change.path, local, remote)
+            # What two runs of a sweep made alike is as old as the first: what was made of that is newer.
+            if not (shared.is_fetched(change) and local.mtime < remote.mtime):
+                local = adopt_remote_time(pull.transfer.root, change.path, local, remote)
             baseline.record(change.path, Pair(local, remote))
         elif change.resolution is Resolution.FORGET:
             baseline.record(change.path, NOTHING)
@@ -329,13 +344,3 @@ def _say_kept(changes: Iterable[Change]) -> None:
     paths = [change.path for change in changes if change.resolution is Resolution.KEEP]
     if paths:
         output.step(f"deleted there, kept here: {names_text(paths)}")
-
-
-def prune_replaced(root: Path, job_id: str) -> None:
-    """Delete replaced files but for those of this job and of the jobs before it that replaced some last."""
-    folder = root / OWN_FOLDER / "replaced"
-    # By the time of the folder: the names tell what the clocks of several machines said.
-    copies = sorted(folder.iterdir(), key=lambda path: path.lstat().st_mtime_ns) if folder.is_dir() else []
-    earlier = [path for path in copies if not path.name.startswith(job_id)]
-    for old in earlier[: max(0, len(copies) - KEPT_REPLACED)]:
-        shutil.rmtree(old, ignore_errors=True)

@@ -55,13 +55,15 @@ def pull_items(changes: Iterable[Change], remote_scan: RemoteScan) -> list[PullI
             local=change.local,
             reason=change.reason,
             conflict=change.resolution is Resolution.CONFLICT,
+            joins=change.resolution is Resolution.JOIN,
             altered=change.altered,
             stamp=remote_scan.stamps.get(change.path, NO_STAMP),
             behind_link=change.path in remote_scan.behind,
             clash=remote_scan.clashing.get(change.path, ""),
         )
         for change in changes
-        if change.remote is not None and change.resolution in (Resolution.PULL, Resolution.CONFLICT)
+        if change.remote is not None
+        and change.resolution in (Resolution.PULL, Resolution.JOIN, Resolution.CONFLICT)
     ]
 
 

@@ -28,6 +28,7 @@ class Resolution(Enum):
     NOTHING = "nothing"
     PUSH = "push"
     PULL = "pull"
+    JOIN = "join"
     DELETE = "delete there"
     CONFLICT = "keep both"
     KEEP = "keep here"

@@ -23,7 +23,7 @@ from ec2tasks.config.trust_store import agree, agreed_digests, revoke
 OF_THE_PROJECT = {
     *("region", "instance_type", "user", "remote_dir", "final_state", "multiplex", "tags", "env", "spot"),
     *("disk_gb", "pull_every", "log_mb", "spot_fallback", "resume", "recipes", "invoke_settings"),
-    *("wait_capacity", "account", "warn_before", "notice_signal"),
+    *("wait_capacity", "account", "warn_before", "notice_signal", "append"),
 }
 # A value of each that reaches beyond the project, and what of it is asked about.
 BEYOND: dict[str, tuple[object, list[str]]] = {

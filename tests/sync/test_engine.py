@@ -16,7 +16,7 @@ from support.waiting import until
 
 from ec2tasks.base import project_dir as own_folder
 from ec2tasks.base.errors import Failure
-from ec2tasks.sync.engine import KEPT_REPLACED, prune_replaced
+from ec2tasks.sync.apply import KEPT_REPLACED, prune_replaced
 from ec2tasks.sync.pull import LivePull
 
 
