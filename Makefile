@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_NATIVE_TLS = 1
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test quick test-vm test-long test-engines check format lint types tests docs coverage bench bench-quick bench-compare bench-sync bench-env setup clean
+.PHONY: help demo test quick test-vm test-long test-engines check format lint types tests docs coverage bench bench-quick bench-compare bench-sync bench-env bench-sweep setup clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -88,6 +88,9 @@ bench-sync: setup ## syncs beside bare rsync with the same options (some minutes
 
 bench-env: $(VENV)/.test-tools ## what an environment takes there, beside plain uv sync (a minute; needs PyPI)
 	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench_env.py
+
+bench-sweep: setup ## a sweep on machines that are up, beside plain make -j over ssh (a minute)
+	@PATH="$(BIN):$$PATH" $(BIN)/python scripts/bench_sweep.py
 
 bench: setup ## each figure beside its floor, written to docs/performance.md (a quarter of an hour)
 	@PATH="$(BIN):$$PATH" PYTHONPATH=scripts $(BIN)/python -m bench

@@ -12,7 +12,7 @@ from support.project import ScratchProject
 from support.repository import REPO
 
 EXAMPLES = REPO / "examples"
-NAMES = ("uv", "conda", "notebook")
+NAMES = ("uv", "conda", "notebook", "sweep")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,3 +66,14 @@ def test_notebook(example: ScratchProject) -> None:
     said = example.call("make", "on-ec2-run")
     assert said.code == 0, said.err
     assert "0.5" in example.read("waves.ipynb")
+
+
+@pytest.mark.long
+def test_sweep(local_project: ScratchProject) -> None:
+    shutil.rmtree(local_project.root)
+    shutil.copytree(EXAMPLES / "sweep", local_project.root)
+    said = local_project.call("make", "-j3", "on-each-ec2-sweep")
+    assert said.code == 0, said.err
+    assert "6 of 6 variants made, on 3 machines" in said.err
+    steps = sorted(line.split(",")[0] for line in local_project.read("results.csv").splitlines())
+    assert steps == ["0.001", "0.01", "0.1", "0.3", "0.5", "1.1"]
