@@ -33,7 +33,10 @@ FOR_DOWN = tuple(
 def run_sweep(c: Context, given: Mapping[str, Any]) -> int:
     """Run each prerequisite of the targets that is not up to date; the exit code of the sweep."""
     if given["detach"]:
-        raise UsageError("a sweep can't be detached: it waits here for machines that are free")
+        raise UsageError(
+            "a sweep can't be detached: it waits here for machines that are free",
+            hint="in tmux here it goes on while you are away",
+        )
     asked, variants = machines_of(given), read_variants(given["targets"], Path.cwd())
     count = len(variants.due) + len(variants.done)
     if not variants.due:

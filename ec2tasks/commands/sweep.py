@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from ec2tasks.base.process import DEVNULL, PIPE, exit_code, start_thread
 from ec2tasks.base.signals import INTERRUPTS, handled
 from ec2tasks.commands.make import SWEEP
 from ec2tasks.commands.preflight import check_run
-from ec2tasks.commands.sweep_result import Result, ends, rows, standing, summary
+from ec2tasks.commands.sweep_result import Result, ends, left, rows, standing, summary
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.records.reading import read
@@ -178,6 +179,9 @@ class Sweep:
         self.results.sort(key=lambda result: self.request.due.index(result.variant))
         output.table(rows(self.results, runs))
         output.step(summary(self.results, runs))
+        if machines := left(runs, self.context.settings):
+            names = ", ".join(machines)
+            output.hint(f"left running: {names}; `ec2tasks down --name {shlex.quote(machines[0])}` ends one")
         failed = [result for result in self.results if result.code != 0]
         if failed:
             output.hint(f"`{self.request.again}` runs what is not up to date by then")

@@ -39,6 +39,12 @@ def ends(runs: Iterable[Run], settings: Settings) -> dict[str, FinalState]:
     return {machine: state for machine, state in found.items() if state is not FinalState.LEAVE}
 
 
+def left(runs: Sequence[Run], settings: Settings) -> list[str]:
+    """The machines that these runs were on and that nobody ends after them."""
+    ended = ends(runs, settings)
+    return sorted({run.machine for run in runs if run.machine and run.machine not in ended})
+
+
 def standing(results: Sequence[Result], *, running: int, waiting: int) -> str:
     """How far a sweep is, in words."""
     over = [result for result in results if result.code is not None]

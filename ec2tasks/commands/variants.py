@@ -54,6 +54,8 @@ def read_variants(targets: str, directory: Path, environ: Mapping[str, str] = os
     check_inside(reading, find_project(directory).root)
     check_targets(reading)
     goals = reading.arguments.goals
+    if not goals:
+        raise UsageError("there is nothing to run", hint="`ec2tasks make --each TARGET`")
     variants = tuple(dict.fromkeys(one for goal in goals for one in _variants_of(reading, goal)))
     words = tuple(own_words(parse_arguments(targets)))
     due = _due(variants, words, reading, directory, environ)
@@ -74,7 +76,7 @@ def _variants_of(reading: Reading, goal: str) -> tuple[str, ...]:
     if not found:
         raise UsageError(
             f"`{goal}` has no prerequisites in {' '.join(reading.makefiles)}: there is nothing to run",
-            hint=f"`{goal}: out/1.json out/2.json` makes a sweep of it; `make on-ec2-{goal}` runs it as one",
+            hint=f"a sweep has some, as `sweep: out/1.json out/2.json`; `make on-ec2-{goal}` runs it as one",
         )
     return found
 

@@ -8,7 +8,7 @@ import pytest
 from support.values import NOON, settings
 
 from ec2tasks.base.final_state import FinalState
-from ec2tasks.commands.sweep_result import Result, ends, rows, standing, summary
+from ec2tasks.commands.sweep_result import Result, ends, left, rows, standing, summary
 from ec2tasks.records.run import Run
 
 
@@ -37,6 +37,7 @@ def test_what_becomes_of_the_machines(
 ) -> None:
     asked = settings(**options)
     assert ends(runs, asked) == {machine: FinalState(state) for machine, state in wanted.items()}
+    assert left(runs, asked) == sorted({run.machine for run in runs} - {"", *wanted})
 
 
 RESULTS = [

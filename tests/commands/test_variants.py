@@ -56,6 +56,8 @@ def test_how_many_at_once_and_what_goes_with_each(
 def test_a_target_without_prerequisites_is_no_sweep(folder: Path) -> None:
     with pytest.raises(UsageError, match="`last` has no prerequisites in Makefile"):
         read_variants("last", folder, ENVIRON)
+    with pytest.raises(UsageError, match="nothing to run"):
+        read_variants("-k", folder, ENVIRON)
     with pytest.raises(UsageError, match="no recipe `swep`"):
         read_variants("swep", folder, ENVIRON)
 
