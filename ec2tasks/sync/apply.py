@@ -156,17 +156,21 @@ def apply_item(pull: Pull, below: Below, item: PullItem) -> None:
         raise Failure(
             f"pull is not complete: `{item.path}` can't be written here: {error.strerror}", hint=HINT
         ) from error
-    if kept is not None:
-        why = "was changed here and there" if conflict else "stays as it is here"
-        why = "is another's name on this disk" if item.clash else why
-        pull.conflict_copies[kept] = f"`{kept}` {why}: the instance's version is `{copy}`"
-    # A conflict is recorded with the instance's version: yours is a change of it for the next push.
-    base = item.remote if conflict or joins else local if kept is not None else written
     if kept is None:
         pull.placed[item.path] = written
+    else:
+        pull.conflict_copies[kept] = _copy_text(item, kept, copy, conflict=conflict)
+    # A conflict is recorded with the instance's version: yours is a change of it for the next push.
+    base = item.remote if conflict or joins else local if kept is not None else written
     pull.baseline.record(item.path, Pair(base, item.remote))
     if pull.transfer.verbose:
         output.step(f"pull {target} ({item.reason})")
+
+
+def _copy_text(item: PullItem, kept: str, copy: str, *, conflict: bool) -> str:
+    why = "was changed here and there" if conflict else "stays as it is here"
+    why = "is another's name on this disk" if item.clash else why
+    return f"`{kept}` {why}: the instance's version is `{copy}`"
 
 
 def _is_conflict(transfer: Transfer, item: PullItem, local: Entry | None) -> bool:
