@@ -132,11 +132,11 @@ def _tell_unseen_ends(lease: Lease, job_ids: Sequence[str]) -> None:
                 lease.host, job.job_id, folder, context.tools, log_mb=context.settings.log_mb
             )
             output.warning(
-                f"job {job.job_id} (`{title}`) ended with {job.code} while nobody was there",
+                f"job {job.job_id} (`{title}`) ended with {job.code} while nobody followed it",
                 hint=f"what it printed is in {path.relative_to(root)}",
             )
     except (Failure, OSError) as error:
-        output.warning(f"{len(job_ids)} jobs ended while nobody was there, and can't be told of: {error}")
+        output.warning(f"{len(job_ids)} jobs ended while nobody followed it, and can't be told of: {error}")
 
 
 def unseen_values(job: JobStatus) -> dict[str, object]:

@@ -79,7 +79,7 @@ def test_attach_reaches_each_of_several_jobs_and_none_ends_unseen(local_project:
     last = project.ec2tasks("run", "--terminate", "true")
     assert (last.code, state(project)) == (0, "gone"), last.err
     assert f"job {second} (`echo two; until" in last.err
-    assert "ended with 5 while nobody was there" in last.err
+    assert "ended with 5 while nobody followed it" in last.err
     (kept,) = re.findall(r"what it printed is in (\S+)", last.err)
     assert project.read(kept) == "two\n"
 
