@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.state import State, read_cached, write_cached
 
 KEPT = 5  # of each kind

@@ -8,9 +8,9 @@ names it too, and a word of its command.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import UsageError
 
 FORMS = ("%H%M", "%H%M%S", "%m%d-%H%M", "%m%d-%H%M%S")

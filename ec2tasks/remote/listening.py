@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import KIBIBYTE, Limits
 from ec2tasks.base.process import Tools

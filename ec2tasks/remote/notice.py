@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
 from ec2tasks.base import output
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.remote.protocol import Message, ProtocolError
 
 

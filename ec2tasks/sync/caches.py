@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.sync.entries import Entry, parents
 from ec2tasks.sync.withheld import path_pattern
 

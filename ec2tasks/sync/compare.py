@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.process import in_background
 from ec2tasks.base.project_dir import file_system_time
 from ec2tasks.sync.baseline import Baseline

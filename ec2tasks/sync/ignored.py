@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.folder import RemoteFolder, ask_tree, rsync_options
 from ec2tasks.sync.entries import encode_paths

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.process import in_background
 from ec2tasks.sync.baseline import Baseline
 from ec2tasks.sync.environments import environment_filters, environments_in, say_environments, still_here

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.sync.apply import (
     HINT,

@@ -7,10 +7,10 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import MEBIBYTE, Limits, Lines, pump
 from ec2tasks.base.process import DEVNULL, PIPE, Tools, ends_with_us, missing_tool

@@ -6,9 +6,10 @@ One dry rsync lists what is not the same on both sides; only there are both look
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.folder import RemoteFolder, ask_tree, rsync_options
 from ec2tasks.sync.entries import Entry, EntryKind, encode_paths, is_outward, kind_of, parents

@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.base.writable import writing
 from ec2tasks.sync.entries import KINDS, Entry, EntryKind, kind_of

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.folder import RemoteFolder, ask_tree
 from ec2tasks.sync.entries import encode_paths

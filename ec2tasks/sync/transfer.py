@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project_dir import OWN_FOLDER
 from ec2tasks.remote.folder import RemoteFolder
