@@ -49,6 +49,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
             monkeypatch.delenv(name)
     for name, value in wanted.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CI", raising=False)  # where it is set, no terminal is written over
     return wanted
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -105,12 +103,8 @@ def interrupted(project: ScratchProject) -> int:
 
 
 def unread(project: ScratchProject) -> int:
-    reads, writes = os.pipe()
-    os.close(reads)
-    argv = ["ec2tasks", "--help", "config"]
-    done = subprocess.run(argv, env=project.environ, cwd=project.root, stdout=writes, stderr=subprocess.PIPE)
-    os.close(writes)
-    return done.returncode
+    # In a shell of its own: nothing else that is started meanwhile has got the pipe's other end.
+    return project.call("bash", "-c", "exec 3> >(:); wait $!; exec ec2tasks --help config >&3").code
 
 
 def ran(command: str) -> Callable[[ScratchProject], int]:

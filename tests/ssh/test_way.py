@@ -79,5 +79,5 @@ def test_without_the_aws_cli_there_is_no_way_by_the_endpoint(
     )
     context = call_context(State(folder=tmp_path, sockets=tmp_path), via="eice")
     with pytest.raises(Failure, match="`aws` is not installed") as caught:
-        check_local_tools(context)
+        check_local_tools(context, moves=False)
     assert "2.12" in str(caught.value.hint)
