@@ -200,6 +200,7 @@ def run_cell(tab: Tab, code: str, result: str) -> None:
     tab.press("Enter", SHIFT)
     tab.shows(result)
     tab.press("s", CONTROL)
+    until(lambda: not tab.js("document.querySelector('.jp-mod-dirty') !== null"), "that it is saved there")
 
 
 @pytest.mark.long
