@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -75,10 +75,13 @@ def action(_session: object, request: Any) -> str:
     return parse_qs(body).get("Action", [str(request.headers.get("X-Amz-Target", "a request"))])[0]
 
 
+def program(_popen: object, argv: Sequence[str], *_rest: object) -> str:
+    """What is started; to ask a program of its version begins nothing."""
+    return f"question to {argv[0]}" if "--version" in argv else f"start of {argv[0]}"
+
+
 URLLib3Session.send = watched(URLLib3Session.send, action)  # type: ignore[method-assign]
-subprocess.Popen.__init__ = watched(  # type: ignore[method-assign]
-    subprocess.Popen.__init__, lambda _popen, argv, *_rest: f"start of {argv[0]}"
-)
+subprocess.Popen.__init__ = watched(subprocess.Popen.__init__, program)  # type: ignore[method-assign]
 Path.replace = watched(Path.replace, lambda path, _to: f"file in {path.parent.name}")  # type: ignore[method-assign]
 
 sys.argv = ["ec2tasks", *sys.argv[4:]]
