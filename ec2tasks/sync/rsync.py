@@ -126,6 +126,17 @@ class RsyncResult:
         """Whether all that was to move has moved, but for what went away meanwhile."""
         return self.code in (0, VANISHED)
 
+    @property
+    def broken(self) -> bool:
+        """Whether the transfer itself was cut, or refused: no other one is worth a try."""
+        return self.code not in (0, PARTIAL, VANISHED)
+
+    def then(self, later: RsyncResult) -> RsyncResult:
+        """What two rsyncs, one after the other, came to together: the worse of both codes, all errors."""
+        worse = next((code for code in (PARTIAL, VANISHED) if code in (self.code, later.code)), 0)
+        errors = "\n".join(result.errors for result in (self, later) if result.errors)
+        return RsyncResult(code=later.code if later.broken else worse, errors=errors)
+
     def lines(self) -> list[str]:
         """The lines of stderr; a name may hold what else ends a line, so they end at newlines alone."""
         return self.errors.split("\n")

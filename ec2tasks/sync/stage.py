@@ -86,9 +86,10 @@ def stage(transfer: Transfer, items: list[PullItem], filters: Sequence[str] | No
         else contextlib.nullcontext(_ignore) as moved
     ):
         for argv, sources in _transfers(transfer, wanted, filters, progress=progress):
-            if sources and result.complete:
+            # What can't be read there in one of them keeps nothing of the others out.
+            if sources and not result.broken:
                 paths = encode_paths(f"./{source}" for source in sources)
-                result = run_rsync(argv, transfer.tools, stdin=paths, on_moved=moved)
+                result = result.then(run_rsync(argv, transfer.tools, stdin=paths, on_moved=moved))
     return result
 
 

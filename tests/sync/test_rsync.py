@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ec2tasks.sync.rsync import RsyncResult, left_out_text, rsync_failure, unescaped
 from ec2tasks.sync.transfer import Direction
 
@@ -14,6 +16,15 @@ def test_a_move_that_did_not_finish_says_why_and_how_to_go_on() -> None:
     result = RsyncResult(code=11, errors="write failed: No space left on device (28)")
     failure = rsync_failure(Direction.PUSH, result, hint="go on")
     assert "the disk is full there" in failure.what
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "both"),
+    [(0, 0, 0), (24, 0, 24), (0, 23, 23), (23, 24, 23), (24, 23, 23), (23, 12, 12)],
+)
+def test_two_transfers_are_as_whole_as_the_worse_of_them(first: int, later: int, both: int) -> None:
+    first_result, later_result = RsyncResult(code=first, errors="a"), RsyncResult(code=later, errors="b")
+    assert first_result.then(later_result) == RsyncResult(code=both, errors="a\nb")
 
 
 def test_rsync_s_words_about_what_it_leaves_out() -> None:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from support.two_sides import OWN, Sides, put, snapshot
 
+from ec2tasks.base.errors import Failure
 from ec2tasks.sync import stage
 from ec2tasks.sync.apply import PullItem
 from ec2tasks.sync.entries import Entry, EntryKind
 
 ODD = ["plain", "sp ace", "quo'te", "new\nline", "ünï", "*", "[a]", "a\\b", "-x", "\udcff"]
+# Says of what it fetches as a whole that some can't be read there, as rsync does to who is not root.
+UNREADABLE = """file #!/bin/sh
+{rsync} "$@" || exit
+case "$*" in *--recursive*incoming*)
+    echo 'rsync: [sender] send_files failed to open "/p/new/closed": Permission denied (13)' >&2; exit 23 ;;
+esac
+"""
 
 
 def _fill(folder: Path) -> None:
@@ -62,6 +71,24 @@ def test_a_new_folder_arrives_alike_in_one_go(
     monkeypatch.setattr(stage, "MANY", 1)
     assert _fetched(tmp_path / "b", capsys) == one_by_one
     assert {f"results/deep/{name}" for name in ODD} <= set(one_by_one[0])
+
+
+def test_what_breaks_in_a_new_folder_keeps_no_change_elsewhere_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "MANY", 1)
+    sides = Sides(tmp_path)
+    put(sides.local / "code.py", "file 1")
+    sides.sync()
+    put(sides.remote / "new/closed", "file x")
+    put(sides.remote / "code.py", "file changed")
+    tools = tmp_path / "tools"
+    put(tools / "rsync", UNREADABLE.format(rsync=shutil.which("rsync")))
+    (tools / "rsync").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    with pytest.raises(Failure, match="Permission denied"):
+        sides.sync()
+    assert (sides.local / "code.py").read_text() == "changed"
 
 
 def _item(path: str, kind: EntryKind, local: Entry | None = None, *, behind_link: bool = False) -> PullItem:
