@@ -21,11 +21,13 @@ from ec2tasks.base.signals import INTERRUPTS, handled
 from ec2tasks.commands.make import SWEEP
 from ec2tasks.commands.preflight import check_run
 from ec2tasks.commands.sweep_result import Result, ends, left, rows, standing, summary
+from ec2tasks.commands.untold import untold_machines
 from ec2tasks.config.parsers import duration
 from ec2tasks.lifecycle.context import CallContext
 from ec2tasks.records.reading import read
 from ec2tasks.records.run import Run
 from ec2tasks.remote.job import new_job_id
+from ec2tasks.remote.job_name import asked_at
 
 if TYPE_CHECKING:
     import subprocess
@@ -65,7 +67,8 @@ class Child:
 class Sweep:
     """A sweep as it goes: what is still to begin, what runs, how the others ended.
 
-    `undecided`: it is to be looked at again which machines nobody waits for. `not_ended`: one could not be.
+    `undecided`: it is to be looked at again which machines nobody waits for. `not_ended`: those that could
+    not be; `left`: those that run on, and of which no run has told.
     """
 
     context: CallContext
@@ -77,8 +80,9 @@ class Sweep:
     ending: dict[str, Child] = field(default_factory=dict)
     ended: queue.Queue[Child] = field(default_factory=queue.Queue)
     were_ended: set[str] = field(default_factory=set)
+    left: list[str] = field(default_factory=list)
     undecided: bool = True
-    not_ended: bool = False
+    not_ended: list[str] = field(default_factory=list)
     signals: list[signal.Signals] = field(default_factory=list)
 
     def run(self) -> int:
@@ -97,6 +101,7 @@ class Sweep:
                 if not self.pending and self.undecided:
                     self._end_idle()
             self._end_idle()
+            self._end_untold()
             while self.ending:
                 self._take(self.ended.get())
         return self._tell()
@@ -119,10 +124,10 @@ class Sweep:
 
     def _follow(self, child: Child) -> None:
         """Show what a call prints until its end, and tell of that."""
-        errors = start_thread(relay, child, child.process.stderr, True)
-        relay(child, child.process.stdout, False)
-        errors.join()
-        child.process.wait()
+        with child.process:
+            errors = start_thread(relay, child, child.process.stderr, True)
+            relay(child, child.process.stdout, False)
+            errors.join()
         self.ended.put(child)
 
     def _take(self, child: Child) -> None:
@@ -130,7 +135,7 @@ class Sweep:
         code, self.undecided = exit_code(child.process.returncode), True
         if self.ending.get(child.label) is child:
             del self.ending[child.label]
-            self.not_ended = self.not_ended or code != 0
+            self.not_ended += [child.label] if code else []
             return
         self.running.remove(child)
         took = time.monotonic() - child.began
@@ -169,9 +174,29 @@ class Sweep:
         busy = {begun[child.label].machine for child in self.running}
         for machine, final_state in ends(runs, self.context.settings).items():
             if machine not in {*busy, *self.ending, *self.were_ended}:
-                self.were_ended.add(machine)
-                argv = self.request.down_argv(machine, final_state)
-                self.ending[machine] = self._start(machine, argv, dict(os.environ))
+                self._end(machine, final_state)
+
+    def _end(self, machine: str, final_state: FinalState) -> None:
+        self.were_ended.add(machine)
+        argv = self.request.down_argv(machine, final_state)
+        self.ending[machine] = self._start(machine, argv, dict(os.environ))
+
+    def _end_untold(self) -> None:
+        """End what was launched since this began by a run that left no word of it; other such is left."""
+        runs, final_state, began = (
+            self.runs(),
+            FinalState(self.context.settings.final_state),
+            asked_at(self.id),
+        )
+        told = {run.recipe for run in runs if run.machine}
+        if all(result.code is None or result.variant in told for result in self.results):
+            return
+        names = {run.machine for run in runs}
+        for instance in untold_machines(self.context, self.request.machines, names):
+            if final_state is FinalState.LEAVE or not began or instance.launched < began:
+                self.left.append(instance.name)
+            else:
+                self._end(instance.name, final_state)
 
     def _tell(self) -> int:
         """Say how it all went, and what to type next; the exit code."""
@@ -179,15 +204,18 @@ class Sweep:
         self.results.sort(key=lambda result: self.request.due.index(result.variant))
         output.table(rows(self.results, runs))
         output.step(summary(self.results, runs))
-        if machines := left(runs, self.context.settings):
+        if machines := [*left(runs, self.context.settings), *self.left]:
             names = ", ".join(machines)
             output.hint(f"left running: {names}; `ec2tasks down --name {shlex.quote(machines[0])}` ends one")
+        if self.not_ended:
+            names = ", ".join(self.not_ended)
+            output.warning(f"could not be ended as asked: {names}", hint="`ec2tasks ls` shows what they cost")
         failed = [result for result in self.results if result.code != 0]
         if failed:
             output.hint(f"`{self.request.again}` runs what is not up to date by then")
         if self.signals:
             return INTERRUPTED_CODE
-        own = self.not_ended or any(result.code == FAILURE_CODE for result in failed)
+        own = bool(self.not_ended) or any(result.code == FAILURE_CODE for result in failed)
         return FAILURE_CODE if own else MAKE_FAILED if failed else 0
 
 

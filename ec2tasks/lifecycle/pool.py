@@ -77,11 +77,18 @@ class Pool:
                 stack.push(attempt.pop_all())
         return held
 
+    def free(self) -> list[CallContext]:
+        """The contexts of the machines that no run here has taken."""
+        return [self.machine(number) for number in range(1, self.size + 1) if self._is_free(number)]
+
+    def _is_free(self, number: int) -> bool:
+        with contextlib.ExitStack() as looking:
+            return self._lock(number, looking)
+
     def _there(self) -> set[int]:
         """The numbers of the machines that are there, or that a run is about to have."""
-        with contextlib.ExitStack() as looking:
-            numbers = range(1, self.size + 1)
-            return {*self.granted(), *(number for number in numbers if not self._lock(number, looking))}
+        numbers = range(1, self.size + 1)
+        return {*self.granted(), *(number for number in numbers if not self._is_free(number))}
 
     def _lock_name(self, number: int) -> str:
         return f"machine-{self.machine(number).key}"

@@ -72,6 +72,12 @@ def test_where_none_is_left_to_wait_for_the_refusal_is_the_answer(pool: Pool) ->
         assert take(pool, stack) == "shop-1"  # a call that has not asked yet may ask
 
 
+def test_the_free_ones_are_those_that_no_run_has(pool: Pool) -> None:
+    with pool.taken():
+        assert [machine.settings.name for machine in pool.free()] == ["shop-2", "shop-3"]
+    assert len(pool.free()) == 3
+
+
 def test_hints_name_the_machine(pool: Pool) -> None:
     with pool.taken():
         assert hints.complete("`ec2tasks down` ends it") == "`ec2tasks down --name shop-1` ends it"
