@@ -87,8 +87,8 @@ def joined(here: bytes, there: bytes, known: int) -> bytes | None:
         tail = there[known:]
     else:
         tail = b"".join(_without_common(here.splitlines(keepends=True), there.splitlines(keepends=True)))
-    between = b"\n" if here and tail and not here.endswith(b"\n") else b""
-    return here + between + tail
+    begins = not here or here.endswith(b"\n") or tail.startswith((b"\n", b"\r\n"))
+    return here + (b"\n" if tail and not begins else b"") + tail
 
 
 def _without_common(here: list[bytes], there: list[bytes]) -> list[bytes]:

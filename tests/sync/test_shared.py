@@ -30,6 +30,8 @@ SWEEP = "20261101-120000-0000000"
         (b"", b"1\n", 0, b"1\n"),
         # A last line that nothing ended is no part of the next.
         (b"a\nb", b"a\nc\n", 2, b"a\nb\nc\n"),
+        (b"a\nb", b"a\nc", 1, b"a\nb\nc"),
+        (b"a\r\nb", b"a\r\nc", 1, b"a\r\nb\r\nc"),
         # Anything else than the end was changed, on either side.
         (b"A\nb\n", b"a\nc\n", 2, None),
         (b"a\nb\n", b"A\nc\n", 2, None),
