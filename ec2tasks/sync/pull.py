@@ -75,20 +75,25 @@ def fetch(pull: Pull, items: list[PullItem], *, live: LivePull | None = None) ->
     Failure where the transfer broke, or something never stood still; what arrived whole is in place.
     """
     # What is one name here is so too where it waits to be put in place: one after the other.
-    for clash in sorted({item.clash for item in items}):
+    clashes = sorted({item.clash for item in items})
+    # Nor is a folder fetched as it is then: the other names in it would come along.
+    filters = None if live or clashes != [""] else _filters(pull)
+    for clash in clashes:
         if not (clash and live):
-            _fetch_together(pull, [item for item in items if item.clash == clash], live)
+            _fetch_together(pull, [item for item in items if item.clash == clash], live, filters)
 
 
-def _fetch_together(pull: Pull, items: list[PullItem], live: LivePull | None) -> None:
-    """The same, of items whose names are no other's here."""
+def _fetch_together(
+    pull: Pull, items: list[PullItem], live: LivePull | None, filters: list[str] | None
+) -> None:
+    """The same, of items whose names are no other's here; `filters` as of `stage`."""
     transfer = pull.transfer
     waiting = _ready(transfer, items, live) if live and items else items
     unwritten: list[Failure] = []
     for round_ in range(1 if live else ROUNDS):
         if not waiting:
             break
-        result = stage(transfer, waiting, _filters(pull) if round_ == 0 and not live else None)
+        result = stage(transfer, waiting, None if round_ else filters)
         entries = _scan_again(pull, waiting, result, still=live is None)
         # What the other side could not open is named; all else came to its end.
         finished = result.complete or result.explained_by(is_vanished, left_out_text)

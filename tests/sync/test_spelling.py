@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.two_sides import Sides, put, snapshot
 
-from ec2tasks.sync import spelling
+from ec2tasks.sync import pull, spelling
+from ec2tasks.sync.apply import PullItem
 from ec2tasks.sync.entries import parents
+from ec2tasks.sync.rsync import RsyncResult
 from ec2tasks.sync.spelling import PROBE, _composed, clashing, fold_of
+from ec2tasks.sync.stage import stage
+from ec2tasks.sync.transfer import Transfer
 
 TWO = unicodedata.normalize("NFD", "é")
 
@@ -104,3 +109,25 @@ def test_both_spellings_are_kept_here_and_there(
     sides.sync()
     assert (sides.local / "model").read_text() == "mine too"
     assert "mine too" in {path.read_text() for path in sides.remote.rglob("*") if path.is_file()}
+
+
+def test_a_folder_with_two_names_that_are_one_here_is_not_fetched_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spelling, "fold_of", lambda _root, _paths: str.casefold)
+    fetched: list[object] = []
+
+    def staged(transfer: Transfer, items: list[PullItem], filters: Sequence[str] | None) -> RsyncResult:
+        fetched.append(filters is not None)
+        return stage(transfer, items, filters)
+
+    monkeypatch.setattr(pull, "stage", staged)
+    sides = Sides(tmp_path)
+    put(sides.local / "code.py", "file 1")
+    sides.sync()
+    put(sides.remote / "one/z", "file 1")
+    sides.sync()
+    put(sides.remote / "new/Z", "file upper")
+    put(sides.remote / "new/z", "file lower")
+    sides.sync()
+    assert fetched == [True, False, False]
