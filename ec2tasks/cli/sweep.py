@@ -42,7 +42,7 @@ def run_sweep(c: Context, given: Mapping[str, Any]) -> int:
     if not variants.due:
         output.step(f"all {count} are up to date: nothing to run")
         return 0
-    machines = min(len(variants.due), asked or _by_jobs(variants.jobs, len(variants.due)))
+    machines = min(len(variants.due), asked or by_jobs(variants.jobs, len(variants.due)))
     context = make_context(c, given, variants.goals, acts=Acts.PUSH)
     _say_plan(variants, machines, context.settings)
     if is_dry(c, given):
@@ -52,8 +52,14 @@ def run_sweep(c: Context, given: Mapping[str, Any]) -> int:
     return sweep(context, _request(c, given, variants, machines, again))
 
 
-def _by_jobs(jobs: int | None, due: int) -> int:
-    return 1 if jobs is None else jobs or due
+def by_jobs(jobs: int | None, due: int) -> int:
+    """How many machines the number of -j asks for, where so many are due. Raises UsageError for none."""
+    if jobs == 0 and due > 1:
+        raise UsageError(
+            f"-j without a number would take {due} machines at once",
+            hint="make -j4, or EC2_MACHINES=4, takes four at once",
+        )
+    return jobs or 1
 
 
 def _say_plan(variants: Variants, machines: int, settings: Settings) -> None:

@@ -50,7 +50,8 @@ def read_variants(targets: str, directory: Path, environ: Mapping[str, str] = os
 
     Raises UsageError where the Makefile has no such target, or one without prerequisites.
     """
-    reading = read_makefile(with_typed(targets, find_typed(environ)), directory=directory, environ=environ)
+    above = find_typed(environ)
+    reading = read_makefile(with_typed(targets, above), directory=directory, environ=environ)
     check_inside(reading, find_project(directory).root)
     check_targets(reading)
     goals = reading.arguments.goals
@@ -59,7 +60,9 @@ def read_variants(targets: str, directory: Path, environ: Mapping[str, str] = os
     variants = tuple(dict.fromkeys(one for goal in goals for one in _variants_of(reading, goal)))
     words = tuple(own_words(parse_arguments(targets)))
     due = _due(variants, words, reading, directory, environ)
-    flags, _ = parse_makeflags(environ.get("MAKEFLAGS", ""), jobs=os.cpu_count() or 1)
+    # An old make tells no number. What the Makefile sets is for this machine's processors.
+    flags, _ = parse_makeflags(environ.get("MAKEFLAGS", ""), jobs=above.jobs or 1)
+    flags = [flag for flag in flags if flag[1] != "j" or "j" in above.width]
     typed = [f"-{flag}{value}" for flag, value in reading.arguments.flags]
     return Variants(
         goals=goals,

@@ -37,13 +37,15 @@ class Typed:
     """What was typed for the makes above.
 
     `makefiles` (-f) and `assumed` (-W, -o, as words) are the nearest one's, `width` the letters of WIDTH that
-    any of them was given, by its words or by the environment around all of them. `environ` are the names in
-    that environment, None where they can't be known.
+    any of them was given, by its words or by the environment around all of them; `jobs` the number behind the
+    nearest -j, None where there is none. `environ` are the names in that environment, None where they can't
+    be known.
     """
 
     makefiles: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     width: frozenset[str] = WIDTH
+    jobs: int | None = None
     environ: frozenset[str] | None = None
 
 
@@ -84,11 +86,14 @@ def typed_for(makes: Sequence[Process]) -> Typed:
     told = [] if around is None else parse_makeflags(around.get("MAKEFLAGS", ""), jobs=1)[0]
     told += [] if around is None else parse_makeflags(around.get("GNUMAKEFLAGS", ""), jobs=1)[0]
     given = {flag for arguments in parsed for flag, _ in arguments.flags} | {flag[1:2] for flag in told}
+    words = [f"-{flag}{value}" for arguments in parsed for flag, value in reversed(arguments.flags)]
+    numbers = (int(word[2:]) for word in (*words, *told) if word[:2] == "-j" and word[2:].isdecimal())
     assumed = [word for flag, name in nearest.flags if flag in ("W", "o") for word in (f"-{flag}", name)]
     return Typed(
         makefiles=nearest.makefiles,
         assumed=tuple(assumed),
         width=WIDTH & given,
+        jobs=next(numbers, None),
         environ=None if around is None else frozenset(around),
     )
 

@@ -26,6 +26,7 @@ def test_typed(case: dict[str, Any]) -> None:
     makes = [*map(process, inner), process(outer, **case.get("environ", {}))]
     typed = typed_for(makes)
     assert "".join(sorted(typed.width)) == case.get("width", "")
+    assert typed.jobs == case.get("jobs")
     assert list(typed.assumed) == case.get("assumed", [])
     assert list(typed.makefiles) == case.get("makefiles", [])
 
