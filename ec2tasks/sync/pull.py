@@ -130,6 +130,8 @@ def _apply(pull: Pull, items: list[PullItem]) -> list[Failure]:
             for item in apply_new(pull, below, list(together)):
                 try:
                     apply_item(pull, below, item)
+                    if item.joins:  # who is killed after this must not join it again
+                        pull.baseline.save(whole=False)
                 except Failure as error:
                     failures.append(error)
     return failures

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.two_sides import Sides
+from support.two_sides import OWN, Sides
 
 from ec2tasks.base.process import Tools
 from ec2tasks.remote.job import new_job_id
+from ec2tasks.sync import engine
 from ec2tasks.sync.engine import SyncOptions, sync_files
 from ec2tasks.sync.shared import joined
 
@@ -99,6 +101,24 @@ def test_what_two_runs_add_to_one_file_is_joined_again_and_again(machines: tuple
             assert (sides.remote / "results.csv").read_text() == here.read_text()
     assert here.read_text() == "lr,acc\none 0\nthree 0\none 1\nthree 1\n"
     assert [path.name for path in first.local.iterdir() if "ec2-" in path.name] == []
+
+
+def test_tails_are_joined_once_though_the_pull_is_killed_then(
+    machines: tuple[Sides, Sides], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, _ = machines
+    own, as_killed = first.local / OWN, tmp_path / "as-killed"
+    add(first.local, "a")
+    sync(first, push=True)
+    add(first.local, "mine")
+    add(first.remote, "theirs")
+    monkeypatch.setattr(engine, "prune_replaced", lambda *_: shutil.copytree(own, as_killed))
+    sync(first)
+    monkeypatch.undo()
+    shutil.rmtree(own)
+    as_killed.rename(own)
+    sync(first)
+    assert (first.local / "results.csv").read_text() == "a\nmine\ntheirs\n"
 
 
 def test_a_file_that_was_rewritten_is_kept_on_both_sides(machines: tuple[Sides, Sides]) -> None:
