@@ -43,8 +43,11 @@ class Page:
     token: str = field(default_factory=new_token, repr=False)
 
     def forward(self, port: int) -> Forward:
-        """The forward that brings this port of the instance here."""
-        return Forward(spec=f"{self.here}:localhost:{port}")
+        """The forward that brings this port of the instance here.
+
+        To the one address that Jupyter listens on: on another of `localhost`, another user there may.
+        """
+        return Forward(spec=f"{self.here}:127.0.0.1:{port}")
 
     @property
     def listens(self) -> tuple[str, int]:

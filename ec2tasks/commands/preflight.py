@@ -41,7 +41,8 @@ def _check_ports(context: CallContext) -> None:
     ports = context.settings.ports
     seen = remembered_instance(context) if ports else None
     opened = open_here(host_of(context, seen), context.tools) if seen else {}
-    check_ports_free(port for port in ports if Forward(spec=port) not in opened)
+    ways = {one.way for one in opened}
+    check_ports_free(port for port in ports if Forward(spec=port).way not in ways)
 
 
 def check_push(context: CallContext) -> None:

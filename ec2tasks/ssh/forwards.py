@@ -20,7 +20,7 @@ from ec2tasks.base.exchange import Limits
 from ec2tasks.base.process import Tools
 from ec2tasks.base.writable import writing
 from ec2tasks.ssh.host import Host, ssh_options
-from ec2tasks.ssh.ports import check_ports_free, destination
+from ec2tasks.ssh.ports import check_ports_free, destination, listen_address, with_address
 
 CONNECTION = 0  # in place of a process: wanted for as long as the control connection stands
 QUICK = Limits(seconds=15.0)  # what listens on the instance is asked for there
@@ -36,8 +36,19 @@ class Forward:
 
     @property
     def words(self) -> tuple[str, str]:
-        """The forward as ssh takes it."""
+        """The forward as it was asked for."""
         return self.option, self.spec
+
+    @property
+    def argv(self) -> tuple[str, str]:
+        """The forward for ssh: a port here is opened on the address that is said of it, or not at all."""
+        return self.option, with_address(self.spec) if self.option == "-L" else self.spec
+
+    @property
+    def way(self) -> tuple[object, ...]:
+        """What is the same for two forwards that are one, however they were asked for."""
+        ends = (listen_address(self.spec), destination(self.spec)) if self.option == "-L" else ()
+        return self.option, *(ends or [self.spec])
 
     def leads_to(self, port: int) -> bool:
         """Whether this port of the instance itself is what it brings here."""
@@ -68,6 +79,10 @@ class Kept:
         """The same as the text of a file."""
         forwards = [[*one.words, sorted(pids)] for one, pids in sorted(self.holders.items())]
         return json.dumps({"master": self.master, "forwards": forwards}) if forwards else ""
+
+    def find(self, wanted: Forward) -> Forward:
+        """The forward as it is kept already, else as it is."""
+        return next((one for one in self.holders if one.way == wanted.way), wanted)
 
     def settle(self, master: int, alive: Callable[[int], bool]) -> list[Forward]:
         """Drop what nobody wants any more; returns what of it is still open.
@@ -146,6 +161,7 @@ def forward(host: Host, tools: Tools, wanted: Sequence[Forward], *, holder: int 
         master = master_pid(host, tools)
         _control(host, tools, "cancel", kept.settle(master, is_alive))
         kept.master = master
+        wanted = [kept.find(one) for one in wanted]
         for one in wanted:
             kept.holders.setdefault(one, set()).add(holder)
         try:
@@ -174,7 +190,7 @@ def stop_forwarding(host: Host, tools: Tools, wanted: Sequence[Forward]) -> None
         return
     with _changed(host) as kept:
         for one in wanted:
-            kept.holders.get(one, set()).discard(os.getpid())
+            kept.holders.get(kept.find(one), set()).discard(os.getpid())
         _control(host, tools, "cancel", kept.drop(kept.master))
 
 
@@ -206,6 +222,6 @@ def _control(host: Host, tools: Tools, command: str, forwards: Sequence[Forward]
     """Have the control connection open or close these; whether it did."""
     if not forwards:
         return True
-    words = [word for one in forwards for word in one.words]
+    words = [word for one in forwards for word in one.argv]
     argv = ["ssh", *ssh_options(host), "-O", command, *words, host.login]
     return tools.capture(argv, limits=QUICK).returncode == 0

@@ -35,6 +35,24 @@ def listen_address(forward: str) -> tuple[str, int]:
     return {"": "127.0.0.1", "*": "0.0.0.0", "localhost": "127.0.0.1"}.get(bind, bind), int(match["port"])  # noqa: S104  # what ssh means by `*`
 
 
+def with_address(forward: str) -> str:
+    """The forward with the address that it listens on, where ssh would take more than one for it.
+
+    Of two addresses of `localhost` it is content with one; the other may be somebody else's.
+    """
+    match = _parsed(forward)
+    if match["bind"] not in (None, "", "localhost"):
+        return forward
+    return f"{listen_address(forward)[0]}:{match['port']}:{match['host']}:{match['there']}"
+
+
+def _elsewhere(forward: str) -> str:
+    """The same forward on another port here."""
+    match = _parsed(forward)
+    bind = "" if match["bind"] is None else f"{match['bind']}:"
+    return f"{bind}{int(match['port']) % 65535 + 1}:{match['host']}:{match['there']}"
+
+
 def check_ports_free(forwards: Iterable[str]) -> None:
     """Raise UsageError for the first forward whose port here is taken or not ours to take."""
     for forward in forwards:
@@ -49,7 +67,7 @@ def check_ports_free(forwards: Iterable[str]) -> None:
             reason = "is in use" if busy else f"can't be opened: {error.strerror}"
             raise UsageError(
                 f"port {port} on {address} {reason} (asked for by -L {forward})",
-                hint=f"-L {port % 65535 + 1}:{':'.join(forward.split(':')[-2:])} takes another port here",
+                hint=f"-L {_elsewhere(forward)} takes another port here",
             ) from error
 
 

@@ -29,7 +29,7 @@ from ec2tasks.commands.notebook_page import Page, answers, guide, has_display, s
 def test_where_the_page_is(here: str, site: str, everyone: bool) -> None:
     page = Page(here=here)
     assert (page.site, page.for_everyone) == (site, everyone)
-    assert page.forward(8889).spec == f"{here}:localhost:8889"
+    assert page.forward(8889).spec == f"{here}:127.0.0.1:8889"
 
 
 def test_each_call_has_a_token_of_its_own_that_shows_nowhere() -> None:

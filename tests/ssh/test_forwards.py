@@ -65,6 +65,14 @@ def test_a_forward_leads_to_a_port_of_the_instance_itself() -> None:
     assert not Forward(option="-R", spec="8888:localhost:8888").leads_to(8888)
 
 
+def test_one_way_is_one_forward_however_it_is_asked_for() -> None:
+    kept = Kept(master=MASTER, holders={ONE: {1}, TWO: {1}})
+    assert kept.find(Forward(spec="127.0.0.1:8888:[::1]:8888")) == ONE
+    assert kept.find(TWO) == TWO
+    for spec in ("8889:localhost:8888", "0.0.0.0:8888:localhost:8888", "8888:db.internal:8888"):
+        assert kept.find(Forward(spec=spec)) == Forward(spec=spec)
+
+
 def test_whether_a_process_runs() -> None:
     assert is_alive(os.getpid())
     assert not is_alive(2**22 + 1)

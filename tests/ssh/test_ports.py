@@ -13,7 +13,7 @@ from support.project import ScratchProject
 from support.waiting import PATIENCE
 
 from ec2tasks.base.errors import UsageError
-from ec2tasks.ssh.ports import check_ports_free, listen_address
+from ec2tasks.ssh.ports import check_ports_free, listen_address, with_address
 from ec2tasks.ssh.ports import free_port as next_port
 
 
@@ -30,6 +30,36 @@ from ec2tasks.ssh.ports import free_port as next_port
 )
 def test_where_a_forward_listens_here(forward: str, end: tuple[str, int]) -> None:
     assert listen_address(forward) == end
+
+
+@pytest.mark.parametrize(
+    ("forward", "given"),
+    [
+        ("8888:localhost:8888", "127.0.0.1:8888:localhost:8888"),
+        (":80:[::1]:80", "127.0.0.1:80:[::1]:80"),
+        ("localhost:80:db.internal:80", "127.0.0.1:80:db.internal:80"),
+        *(
+            (one, one)
+            for one in ("*:80:localhost:80", "0.0.0.0:80:x:80", "[::1]:80:x:80", "127.0.0.2:80:x:80")
+        ),
+    ],
+)
+def test_ssh_is_given_the_one_address_that_is_said(forward: str, given: str) -> None:
+    assert with_address(forward) == given
+    assert listen_address(given) == listen_address(forward)
+
+
+def test_the_hint_is_the_same_forward_on_another_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        for bind, there in (
+            ("", "[::1]:8888"),
+            ("127.0.0.1:", "localhost:80"),
+            ("localhost:", "db.internal:80"),
+        ):
+            with pytest.raises(UsageError) as caught:
+                check_ports_free([f"{bind}{port}:{there}"])
+            assert caught.value.hint == f"-L {bind}{port + 1}:{there} takes another port here"
 
 
 def test_a_free_port_is_left_free_and_a_busy_one_named() -> None:
@@ -58,11 +88,17 @@ def test_a_port_of_the_instance_is_here_during_the_run_and_not_after(warm: Scrat
     warm.write("serve.py", server)
     process = start(warm, "ec2tasks", "run", "-L", f"{port}:localhost:8888", "python3 serve.py")
     assert process.line() == "serving"
+    # Another run that wants the same, in other words, shares it.
+    assert warm.ec2tasks("run", "-L", f"127.0.0.1:{port}:127.0.0.1:8888", "true").code == 0
     # From another terminal: where it is, and one more. A port that is taken here moves on.
     assert warm.ec2tasks("ports", "8888").out == f"http://127.0.0.1:{port}/\n"
     with socket.create_server(("127.0.0.1", free_port())) as busy:
         taken = busy.getsockname()[1]
         moved = warm.ec2tasks("ports", str(taken))
+        # ssh would be content with the other address of `localhost`, and say that it is open.
+        refused = warm.ec2tasks("ports", f"{taken}:localhost:8888")
+    assert (refused.code, refused.out) == (2, "")
+    assert f"port {taken} on 127.0.0.1 is in use" in refused.err
     assert f"port {taken} is taken here: it is port {taken + 1}" in moved.err
     assert f"nothing listens on port {taken} there yet" in moved.err
     listed = json.loads(warm.ec2tasks("ports", "--json").out)
