@@ -251,7 +251,7 @@ def test_a_package_s_first_page_lists_its_modules_in_the_order_of_their_imports(
 def test_the_local_ec2_knows_nothing_of_the_stages() -> None:
     modules = [module for module in MODULES if package(module) == "local"]
     known = {name for module in modules for name in own_imports(MODULES[module]) if package(name) != "local"}
-    assert known <= {"base.errors", "base.endpoint", "base.output", "base.state"}
+    assert known <= {"base.errors", "base.endpoint", "base.output", "base.peer", "base.state"}
 
 
 def modules_of(statement: str) -> set[str]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
+from ec2tasks.base.peer import is_others
 from ec2tasks.base.process import start_thread
 from ec2tasks.ssh.forwards import Forward
 from ec2tasks.ssh.ports import listen_address
@@ -160,7 +161,10 @@ def _comes(looks: Callable[[], bool], over: threading.Event) -> bool:
 
 @contextlib.contextmanager
 def guide(address: str) -> Iterator[str]:
-    """An address here that leads to this one, once: a browser's command line shows in every process list."""
+    """An address here that leads to this one, once, and for this user alone.
+
+    A browser's command line shows in every process list, and another user may be faster than the browser.
+    """
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
     ways = {f"/{secrets.token_urlsafe(24)}": address}
@@ -168,7 +172,7 @@ def guide(address: str) -> Iterator[str]:
 
     class Guide(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            way = ways.pop(self.path, None)
+            way = None if is_others(self.connection) else ways.pop(self.path, None)
             self.send_response(302 if way else 404)
             if way:
                 self.send_header("Location", way)

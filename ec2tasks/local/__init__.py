@@ -7,7 +7,6 @@ layout        the state folder and its paths
 requirements  what this machine needs, in one failure with what to type
 images        the Deep Learning images as data
 faults        what goes wrong on demand, as one switch
-peer          who opened a connection
 relay         an instance's public address: latency, cut and drop
 guestnet      an instance's network: its way out, its interface to the others, sockets made inside it
 rootfs        what an instance sees as its file system

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
-from ec2tasks.local import cloud, keys, peer, vpc
+from ec2tasks.base import peer
+from ec2tasks.local import cloud, keys, vpc
 from ec2tasks.local.faults import FaultFile
 from ec2tasks.local.host import Guest, spawn
 from ec2tasks.local.layout import Layout

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import socket
+import subprocess
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -146,6 +148,19 @@ def test_a_guide_shows_the_way_once_and_to_nobody_else() -> None:
         site = once.rsplit("/", 1)[0]
         said = [answer(url) for url in (f"{site}/", f"{site}/favicon.ico", once, once)]
     assert said == [(404, None), (404, None), (302, "http://127.0.0.1:1/?token=secret"), (404, None)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_guide_shows_no_way_to_another_user_who_is_faster() -> None:
+    ask = (
+        "import sys, http.client as h, urllib.parse as p; u = p.urlsplit(sys.argv[1]);"
+        "c = h.HTTPConnection(u.netloc); c.request('GET', u.path); print(c.getresponse().status)"
+    )
+    as_other = ["setpriv", "--reuid=65534", "--clear-groups", "--", "/usr/bin/python3", "-c", ask]
+    with guide("http://127.0.0.1:1/?token=secret") as once:
+        said = subprocess.run([*as_other, once], capture_output=True, text=True, check=True, cwd="/")
+        assert said.stdout == "404\n"
+        assert answer(once) == (302, "http://127.0.0.1:1/?token=secret")
 
 
 def test_a_port_that_can_t_be_brought_here_is_said(page: Page, capsys: pytest.CaptureFixture[str]) -> None:

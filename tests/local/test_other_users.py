@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from support.local_ec2 import REGION, LocalEc2
 from support.waiting import until
 
+from ec2tasks.base import peer
 from ec2tasks.base.errors import Failure
-from ec2tasks.local import control, peer, signature
+from ec2tasks.local import control, signature
 from ec2tasks.local.layout import Layout, make_private, state_folder, this_layout
 
 OTHER = 65534  # nobody

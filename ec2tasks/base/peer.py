@@ -37,3 +37,12 @@ def _written(address: tuple[str, int]) -> str:
 def is_own(client: socket.socket) -> bool:
     """Whether this user, or root, opened the connection."""
     return user_of(client) in (os.geteuid(), 0)
+
+
+def is_others(client: socket.socket) -> bool:
+    """Whether the kernel knows that another user opened the connection; root is none."""
+    try:
+        user = user_of(client)
+    except OSError:
+        return False  # a kernel that tells nobody
+    return user not in (os.geteuid(), 0, None)
