@@ -49,6 +49,7 @@ def entry_text(alias: str, host: Host) -> str:
         *([("IdentitiesOnly", "yes")] if host.only_these else []),
         # The instance is not trusted with what the user's other entries may give to every host.
         ("ForwardAgent", "no"),
+        ("ForwardX11", "no"),
         ("ServerAliveInterval", str(ALIVE_SECONDS)),
         ("ServerAliveCountMax", str(ALIVE_COUNT)),
         # `none`: a ProxyJump that the user has for every host would lead elsewhere than ec2tasks goes.

@@ -17,7 +17,8 @@ ODD = st.text(alphabet="aZ09._-/ %$\"'\\\n\r\t#={}*?~é\x7f", min_size=1, max_si
 
 def as_ssh_reads(text: str, alias: str) -> dict[str, str]:
     """What ssh makes of an ssh_config for this host, before a `Host *` of the user's that wants all else."""
-    mine = "Host *\n  User eve\n  Port 1\n  IdentityFile /x\n  ForwardAgent yes\n  ProxyJump elsewhere\n"
+    wishes = "User eve,Port 1,IdentityFile /x,ForwardAgent yes,ForwardX11 yes,ProxyJump elsewhere"
+    mine = "\n  ".join(["Host *", *wishes.split(",")]) + "\n"
     said = subprocess.run(
         ["ssh", "-G", "-F", "/dev/stdin", alias],
         input=(text + mine).encode(),
@@ -41,6 +42,7 @@ def check_read(host: Host, alias: str) -> None:
         "stricthostkeychecking": "true",
         "identitiesonly": "yes" if host.only_these else "no",
         "forwardagent": "no",
+        "forwardx11": "no",
         "userknownhostsfile": str(host.known_hosts),
     }.items() <= read.items()
     if host.identities:
