@@ -10,7 +10,7 @@ from ec2tasks.base.dataclass import dataclass
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.exchange import KIBIBYTE, Limits
 from ec2tasks.base.process import Tools
-from ec2tasks.remote.protocol import Message, ProtocolError, read_job_id, read_message, script_argv
+from ec2tasks.remote.protocol import JOB_ID, Message, ProtocolError, read_message, script_argv
 from ec2tasks.ssh.forwards import Forward
 from ec2tasks.ssh.host import Host
 
@@ -40,12 +40,16 @@ def read_port(text: str) -> int:
 
 
 def read_listener(message: Message) -> Listener:
-    """What a line of listening.sh's tells. Raises ProtocolError for one that can't be understood."""
+    """What a line of listening.sh's tells. Raises ProtocolError for one that can't be understood.
+
+    What is no job's id names no job: it stands in the environment of whatever listens.
+    """
+    job = message.get("job", str, "")
     return Listener(
         port=message.need("port", read_port),
         public=message.get("reach", str, "") == "all",
         program=message.get("program", str, "")[:NAME_LIMIT],
-        job=message.get("job", read_job_id, ""),
+        job=job if JOB_ID.fullmatch(job) else "",
     )
 
 

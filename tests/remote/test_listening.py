@@ -53,6 +53,12 @@ def test_a_program_s_name_is_cut() -> None:
     assert read_listener(message) == Listener(port=80, public=False, program="x" * 15, job="")
 
 
+def test_what_a_program_calls_its_job_is_no_error() -> None:
+    message = read_message("listening version=1 port=80 job=../../x", "listening")
+    assert message
+    assert read_listener(message) == Listener(port=80, public=False, program="", job="")
+
+
 def serves(words: str, told: set[int], opened: tuple[str, ...] = ()) -> None:
     message = read_message(f"serves version=1 {words}", "serves")
     assert message
