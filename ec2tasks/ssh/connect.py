@@ -7,10 +7,12 @@ that the next one needs no handshake. Fabric's Connection is for people's own ta
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from ec2tasks.base import output
 from ec2tasks.base.errors import Failure
 from ec2tasks.base.process import Tools
 from ec2tasks.base.retry import ticks
+from ec2tasks.base.state import flock_within
 from ec2tasks.ssh.forwards import forget_forwards
 from ec2tasks.ssh.host import CONNECT_SECONDS, Host, master_argv, ssh_options
 from ec2tasks.ssh.host_keys import QUICK, Contact, contact, end_connection, is_pinned, unpin
@@ -74,10 +77,30 @@ def open_master(host: Host, tools: Tools, *, how: Contact = Contact.PINNED) -> s
         return UNSHOWN
     if is_connected(host, tools):
         return None
+    with _one_at_a_time(host) as waited:
+        if waited and is_connected(host, tools):
+            return None
+        return _open_master(host, tools, strict=how is Contact.PINNED)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(host: Host) -> Iterator[bool]:
+    """Be the only call that opens it; yields whether another one did meanwhile.
+
+    Of two at once, ssh takes one, and leaves the other's connection open in the background for nobody.
+    """
+    with (host.sockets / f"opening-{host.instance_id}").open("w") as file:
+        waits = not flock_within(file.fileno(), fcntl.LOCK_EX, 0.0)
+        if waits:
+            flock_within(file.fileno(), fcntl.LOCK_EX, ATTEMPT_LIMIT)
+        yield waits
+
+
+def _open_master(host: Host, tools: Tools, *, strict: bool) -> str | None:
     with (host.sockets / f"said-{host.instance_id}").open("w+b") as errors:
         # Not a pipe: the connection stays in the background and would keep a pipe open for ever.
         with tools.start(
-            master_argv(host, strict=how is Contact.PINNED),
+            master_argv(host, strict=strict),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,3 +112,31 @@ def test_an_endpoint_that_lets_nobody_through_is_told_with_the_words_of_the_aws_
     with pytest.raises(Failure, match="via: eice leads nowhere") as caught:
         connect.check_error(said, host)
     assert "`aws ec2-instance-connect open-tunnel --instance-id i-1`" in str(caught.value.hint)
+
+
+SSH = """#!/bin/sh
+case " $* " in *" -O check "*) [ -e "$OPENED" ]; exit ;; esac
+sleep 0.3
+echo opened >>"$OPENED"
+"""
+
+
+def test_calls_that_come_back_at_once_open_one_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two, ssh would leave one open in the background, which nothing ever closes."""
+    opened, host = tmp_path / "opened", ssh_host(tmp_path)
+    (tmp_path / "ssh").write_text(SSH)
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("OPENED", str(opened))
+    said: list[str | None] = []
+    threads = [
+        threading.Thread(target=lambda: said.append(connect.open_master(host, Tools()))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said == [None] * 3
+    assert opened.read_text() == "opened\n"
