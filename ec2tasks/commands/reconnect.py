@@ -28,6 +28,7 @@ from ec2tasks.remote.protocol import ProtocolError
 from ec2tasks.ssh.connect import close_master, open_master
 from ec2tasks.ssh.forwards import Forward, forward, forward_again, stop_forwarding
 from ec2tasks.ssh.host import Host
+from ec2tasks.ssh.ports import destination
 
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before an attempt; the last one stays
 VAIN_LIMIT = 3  # connections that bring nothing although the instance answers
@@ -149,7 +150,8 @@ class JobConnection:
             self._look_at_aws(admitting="timed out" in refusal)
             raise Failure(refusal)
         with contextlib.suppress(Failure):  # a disk that takes nothing
-            forward_again(self.host, self.tools)
+            for lost in forward_again(self.host, self.tools):
+                say_lost_port(lost)
         try:
             status = jobs.job_status(self.host, self.tools, self.job.job_id)
         except Failure:
@@ -223,3 +225,14 @@ class JobConnection:
             self.answer = explain(error)
             if self.answer is None:
                 raise
+
+
+def say_lost_port(lost: Forward) -> None:
+    """Say that a port did not come back with the connection, and what opens it."""
+    hint = "a connection that died may hold it for a minute; the next run's -R opens it"
+    if lost.option == "-L":
+        name, port = destination(lost.spec)
+        hint = f"`ec2tasks ports {lost.spec}` opens it once its port is free"
+        if name == "localhost":
+            hint = f"`ec2tasks ports {port}` opens it on one that is free"
+    output.warning(f"{' '.join(lost.words)} did not come back: its port is taken by now", hint=hint)

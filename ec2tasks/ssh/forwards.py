@@ -174,14 +174,21 @@ def forward(host: Host, tools: Tools, wanted: Sequence[Forward], *, holder: int 
             raise
 
 
-def forward_again(host: Host, tools: Tools) -> None:
-    """Forward over a new control connection what went over the one that broke, as far as that can be done."""
+def forward_again(host: Host, tools: Tools) -> list[Forward]:
+    """Forward over a new control connection what went over the one that broke; returns what can't be.
+
+    That is kept no longer: its port belongs to another program by now.
+    """
     if not _is_kept(host):
-        return
+        return []
     with _changed(host) as kept:
-        kept.master = master_pid(host, tools)
-        for one in kept.holders:
-            _control(host, tools, "forward", [one])
+        before, kept.master = kept.master, master_pid(host, tools)
+        if kept.master == before:
+            return []
+        lost = [one for one in sorted(kept.holders) if not _control(host, tools, "forward", [one])]
+        for one in lost:
+            del kept.holders[one]
+        return lost
 
 
 def stop_forwarding(host: Host, tools: Tools, wanted: Sequence[Forward]) -> None:

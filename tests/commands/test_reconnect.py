@@ -20,6 +20,7 @@ from ec2tasks.lifecycle.lease import Lease
 from ec2tasks.lifecycle.operation import Operation
 from ec2tasks.remote import job as job_module
 from ec2tasks.remote.job import JobStatus
+from ec2tasks.ssh.forwards import Forward
 
 WRONG_KEY = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed."
 
@@ -33,7 +34,7 @@ def test_what_does_not_pass_by_itself_is_said_once(
     context = SimpleNamespace(tools=None)
     lease = SimpleNamespace(context=context, host=None, hold_host_key=lambda: None, rejoin=lambda: None)
     monkeypatch.setattr(reconnect, "open_master", lambda *_: next(answers))
-    monkeypatch.setattr(reconnect, "forward_again", lambda *_: None)
+    monkeypatch.setattr(reconnect, "forward_again", lambda *_: [])
     monkeypatch.setattr(job_module, "job_status", lambda *_: job)
     monkeypatch.setattr(time, "sleep", pauses.append)
     monkeypatch.setattr(JobConnection, "_look_at_aws", lambda *_, **__: None)
@@ -64,3 +65,20 @@ def test_an_address_that_changed_is_kept_for_the_user_s_own_ssh_too(
     monkeypatch.setattr(JobConnection, "_ask_aws", lambda self, _admitting: setattr(self, "answer", moved))
     connection.reconnect(met=True, begun=True)
     assert "HostName 5.6.7.8\n" in state.ssh_config.read_text()
+
+
+@pytest.mark.parametrize(
+    ("lost", "hint"),
+    [
+        (Forward(spec="9000:localhost:8888"), "`ec2tasks ports 8888` opens it on one that is free"),
+        (Forward(spec="9000:db:5432"), "`ec2tasks ports 9000:db:5432` opens it once its port is free"),
+        (Forward(option="-R", spec="9000:localhost:80"), "the next run's -R opens it"),
+    ],
+)
+def test_a_port_that_did_not_come_back_is_said(
+    lost: Forward, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reconnect.say_lost_port(lost)
+    said = capsys.readouterr().err
+    assert f"{lost.option} {lost.spec} did not come back" in said
+    assert hint in said

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.values import ssh_host
 
-from ec2tasks.ssh.forwards import CONNECTION, Forward, Kept, is_alive
+from ec2tasks.base.process import Tools
+from ec2tasks.ssh.forwards import CONNECTION, Forward, Kept, forward_again, is_alive, open_here
 
 ONE, TWO = Forward(spec="8888:localhost:8888"), Forward(option="-R", spec="9000:localhost:9000")
 MASTER, NEXT = 10, 11
@@ -83,3 +86,25 @@ def test_the_file_is_plain() -> None:
         "master": MASTER,
         "forwards": [["-L", "8888:localhost:8888", [1, 2]]],
     }
+
+
+SSH = """#!/bin/sh
+case " $* " in
+*" check "*) echo "Master running (pid=$MASTER)" >&2 ;;
+*" forward -L 127.0.0.1:8888:"*) exit 255 ;;
+esac
+"""
+
+
+def test_what_does_not_come_back_is_told_and_kept_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, kept = ssh_host(tmp_path), Kept(master=MASTER, holders={ONE: {os.getpid()}, TWO: {os.getpid()}})
+    (tmp_path / f"ports-{host.instance_id}").write_text(kept.text())
+    (tmp_path / "ssh").write_text(SSH)
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    for master, lost in ((MASTER, []), (NEXT, [ONE]), (NEXT, [])):
+        monkeypatch.setenv("MASTER", str(master))
+        assert forward_again(host, Tools()) == lost
+    assert list(open_here(host, Tools())) == [TWO]
