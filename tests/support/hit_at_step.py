@@ -76,8 +76,10 @@ def action(_session: object, request: Any) -> str:
 
 
 def program(_popen: object, argv: Sequence[str], *_rest: object) -> str:
-    """What is started; to ask a program of its version begins nothing."""
-    return f"question to {argv[0]}" if "--version" in argv else f"start of {argv[0]}"
+    """What is started; an rsync that reaches no other machine is a look at the files here, or at its version."""
+    if argv[0] == "rsync" and not any(word.startswith("--rsh=") for word in argv):
+        return "look by rsync"
+    return f"start of {argv[0]}"
 
 
 URLLib3Session.send = watched(URLLib3Session.send, action)  # type: ignore[method-assign]
