@@ -76,7 +76,7 @@ def action(_session: object, request: Any) -> str:
 
 
 def program(_popen: object, argv: Sequence[str], *_rest: object) -> str:
-    """What is started; an rsync that reaches no other machine is a look at the files here, or at its version."""
+    """What is started; an rsync that reaches no other machine looks at the files here, or at its version."""
     if argv[0] == "rsync" and not any(word.startswith("--rsh=") for word in argv):
         return "look by rsync"
     return f"start of {argv[0]}"
