@@ -52,7 +52,8 @@ def test_a_row_is_held_to_its_target_and_said_where_it_misses_it(bench: ModuleTy
     assert [each.good for each in (good, bad, plain)] == [True, False, True]
     text = bench.page.text([good, bad, plain], [])
     assert "| a run | 2.00 s | 1.00 s: `ssh` | **2.00** | ≤ 1.5 |" in text
-    assert "- a run: 2.00. the disk there." in text
+    assert "- a run, beside `ssh`: the disk there." in text
+    assert "| memory | 34 MB | - | - | ≤ 60 |" in text
     assert "- a start" not in text
     assert bench.page.line(bad).endswith("MISSED")
     assert "MISSED" not in bench.page.line(plain)

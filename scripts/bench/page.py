@@ -29,7 +29,12 @@ def line(row: Row) -> str:
     floor = f"{_figure(row.floor, row.unit)} {row.beside}" if row.floor is not None else ""
     verdict = "" if row.good else "   MISSED"
     what = f"{row.what:<52} {_figure(row.figure, row.unit):>9}"
-    return f"{what}   {row.ratio:6.2f} (at most {row.target:g})   {floor}{verdict}".rstrip()
+    return f"{what}   {_held(row):>6} (at most {row.target:g})   {floor}{verdict}".rstrip()
+
+
+def _held(row: Row) -> str:
+    """What is held to the target, where it is not the figure itself."""
+    return "-" if row.floor is None else f"{row.ratio:.2f}"
 
 
 def _figure(value: float | None, unit: str) -> str:
@@ -53,13 +58,13 @@ def text(rows: Sequence[Row], curves: Sequence[Curve]) -> str:
     )
     table = ["| what | figure | floor | ratio | target |", "|---|---|---|---|---|"]
     for row in rows:
-        ratio = f"{row.ratio:.2f}" if row.good else f"**{row.ratio:.2f}**"
+        ratio = _held(row) if row.good else f"**{_held(row) if row.floor else 'missed'}**"
         floor = f"{_figure(row.floor, row.unit)}: {row.beside}" if row.floor is not None else "-"
         table.append(
             f"| {row.what} | {_figure(row.figure, row.unit)} | {floor} | {ratio} | ≤ {row.target:g} |"
         )
     missed = [
-        f"- {row.what}: {row.ratio:.2f}. {row.bound or 'Not looked into yet'}."
+        f"- {row.what}{f', beside {row.beside}' if row.beside else ''}: {row.bound or 'not looked into yet'}."
         for row in rows
         if not row.good
     ]
@@ -75,11 +80,12 @@ def text(rows: Sequence[Row], curves: Sequence[Curve]) -> str:
 
 
 def machine() -> str:
-    """The machine in words: processor, cores, kernel, Python."""
+    """The machine in words: processor, cores, kernel, Python, and its load in the last quarter of an hour."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     cores = len(os.sched_getaffinity(0))
     name = " ".join(model[1].split()) if model else platform.machine()
-    return f"{cores} cores of {name}, Linux {platform.release()}, Python {platform.python_version()}"
+    load = f"{os.getloadavg()[2]:.1f} processes at work meanwhile, the benchmark's own among them"
+    return f"{cores} cores of {name}, Linux {platform.release()}, Python {platform.python_version()}, {load}"
 
 
 def commit(folder: Path) -> str:
