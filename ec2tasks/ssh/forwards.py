@@ -121,22 +121,25 @@ def _path(host: Host) -> Path:
 @contextlib.contextmanager
 def _changed(host: Host) -> Iterator[Kept]:
     """What is kept of this host's forwards, for this process alone until it is written back."""
-    with writing(_path(host)), _path(host).open("a+", encoding="utf-8") as file:
+    with writing(_path(host)):
+        _path(host).touch(mode=0o600)
+    with writing(_path(host)), _path(host).open("r+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
         kept = Kept.read(file.read())
         try:
             yield kept
         finally:
             file.seek(0)
-            file.truncate()
             file.write(kept.text())
+            file.truncate()  # last: whoever looks at its size alone never finds it empty in between
 
 
 def open_here(host: Host, tools: Tools) -> Mapping[Forward, Collection[int]]:
     """What is forwarded over the control connection that stands, with the processes that want it."""
     try:
-        kept = Kept.read(_path(host).read_text(encoding="utf-8"))
+        with _path(host).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            kept = Kept.read(file.read())
     except FileNotFoundError:
         return {}
     return kept.holders if kept.holders and kept.master == master_pid(host, tools) else {}

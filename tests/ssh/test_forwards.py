@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 from support.values import ssh_host
 
 from ec2tasks.base.process import Tools
-from ec2tasks.ssh.forwards import CONNECTION, Forward, Kept, forward_again, is_alive, open_here
+from ec2tasks.ssh.forwards import (
+    CONNECTION,
+    Forward,
+    Kept,
+    forward_again,
+    is_alive,
+    open_here,
+    stop_forwarding,
+)
 
 ONE, TWO = Forward(spec="8888:localhost:8888"), Forward(option="-R", spec="9000:localhost:9000")
 MASTER, NEXT = 10, 11
@@ -108,3 +117,20 @@ def test_what_does_not_come_back_is_told_and_kept_no_longer(
         monkeypatch.setenv("MASTER", str(master))
         assert forward_again(host, Tools()) == lost
     assert list(open_here(host, Tools())) == [TWO]
+
+
+def test_another_call_never_finds_it_empty_while_it_is_written(tmp_path: Path) -> None:
+    host = ssh_host(tmp_path)
+    path = host.sockets / f"ports-{host.instance_id}"
+    path.write_text(Kept(master=MASTER, holders={ONE: {os.getpid()}}).text())
+    sizes = set[int]()
+
+    def stop_often() -> None:
+        for _ in range(300):
+            stop_forwarding(host, Tools(), [TWO])
+
+    call = threading.Thread(target=stop_often)
+    call.start()
+    while call.is_alive():
+        sizes.add(path.stat().st_size)
+    assert len(sizes) == 1
