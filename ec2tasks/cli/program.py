@@ -172,7 +172,10 @@ def program() -> Ec2Program:
 def main() -> None:
     """Run the console script with this process's arguments."""
     try:
-        program().run()
+        try:
+            program().run()
+        finally:
+            sys.stdout.flush()  # what Invoke has printed itself
     except BrokenPipeError:
         # Whoever read the output, say `head`, has gone: no error of ours, and nothing left to say to them.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
