@@ -13,13 +13,13 @@ from pathlib import Path
 TABLE = Path("/proc/net/tcp")
 
 
-def user_of(client: socket.socket, table: Path = TABLE) -> int | None:
+def user_of(connection: socket.socket, table: Path = TABLE) -> int | None:
     """The uid of whoever opened the other end of an accepted IPv4 connection; None where that end is gone.
 
     A socket that its process has closed belongs to nobody, which the kernel writes as uid 0 and inode 0.
     """
     try:
-        ends = f"{_written(client.getpeername())} {_written(client.getsockname())}"
+        ends = f"{_written(connection.getpeername())} {_written(connection.getsockname())}"
     except OSError:
         return None
     for line in table.read_text().splitlines()[1:]:
@@ -34,15 +34,15 @@ def _written(address: tuple[str, int]) -> str:
     return f"{number:08X}:{address[1]:04X}"
 
 
-def is_own(client: socket.socket) -> bool:
+def is_own(connection: socket.socket) -> bool:
     """Whether this user, or root, opened the connection."""
-    return user_of(client) in (os.geteuid(), 0)
+    return user_of(connection) in (os.geteuid(), 0)
 
 
-def is_others(client: socket.socket) -> bool:
+def is_others(connection: socket.socket) -> bool:
     """Whether the kernel knows that another user opened the connection; root is none."""
     try:
-        user = user_of(client)
+        user = user_of(connection)
     except OSError:
         return False  # a kernel that tells nobody
     return user not in (os.geteuid(), 0, None)

@@ -197,3 +197,6 @@ def test_a_cancelled_command_is_ended_fetched_and_written_down_and_its_instance_
     assert (again.code, "has ended already, with 3" in again.err) == (0, True), again.err
     none = warm.ec2tasks("cancel")
     assert (none.code, none.err) == (0, "ec2: no command runs on the instance\n")
+    # Nobody has seen what it printed yet.
+    said = warm.ec2tasks("finish")
+    assert (said.code, said.out) == (3, "begun\n"), said.err
