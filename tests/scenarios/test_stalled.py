@@ -15,7 +15,7 @@ def test_a_command_that_hangs_is_stopped_and_what_it_made_and_used_is_here(
 ) -> None:
     project = local_project
     project.write("ec2.yaml", "pull_every: never\n")
-    said = project.ec2tasks("run", "--terminate", "--stalled-stop", "8 s", HANGS)
+    said = project.ec2tasks("run", "--terminate", "--stalled-stop", "16 s", HANGS)
     assert said.code == 125, said.err
     assert "stalled_stop ends the instance, whose commands do nothing, at " in said.err
     assert "ended by stalled_stop" in said.err
