@@ -69,6 +69,7 @@ def open_port(context: CallContext, wish: str) -> None:
 
     `wish` as -L takes it. Raises UsageError for one that is taken here, Failure where no instance runs.
     """
+    read_forward(wish)  # a slip of the keyboard needs no instance
     host, tools = connect_running(context), context.tools
     wanted = chosen(wish, open_here(host, tools))
     forward(host, tools, [wanted], holder=CONNECTION)

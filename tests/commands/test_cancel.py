@@ -5,26 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.values import job_status
 
 from ec2tasks.base.errors import UsageError
-from ec2tasks.base.final_state import FinalState
 from ec2tasks.commands.cancel import job_to_cancel
 from ec2tasks.remote.job import JobStatus
 
-SERVE = JobStatus(
-    job_id="20261129-091203-1f4abcd",
-    multi="tmux",
-    final_state=FinalState.LEAVE,
-    code=None,
-    lost=False,
-    restarted=False,
-    terminal=False,
-    fed=False,
-    started=0,
-    ended=None,
-    kept=(0, 0),
-    command="make serve",
-)
+SERVE = job_status("20261129-091203-1f4abcd")
 TRAIN = replace(SERVE, job_id="20261129-101203-1f4abcd", command="make train")
 ENDED = replace(SERVE, job_id="20261129-111203-1f4abcd", code=0)
 LOST = replace(SERVE, job_id="20261129-121203-1f4abcd", lost=True)

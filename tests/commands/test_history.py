@@ -6,28 +6,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from support.values import job_status
 
 from ec2tasks.base.errors import Failure
-from ec2tasks.base.final_state import FinalState
 from ec2tasks.commands.history import pick_job, table_rows
-from ec2tasks.remote.job import JobStatus, new_job_id
+from ec2tasks.remote.job import new_job_id
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=timezone.utc)
 BEGAN = datetime(2026, 11, 29, 9, 12, tzinfo=timezone.utc)
-SERVE = JobStatus(
-    job_id=new_job_id(BEGAN),
-    multi="tmux",
-    final_state=FinalState.LEAVE,
-    code=None,
-    lost=False,
-    restarted=False,
-    terminal=False,
-    fed=False,
-    started=int(BEGAN.timestamp()),
-    ended=None,
-    kept=(0, 0),
-    command="make serve",
-)
+SERVE = job_status(new_job_id(BEGAN), started=int(BEGAN.timestamp()))
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,14 @@ from botocore.exceptions import ClientError
 from ec2tasks.aws.client import Aws
 from ec2tasks.aws.instances import Instance
 from ec2tasks.base.endpoint import AWS
+from ec2tasks.base.final_state import FinalState
 from ec2tasks.base.process import Tools
 from ec2tasks.base.project import Project
 from ec2tasks.base.state import State
 from ec2tasks.config.settings import Settings, read_settings
 from ec2tasks.environment.request import EnvironmentRequest
 from ec2tasks.lifecycle.context import CallContext
-from ec2tasks.remote.job import Job
+from ec2tasks.remote.job import Job, JobStatus
 from ec2tasks.ssh.host import Host
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
@@ -88,4 +89,22 @@ def call_context(state: State, **options: object) -> CallContext:
     aws = Aws(endpoint=AWS, region=asked.region)
     return CallContext(
         settings=asked, project=PROJECT, aws=aws, state=state, tools=Tools(), home=Path("/nowhere")
+    )
+
+
+def job_status(job_id: str, *, started: int = 0) -> JobStatus:
+    """`make serve`, which runs in tmux."""
+    return JobStatus(
+        job_id=job_id,
+        multi="tmux",
+        final_state=FinalState.LEAVE,
+        code=None,
+        lost=False,
+        restarted=False,
+        terminal=False,
+        fed=False,
+        started=started,
+        ended=None,
+        kept=(0, 0),
+        command="make serve",
     )
